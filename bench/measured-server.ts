@@ -1,0 +1,105 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Connection } from './connection.ts';
+
+const startDeadlineMs = 20_000;
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** What is measured: how to start it on a port. */
+export interface Contender {
+  name: string;
+  program: string;
+  args: (port: number, freePort: number) => string[];
+}
+
+/** A running contender, and what the kernel says of its process. Linux only: it reads /proc. */
+export class MeasuredServer {
+  readonly name: string;
+  readonly port: number;
+  private readonly child: ChildProcess;
+  private output = '';
+
+  private constructor(name: string, port: number, child: ChildProcess) {
+    this.name = name;
+    this.port = port;
+    this.child = child;
+    const keep = (data: Buffer): void => {
+      this.output = (this.output + data.toString()).slice(-10_000);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    child.on('error', (error) => keep(Buffer.from(error.message)));
+    process.once('exit', () => child.kill('SIGKILL'));
+  }
+
+  /** Starts it fresh and waits until it answers PING. */
+  static async start(contender: Contender): Promise<MeasuredServer> {
+    const port = await freePort();
+    const args = contender.args(port, await freePort());
+    const child = spawn(contender.program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const server = new MeasuredServer(contender.name, port, child);
+    const startedAt = performance.now();
+    while (!(await server.answersPing())) {
+      if (child.exitCode !== null || performance.now() - startedAt > startDeadlineMs) {
+        child.kill('SIGKILL');
+        throw new Error(`${contender.name} did not start:\n${server.output}`);
+      }
+      await delay(20);
+    }
+    return server;
+  }
+
+  private async answersPing(): Promise<boolean> {
+    try {
+      const connection = await Connection.open(this.port);
+      const reply = await connection.command('PING');
+      connection.close();
+      return reply.startsWith('+PONG');
+    } catch {
+      return false;
+    }
+  }
+
+  /** Microseconds of CPU time, user and system, that the process (all its threads) has used since its start. */
+  cpuMicroseconds(): number {
+    const stat = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
+    // Behind the program's name, which is in brackets and may hold anything, field 3 of proc(5) comes first.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1e6;
+  }
+
+  /** Bytes of resident memory. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
+  /** Bytes that the server itself says its data takes: used_memory of INFO. */
+  async usedMemoryBytes(): Promise<number> {
+    const connection = await Connection.open(this.port);
+    const info = await connection.command('INFO', 'memory');
+    connection.close();
+    return Number(/^used_memory:(\d+)/m.exec(info)?.[1]);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    const insist = setTimeout(() => this.child.kill('SIGKILL'), 10_000);
+    await ended;
+    clearTimeout(insist);
+  }
+}

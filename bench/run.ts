@@ -1,0 +1,118 @@
+/**
+ * Mantis beside redis-server, on this machine: server CPU per command and throughput of SET and GET, and memory per key. Both are
+ * started fresh on free ports of 127.0.0.1, without persistence, and measured in turn.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compareMemory } from './memory.ts';
+import { MeasuredServer, type Contender } from './measured-server.ts';
+import { cases, compareThroughput } from './throughput.ts';
+
+const rootDirectory = resolve(import.meta.dirname, '..');
+const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
+
+const help = `npm run bench -- [options]
+
+  --rounds N      interleaved rounds (default 5)
+  --requests N    requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
+  --keys N        keys of the memory measurement (default 1000000)
+  --only A,B      only these: ${cases.map((one) => one.name).join(', ')}, memory; parts of a name will do: set, p64
+  --without-mantis  redis-server against redis-server, to see what a ratio of 1 looks like here
+  --help
+`;
+
+const mantis: Contender = {
+  name: 'Mantis',
+  program: process.execPath,
+  args: (port, peerPort) => {
+    const ports = ['--port', String(port), '--peer-port', String(peerPort)];
+    return [mantisProgram, ...ports, '--bind', '127.0.0.1', '--data-dir', 'none'];
+  },
+};
+
+const redis: Contender = {
+  name: 'Redis',
+  program: 'redis-server',
+  args: (port) => ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+};
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number from 1 on, not ${text}`);
+  return value;
+}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '5' },
+      requests: { type: 'string', default: '200000' },
+      keys: { type: 'string', default: '1000000' },
+      only: { type: 'string', default: '' },
+      'without-mantis': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const parts = values.only.split(',').filter((part) => part !== '');
+  const isChosen = (name: string): boolean =>
+    parts.length === 0 || parts.some((part) => name === part || name.split('-').includes(part));
+  const chosen = cases.filter((one) => isChosen(one.name));
+  if (chosen.length === 0 && !isChosen('memory')) throw new Error(`--only ${values.only} names no measurement`);
+  return {
+    rounds: wholeNumber('rounds', values.rounds),
+    requests: wholeNumber('requests', values.requests),
+    keys: wholeNumber('keys', values.keys),
+    cases: chosen,
+    memory: isChosen('memory'),
+    withoutMantis: values['without-mantis'],
+    help: values.help,
+  };
+}
+
+function machineFacts(): string {
+  const processors = cpus();
+  const redisVersion = /v=([\d.]+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1];
+  const load = loadavg()[0].toFixed(1);
+  return (
+    `${processors.length} × ${processors[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ` +
+    `Linux ${release()}, load ${load} at the start; Node.js ${process.versions.node}, redis-server ${redisVersion}`
+  );
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  if (options.help) {
+    process.stdout.write(help);
+    return;
+  }
+  if (!options.withoutMantis && !existsSync(mantisProgram))
+    throw new Error('there is no build; npm run build makes one');
+  const ours: Contender = options.withoutMantis ? { ...redis, name: 'Redis again' } : mantis;
+
+  console.log(`${machineFacts()}\n`);
+  if (options.cases.length > 0) {
+    const pair = [await MeasuredServer.start(ours), await MeasuredServer.start(redis)] as const;
+    const log = (line: string): void => void process.stderr.write(`${line}\n`);
+    const { rounds, requests } = options;
+    const result = await compareThroughput(pair, { rounds, requests, cases: options.cases, log });
+    await Promise.all(pair.map((server) => server.stop()));
+    console.log(
+      'Server CPU in µs a command (user + system), and commands a second: medians, and medians of the ratios',
+    );
+    console.log(
+      `${`of ${rounds} interleaved rounds; 50 clients, 100,000 keys of 16 bytes, values of 64 bytes.`}\n\n${result}\n`,
+    );
+  }
+  if (options.memory) console.log(await compareMemory(ours, redis, options.keys));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}

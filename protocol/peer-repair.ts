@@ -1,0 +1,171 @@
+/**
+ * The payloads of the repair frames, version 1 (docs/peer-protocol.md tells the conversation). Stamps, hashes and digests are
+ * 64 bits big-endian, other numbers little-endian.
+ *
+ *   REPAIR_ASK        empty: the sender has a gap, the repair's leader is to begin
+ *   REPAIR_GROUPS     u64 cover, 256 × u64 digest of a group of 256 buckets (XOR of them)
+ *   REPAIR_BUCKETS    u64 cover, u16 number of groups, each: u8 group, 256 × u64 digest of its buckets
+ *   REPAIR_PLAN       16,384 bytes: two bits for each bucket, bucket 0 in the low bits of byte 0:
+ *                     0 nothing, 1 my summaries follow, 2 each gives all of it
+ *   REPAIR_SUMMARIES  n × (u64 key hash, u64 digest of the key); `more` but in the round's last
+ *   REPAIR_WANT       n × u64 key hash
+ *   REPAIR_RECORDS    change records; `more` when the last one goes on in the next frame
+ *   REPAIR_TURN       empty: the sender has sent all that it owes in this round
+ *   REPAIR_DONE       empty: everything has been sent, in both directions
+ *
+ * Cover is the stamp up to which the sender's own writes are in the digests.
+ */
+import {
+  FRAME_FLAG_MORE,
+  FRAME_HEADER_BYTES,
+  FRAME_REPAIR_BUCKETS,
+  FRAME_REPAIR_GROUPS,
+  FRAME_REPAIR_PLAN,
+  FRAME_REPAIR_RECORDS,
+  PeerProtocolError,
+  REFUSE_MALFORMED,
+  allocateFrame,
+  sealFrame,
+} from './peer-frame.ts';
+
+export const REPAIR_GROUP_COUNT = 256;
+export const REPAIR_BUCKET_COUNT = 65536;
+const BUCKETS_PER_GROUP = REPAIR_BUCKET_COUNT / REPAIR_GROUP_COUNT;
+const GROUP_ENTRY_BYTES = 1 + BUCKETS_PER_GROUP * 8;
+const PLAN_BYTES = REPAIR_BUCKET_COUNT / 4;
+/** Bytes of one entry of REPAIR_SUMMARIES and of REPAIR_WANT. */
+export const SUMMARY_BYTES = 16;
+export const WANT_BYTES = 8;
+
+export const PLAN_NOTHING = 0;
+export const PLAN_COMPARE = 1;
+export const PLAN_EXCHANGE = 2;
+
+interface Cover {
+  coverHi: number;
+  coverLo: number;
+}
+
+function malformed(what: string): PeerProtocolError {
+  return new PeerProtocolError(REFUSE_MALFORMED, `a malformed ${what} frame`);
+}
+
+/** XOR of each group's bucket digests: 2 × 256 words from 2 × 65,536. */
+export function groupDigests(buckets: Uint32Array): Uint32Array {
+  const groups = new Uint32Array(REPAIR_GROUP_COUNT * 2);
+  for (let group = 0; group < REPAIR_GROUP_COUNT; group++) {
+    const first = group * BUCKETS_PER_GROUP * 2;
+    let hi = 0;
+    let lo = 0;
+    for (let word = first; word < first + BUCKETS_PER_GROUP * 2; word += 2) {
+      hi ^= buckets[word];
+      lo ^= buckets[word + 1];
+    }
+    groups[group * 2] = hi;
+    groups[group * 2 + 1] = lo;
+  }
+  return groups;
+}
+
+/** A frame that has no payload. */
+export function encodeEmpty(type: number): Buffer {
+  return sealFrame(allocateFrame(type, 0, 0));
+}
+
+export function encodeGroups(cover: { hi: number; lo: number }, groups: Uint32Array): Buffer {
+  const frame = allocateFrame(FRAME_REPAIR_GROUPS, 0, 8 + groups.length * 4);
+  frame.writeUInt32BE(cover.hi, FRAME_HEADER_BYTES);
+  frame.writeUInt32BE(cover.lo, FRAME_HEADER_BYTES + 4);
+  for (let word = 0; word < groups.length; word++) frame.writeUInt32BE(groups[word], FRAME_HEADER_BYTES + 8 + word * 4);
+  return sealFrame(frame);
+}
+
+export function decodeGroups(buffer: Buffer, start: number, end: number): Cover & { groups: Uint32Array } {
+  if (end - start !== 8 + REPAIR_GROUP_COUNT * 8) throw malformed('REPAIR_GROUPS');
+  const groups = new Uint32Array(REPAIR_GROUP_COUNT * 2);
+  for (let word = 0; word < groups.length; word++) groups[word] = buffer.readUInt32BE(start + 8 + word * 4);
+  return { coverHi: buffer.readUInt32BE(start), coverLo: buffer.readUInt32BE(start + 4), groups };
+}
+
+/** `listed` are the groups to tell of, `buckets` all 2 × 65,536 words. */
+export function encodeBuckets(
+  cover: { hi: number; lo: number },
+  listed: readonly number[],
+  buckets: Uint32Array,
+): Buffer {
+  const frame = allocateFrame(FRAME_REPAIR_BUCKETS, 0, 10 + listed.length * GROUP_ENTRY_BYTES);
+  let at = frame.writeUInt32BE(cover.hi, FRAME_HEADER_BYTES);
+  at = frame.writeUInt32BE(cover.lo, at);
+  at = frame.writeUInt16LE(listed.length, at);
+  for (const group of listed) {
+    at = frame.writeUInt8(group, at);
+    const first = group * BUCKETS_PER_GROUP * 2;
+    for (let word = first; word < first + BUCKETS_PER_GROUP * 2; word++) at = frame.writeUInt32BE(buckets[word], at);
+  }
+  return sealFrame(frame);
+}
+
+/** `each` is called with a bucket and its digest, for all buckets of the listed groups. */
+export function decodeBuckets(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  each: (bucket: number, digestHi: number, digestLo: number) => void,
+): Cover & { groupCount: number } {
+  if (end - start < 10) throw malformed('REPAIR_BUCKETS');
+  const groupCount = buffer.readUInt16LE(start + 8);
+  if (groupCount > REPAIR_GROUP_COUNT || end - start !== 10 + groupCount * GROUP_ENTRY_BYTES)
+    throw malformed('REPAIR_BUCKETS');
+  let at = start + 10;
+  for (let index = 0; index < groupCount; index++) {
+    const first = buffer[at] * BUCKETS_PER_GROUP;
+    at++;
+    for (let bucket = first; bucket < first + BUCKETS_PER_GROUP; bucket++) {
+      each(bucket, buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4));
+      at += 8;
+    }
+  }
+  return { coverHi: buffer.readUInt32BE(start), coverLo: buffer.readUInt32BE(start + 4), groupCount };
+}
+
+/** `plan` has one byte (a PLAN_ number) for each bucket. */
+export function encodePlan(plan: Uint8Array): Buffer {
+  const frame = allocateFrame(FRAME_REPAIR_PLAN, 0, PLAN_BYTES);
+  for (let byte = 0; byte < PLAN_BYTES; byte++) {
+    const first = byte * 4;
+    frame[FRAME_HEADER_BYTES + byte] =
+      plan[first] | (plan[first + 1] << 2) | (plan[first + 2] << 4) | (plan[first + 3] << 6);
+  }
+  return sealFrame(frame);
+}
+
+export function decodePlan(buffer: Buffer, start: number, end: number): Uint8Array {
+  if (end - start !== PLAN_BYTES) throw malformed('REPAIR_PLAN');
+  const plan = new Uint8Array(REPAIR_BUCKET_COUNT);
+  for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
+    const mode = (buffer[start + (bucket >>> 2)] >>> ((bucket & 3) * 2)) & 3;
+    if (mode > PLAN_EXCHANGE) throw malformed('REPAIR_PLAN');
+    plan[bucket] = mode;
+  }
+  return plan;
+}
+
+/** Frame of pairs of 32-bit words: REPAIR_SUMMARIES (4 words an entry) and REPAIR_WANT (2 words an entry). */
+export function encodeWords(type: number, more: boolean, words: Uint32Array, wordCount: number): Buffer {
+  const frame = allocateFrame(type, more ? FRAME_FLAG_MORE : 0, wordCount * 4);
+  for (let word = 0; word < wordCount; word++) frame.writeUInt32BE(words[word], FRAME_HEADER_BYTES + word * 4);
+  return sealFrame(frame);
+}
+
+/** @returns the number of entries in a payload of `entryBytes` each */
+export function entryCount(start: number, end: number, entryBytes: number): number {
+  if ((end - start) % entryBytes !== 0) throw malformed('REPAIR_SUMMARIES or REPAIR_WANT');
+  return (end - start) / entryBytes;
+}
+
+/** One part of packed records: records[start, end). */
+export function encodeRepairRecords(more: boolean, records: Buffer, start: number, end: number): Buffer {
+  const frame = allocateFrame(FRAME_REPAIR_RECORDS, more ? FRAME_FLAG_MORE : 0, end - start);
+  records.copy(frame, FRAME_HEADER_BYTES, start, end);
+  return sealFrame(frame);
+}

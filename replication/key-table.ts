@@ -1,0 +1,110 @@
+/**
+ * Open-addressing tables of 64-bit key hashes in typed arrays, for repair: what the other side told of (hash → digest), or a
+ * set of hashes. A table is many small shards, so that none takes long to grow. Shard and slot are mixed with a random seed, so
+ * that keys chosen by a client to collide in the key hash's bits do not slow it.
+ */
+
+const EMPTY = 0;
+const PRESENT = 1;
+const MATCHED = 2;
+
+const SHARD_SLOTS_FIRST = 16;
+
+function mix(hashHi: number, hashLo: number, seed: number): number {
+  let word = Math.imul(hashLo ^ seed, 0x9e3779b1) ^ Math.imul(hashHi + seed, 0x85ebca6b);
+  word ^= word >>> 15;
+  word = Math.imul(word, 0xc2b2ae35);
+  return (word ^ (word >>> 13)) >>> 0;
+}
+
+class Shard {
+  size = 0;
+  /** Four words a slot: hash (high, low), digest (high, low). */
+  words = new Uint32Array(4 * SHARD_SLOTS_FIRST);
+  states = new Uint8Array(SHARD_SLOTS_FIRST);
+
+  /** The slot of a key, or the empty one where it belongs. */
+  slotOf(hashHi: number, hashLo: number, mixed: number): number {
+    const mask = this.states.length - 1;
+    let slot = mixed & mask;
+    while (this.states[slot] !== EMPTY && (this.words[slot * 4] !== hashHi || this.words[slot * 4 + 1] !== hashLo)) {
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  grow(seed: number): void {
+    const { words, states } = this;
+    this.words = new Uint32Array(words.length * 2);
+    this.states = new Uint8Array(states.length * 2);
+    for (let old = 0; old < states.length; old++) {
+      if (states[old] === EMPTY) continue;
+      const hashHi = words[old * 4];
+      const hashLo = words[old * 4 + 1];
+      const slot = this.slotOf(hashHi, hashLo, mix(hashHi, hashLo, seed));
+      this.states[slot] = states[old]!;
+      this.words.set(words.subarray(old * 4, old * 4 + 4), slot * 4);
+    }
+  }
+}
+
+/** Hash → digest. `size` is for the caller to bound. */
+export class KeyTable {
+  static readonly shardCount = 256;
+  size = 0;
+  #seed: number;
+  #shards: (Shard | undefined)[] = new Array<Shard | undefined>(KeyTable.shardCount);
+
+  constructor(seed: number) {
+    this.#seed = seed | 0;
+  }
+
+  /** Sets a key's digest, which counts as not matched yet. */
+  set(hashHi: number, hashLo: number, digestHi: number, digestLo: number): void {
+    const mixed = mix(hashHi, hashLo, this.#seed);
+    const shard = (this.#shards[mixed >>> 24] ??= new Shard());
+    if (shard.size * 2 >= shard.states.length) shard.grow(this.#seed);
+    const slot = shard.slotOf(hashHi, hashLo, mixed);
+    if (shard.states[slot] === EMPTY) {
+      shard.size++;
+      this.size++;
+    }
+    shard.states[slot] = PRESENT;
+    shard.words[slot * 4] = hashHi;
+    shard.words[slot * 4 + 1] = hashLo;
+    shard.words[slot * 4 + 2] = digestHi;
+    shard.words[slot * 4 + 3] = digestLo;
+  }
+
+  has(hashHi: number, hashLo: number): boolean {
+    const mixed = mix(hashHi, hashLo, this.#seed);
+    const shard = this.#shards[mixed >>> 24];
+    return shard !== undefined && shard.states[shard.slotOf(hashHi, hashLo, mixed)] !== EMPTY;
+  }
+
+  /** True when the key is here with this very digest; it is marked as matched then. */
+  match(hashHi: number, hashLo: number, digestHi: number, digestLo: number): boolean {
+    const mixed = mix(hashHi, hashLo, this.#seed);
+    const shard = this.#shards[mixed >>> 24];
+    if (shard === undefined) return false;
+    const slot = shard.slotOf(hashHi, hashLo, mixed);
+    if (shard.states[slot] === EMPTY) return false;
+    if (shard.words[slot * 4 + 2] !== digestHi || shard.words[slot * 4 + 3] !== digestLo) return false;
+    shard.states[slot] = MATCHED;
+    return true;
+  }
+
+  /** Hashes (two words each) of the keys in one shard that `match` has not marked. */
+  unmatched(shardIndex: number): Uint32Array {
+    const shard = this.#shards[shardIndex];
+    if (shard === undefined) return new Uint32Array(0);
+    const hashes = new Uint32Array(shard.size * 2);
+    let at = 0;
+    for (let slot = 0; slot < shard.states.length; slot++) {
+      if (shard.states[slot] !== PRESENT) continue;
+      hashes[at++] = shard.words[slot * 4]!;
+      hashes[at++] = shard.words[slot * 4 + 1]!;
+    }
+    return hashes.subarray(0, at);
+  }
+}

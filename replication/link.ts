@@ -1,0 +1,412 @@
+/**
+ * One link to one peer, as a state machine without I/O: it is told of bytes and of time, and it is asked for the next frame.
+ *
+ *   hello ──► auth ──► live ──► closed          (any state ──► closed)
+ *
+ * docs/peer-protocol.md draws who says what when.
+ */
+import {
+  FRAME_ACK,
+  FRAME_AUTH,
+  FRAME_BYTES_BEFORE_AUTHENTICATION,
+  FRAME_HELLO,
+  FRAME_PING,
+  FRAME_PONG,
+  FRAME_RECORDS,
+  FRAME_REFUSE,
+  FRAME_RESUME,
+  FRAME_STREAM,
+  FrameDecoder,
+  PEER_MAGIC,
+  PEER_VERSION_HIGHEST,
+  PEER_VERSION_LOWEST,
+  PeerProtocolError,
+  REFUSE_MALFORMED,
+  REFUSE_SECRET,
+  REFUSE_SILENT,
+  REFUSE_VERSION,
+} from '../protocol/peer-frame.ts';
+import {
+  NONCE_BYTES,
+  decodeAck,
+  decodeAuth,
+  decodeHello,
+  decodePing,
+  decodePong,
+  decodePosition,
+  decodeRefuse,
+  encodeAck,
+  encodeAuth,
+  encodeHello,
+  encodePing,
+  encodePong,
+  encodeRefuse,
+  encodeResume,
+  encodeStream,
+  type Hello,
+  type MemberAddress,
+  type Ping,
+} from '../protocol/peer-message.ts';
+import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
+import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
+import { LinkRepair } from './link-repair.ts';
+import type { Member } from './membership.ts';
+import type { RepairOwner } from './repair.ts';
+import type { Stamp } from './replica.ts';
+import { StreamReceiver, StreamSender, checkClock } from './stream.ts';
+
+/** Why a link is over. */
+export interface Ending {
+  /** One of the REFUSE_ numbers; 0 = the connection was lost or the node closed it without a word. */
+  readonly code: number;
+  readonly message: string;
+  readonly by: 'here' | 'peer' | 'network';
+}
+
+/** What a link asks of the node that it belongs to. */
+export interface LinkOwner extends RepairOwner {
+  /** The port that others can dial, or 0. */
+  advertisedPort(): number;
+  /** The peer has authenticated. Registers the link, or throws PeerProtocolError to refuse it. */
+  admit(link: Link, hello: Hello, nowMs: number): Member;
+  members(): MemberAddress[];
+  learn(link: Link, members: readonly MemberAddress[]): void;
+  /** The later turns of this node are stamped above this. */
+  complete(): Stamp;
+  /** Everything that any member wrote up to here is here. */
+  held(): Stamp;
+  /** The peer has acknowledged more of this node's stream. */
+  acknowledged(link: Link): void;
+}
+
+export type LinkState = 'hello' | 'auth' | 'live' | 'closed';
+
+export class Link {
+  readonly role: Role;
+  readonly remoteHost: string;
+  state: LinkState = 'hello';
+  ending: Ending | null = null;
+  /** Set with the peer's HELLO; to be believed once the state is live. */
+  hello: Hello | null = null;
+  member: Member | null = null;
+  /** Null before the link is live. */
+  repair: LinkRepair | null = null;
+  bytesIn = 0;
+  bytesOut = 0;
+  turnsIn = 0;
+  roundTripMs: number | null = null;
+  /** The peer's wall clock minus ours, as far as the round trip lets one tell. */
+  clockOffsetMs: number | null = null;
+  /** The peer has told of members that are not known here. */
+  tellsOfStrangers = false;
+  /** What the peer said it still has to send to us. */
+  peerBacklogBytes = 0;
+  liveSinceMs: number | null = null;
+  heardAtMs: number;
+  #owner: LinkOwner;
+  #decoder = new FrameDecoder(FRAME_BYTES_BEFORE_AUTHENTICATION);
+  #control: Buffer[] = [];
+  #helloSent: Buffer | null = null;
+  #helloReceived: Buffer | null = null;
+  #startedAtMs: number;
+  #pingedAtMs = 0;
+  #pingToken = 0;
+  #pingPending = false;
+  #pongToken: number | null = null;
+  #ackPending = false;
+  /** What came before the peer's stream has been resumed or repaired. */
+  #isStreamWhole = false;
+  #sender: StreamSender;
+  #receiver: StreamReceiver | null = null;
+  #preferRepair = false;
+
+  constructor(owner: LinkOwner, role: Role, remoteHost: string, nowMs: number) {
+    this.#owner = owner;
+    this.role = role;
+    this.remoteHost = remoteHost;
+    this.#startedAtMs = nowMs;
+    this.heardAtMs = nowMs;
+    this.#sender = new StreamSender(owner.outbox, () => this.repair?.want());
+  }
+
+  /** The peer's node id for people, or null before its HELLO. */
+  get peerId(): string | null {
+    return this.hello === null ? null : formatNodeId(this.hello.nodeHi, this.hello.nodeLo);
+  }
+
+  /** Records of this link's repairs that were left out because another node's clock is ahead. */
+  get futureRecords(): number {
+    return this.#receiver?.futureRecords ?? 0;
+  }
+
+  get hasGap(): boolean {
+    return this.member?.progress.hasGap ?? false;
+  }
+
+  /** Bytes of this node's stream that the peer still has to be sent. */
+  backlogBytes(): number {
+    return this.state === 'live' && this.#sender.positioned ? this.#sender.backlogBytes() : 0;
+  }
+
+  /** The connection is open. */
+  opened(nowMs: number): void {
+    this.#startedAtMs = nowMs;
+    this.heardAtMs = nowMs;
+    if (this.role === 'dial') this.#sendHello();
+  }
+
+  /** Bytes have come; they are not kept after the call. */
+  received(buffer: Buffer, start: number, end: number, nowMs: number): void {
+    if (this.state === 'closed') return;
+    this.bytesIn += end - start;
+    this.heardAtMs = nowMs;
+    try {
+      this.#decoder.feed(buffer, start, end);
+      while (this.#decoder.next()) {
+        this.#frame(nowMs);
+        if (this.#isClosed()) return;
+      }
+      this.repair?.begin(nowMs);
+    } catch (problem) {
+      if (!(problem instanceof PeerProtocolError)) throw problem;
+      this.refuse(problem.code, problem.message);
+    }
+  }
+
+  /** Time has passed. */
+  tick(nowMs: number): void {
+    if (this.state === 'closed') return;
+    const { settings } = this.#owner;
+    if (this.state !== 'live') {
+      if (nowMs - this.#startedAtMs > settings.handshakeTimeoutMs)
+        this.refuse(REFUSE_SILENT, 'the handshake took too long');
+      return;
+    }
+    if (nowMs - this.heardAtMs > settings.peerTimeoutMs) {
+      this.refuse(REFUSE_SILENT, `nothing heard for ${nowMs - this.heardAtMs} ms`);
+      return;
+    }
+    if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) {
+      this.#pingPending = true;
+      this.#pingedAtMs = nowMs;
+    }
+    const problem = this.repair?.tick(nowMs) ?? null;
+    if (problem !== null) this.refuse(REFUSE_SILENT, problem);
+  }
+
+  /** The next frame to send, or null when there is none at this moment. */
+  next(nowMs: number): Buffer | null {
+    const frame = this.#control.shift() ?? (this.state === 'live' ? this.#nextLive(nowMs) : null);
+    if (frame !== null) this.bytesOut += frame.length;
+    return frame;
+  }
+
+  /** Closes with a reason that the peer is told too. */
+  refuse(code: number, message: string): void {
+    if (this.state === 'closed') return;
+    this.#control =
+      this.#helloSent === null ? [PEER_MAGIC, encodeRefuse(code, message)] : [encodeRefuse(code, message)];
+    this.#end({ code, message, by: 'here' });
+  }
+
+  /** The connection is gone. */
+  lost(reason: string): void {
+    this.#control = [];
+    this.#end({ code: 0, message: reason, by: 'network' });
+  }
+
+  #end(ending: Ending): void {
+    this.ending ??= ending;
+    this.state = 'closed';
+    this.repair?.close();
+  }
+
+  /** A call, because the compiler does not see that handling a frame may close the link. */
+  #isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
+  #sendHello(): void {
+    const { settings, replica, random } = this.#owner;
+    const clock = replica.currentStamp();
+    this.#helloSent = encodeHello({
+      versionLowest: PEER_VERSION_LOWEST,
+      versionHighest: PEER_VERSION_HIGHEST,
+      nodeHi: settings.nodeId.hi,
+      nodeLo: settings.nodeId.lo,
+      incarnationHi: settings.incarnation.hi,
+      incarnationLo: settings.incarnation.lo,
+      clockHi: clock.hi,
+      clockLo: clock.lo,
+      wallMs: replica.nowMs(),
+      nonce: random.bytes(NONCE_BYTES),
+      port: this.#owner.advertisedPort(),
+      host: settings.advertiseHost,
+      clusterId: settings.clusterId,
+    });
+    this.#control.push(PEER_MAGIC, this.#helloSent);
+  }
+
+  #frame(nowMs: number): void {
+    const { type, buffer, payloadStart: start, payloadEnd: end } = this.#decoder;
+    if (type === FRAME_REFUSE) {
+      const { reason, message } = decodeRefuse(buffer, start, end);
+      this.#control = [];
+      this.#end({ code: reason, message, by: 'peer' });
+    } else if (this.state === 'hello' && type === FRAME_HELLO) {
+      this.#receiveHello(buffer, start, end);
+    } else if (this.state === 'auth' && type === FRAME_AUTH) {
+      this.#receiveAuth(buffer, start, end, nowMs);
+    } else if (this.state === 'live') {
+      this.#liveFrame(type, buffer, start, end, nowMs);
+    } else {
+      throw new PeerProtocolError(REFUSE_MALFORMED, `a frame of type ${type} before authentication`);
+    }
+  }
+
+  #receiveHello(buffer: Buffer, start: number, end: number): void {
+    const hello = decodeHello(buffer, start, end);
+    if (hello.versionLowest > PEER_VERSION_HIGHEST || hello.versionHighest < PEER_VERSION_LOWEST) {
+      throw new PeerProtocolError(
+        REFUSE_VERSION,
+        `no common version: one side speaks ${hello.versionLowest} to ${hello.versionHighest}, ` +
+          `the other ${PEER_VERSION_LOWEST} to ${PEER_VERSION_HIGHEST}`,
+      );
+    }
+    this.hello = hello;
+    this.#helloReceived = Buffer.from(buffer.subarray(start, end));
+    this.state = 'auth';
+    if (this.role === 'accept') this.#sendHello();
+    else this.#control.push(encodeAuth(prove(this.#owner.settings.secrets, this.role, this.#transcript())));
+  }
+
+  #transcript(): Transcript {
+    const sent = this.#helloSent!.subarray(12);
+    const received = this.#helloReceived!;
+    return this.role === 'dial' ? { dialed: sent, accepted: received } : { dialed: received, accepted: sent };
+  }
+
+  #receiveAuth(buffer: Buffer, start: number, end: number, nowMs: number): void {
+    const { secrets } = this.#owner.settings;
+    const peerRole: Role = this.role === 'dial' ? 'accept' : 'dial';
+    const problem = checkProofs(secrets, peerRole, this.#transcript(), decodeAuth(buffer, start, end));
+    if (problem !== null) throw new PeerProtocolError(REFUSE_SECRET, problem);
+    const hello = this.hello!;
+    checkClock(hello.clockHi, hello.clockLo, this.#owner.replica, this.#owner.settings.maxClockDriftMs);
+    const member = this.#owner.admit(this, hello, nowMs);
+    this.member = member;
+    const receiver = new StreamReceiver(this.#owner.replica, member.progress, this.#owner.settings, member.node);
+    receiver.observeClock(hello.clockHi, hello.clockLo);
+    this.#receiver = receiver;
+    this.repair = new LinkRepair(this.#owner, receiver, this.#sender, member.node, nowMs);
+    this.repair.onCovered = () => (this.#ackPending = this.#isStreamWhole = true);
+    this.state = 'live';
+    this.liveSinceMs = nowMs;
+    this.#pingedAtMs = nowMs;
+    this.#pingPending = true;
+    this.#decoder.frameBytesMax = this.#owner.settings.frameBytesMax;
+    if (this.role === 'accept') this.#control.push(encodeAuth(prove(secrets, this.role, this.#transcript())));
+    const { applied } = member.progress;
+    const isKnown = applied.hi !== 0 || applied.lo !== 0;
+    this.#control.push(encodeResume({ flag: isKnown && !member.progress.hasGap, hi: applied.hi, lo: applied.lo }));
+  }
+
+  #liveFrame(type: number, buffer: Buffer, start: number, end: number, nowMs: number): void {
+    const receiver = this.#receiver!;
+    const { flags } = this.#decoder;
+    if (type === FRAME_RECORDS) {
+      if (receiver.records(flags, buffer, start, end)) {
+        this.turnsIn++;
+        this.#ackPending = true;
+      }
+      if (receiver.progress.hasGap && !this.repair!.isDue) this.repair!.ask();
+    } else if (type === FRAME_ACK) {
+      this.#receiveAck(decodeAck(buffer, start, end));
+    } else if (type === FRAME_PING) {
+      const ping = decodePing(buffer, start, end);
+      receiver.observeClock(ping.clockHi, ping.clockLo);
+      this.peerBacklogBytes = ping.backlogBytes;
+      this.#pongToken = ping.token;
+      this.#noteCompleteness(ping);
+      this.#owner.learn(this, ping.members);
+    } else if (type === FRAME_PONG) {
+      this.#receivePong(buffer, start, end, nowMs);
+    } else if (type === FRAME_RESUME) {
+      const position = this.#sender.resume(decodePosition(buffer, start, end));
+      this.#control.push(encodeStream(position));
+      if (!position.flag) this.repair!.want();
+    } else if (type === FRAME_STREAM) {
+      const position = decodePosition(buffer, start, end);
+      receiver.start(position);
+      this.#isStreamWhole = position.flag;
+      this.#ackPending = true;
+      if (!position.flag) this.repair!.want();
+    } else {
+      this.repair!.receive(type, buffer, start, end, flags, nowMs);
+    }
+  }
+
+  /** What the peer says of its own stream holds here only when nothing of it is missing. */
+  #noteCompleteness(ping: Ping): void {
+    const member = this.member!;
+    member.held = ping.held;
+    const { progress } = member;
+    const isWhole = this.#isStreamWhole && !progress.hasGap && progress.has(ping.published);
+    const complete = isWhole ? ping.complete : progress.applied;
+    if (compareStamp(complete.hi, complete.lo, member.complete.hi, member.complete.lo) > 0) member.complete = complete;
+  }
+
+  #receiveAck(stamp: { hi: number; lo: number }): void {
+    this.#sender.acknowledged(stamp);
+    const member = this.member!;
+    if (compareStamp(stamp.hi, stamp.lo, member.acknowledged.hi, member.acknowledged.lo) <= 0) return;
+    member.acknowledged = stamp;
+    this.#owner.acknowledged(this);
+  }
+
+  #receivePong(buffer: Buffer, start: number, end: number, nowMs: number): void {
+    const pong = decodePong(buffer, start, end);
+    this.#receiver!.observeClock(pong.clockHi, pong.clockLo);
+    if (pong.token !== this.#pingToken) return;
+    this.roundTripMs = nowMs - this.#pingedAtMs;
+    this.clockOffsetMs = Math.round(pong.wallMs + this.roundTripMs / 2 - this.#owner.replica.nowMs());
+  }
+
+  #nextLive(nowMs: number): Buffer | null {
+    const { replica } = this.#owner;
+    if (this.#ackPending) {
+      this.#ackPending = false;
+      const { applied } = this.member!.progress;
+      if (applied.hi !== 0 || applied.lo !== 0) return encodeAck(applied.hi, applied.lo);
+    }
+    if (this.#pongToken !== null) {
+      const token = this.#pongToken;
+      this.#pongToken = null;
+      const clock = replica.currentStamp();
+      return encodePong({ token, clockHi: clock.hi, clockLo: clock.lo, wallMs: replica.nowMs() });
+    }
+    if (this.#pingPending) return this.#ping(nowMs);
+    // In turns, so that neither the live stream nor a repair holds up the other.
+    this.#preferRepair = !this.#preferRepair;
+    if (this.#preferRepair) return this.repair!.next(nowMs) ?? this.#sender.next();
+    return this.#sender.next() ?? this.repair!.next(nowMs);
+  }
+
+  #ping(nowMs: number): Buffer {
+    this.#pingPending = false;
+    this.#pingedAtMs = nowMs;
+    this.#pingToken = (this.#pingToken + 1) >>> 0;
+    const clock = this.#owner.replica.currentStamp();
+    return encodePing({
+      clockHi: clock.hi,
+      clockLo: clock.lo,
+      wallMs: this.#owner.replica.nowMs(),
+      token: this.#pingToken,
+      backlogBytes: this.backlogBytes(),
+      published: this.#owner.outbox.last,
+      complete: this.#owner.complete(),
+      held: this.#owner.held(),
+      members: this.#owner.members(),
+    });
+  }
+}

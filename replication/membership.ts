@@ -1,0 +1,197 @@
+/** The other nodes that this one knows: who they are, where they are, and how far each is with this node's stream and this node with its. */
+import type { MemberAddress } from '../protocol/peer-message.ts';
+import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
+import { StreamProgress } from './progress.ts';
+import type { Stamp } from './replica.ts';
+
+/** One other node. */
+export interface Member {
+  /** 16 hex digits. */
+  readonly id: string;
+  readonly node: Stamp;
+  incarnation: Stamp;
+  /** Where it can be dialed; port 0 = nowhere. */
+  host: string;
+  port: number;
+  isLinked: boolean;
+  /** How far this node has applied its stream. */
+  progress: StreamProgress;
+  /** How far it has applied this node's stream. */
+  acknowledged: Stamp;
+  /** Everything that it wrote up to here is here. */
+  complete: Stamp;
+  /** Everything that any member it knows wrote up to here is there, as it said last. */
+  held: Stamp;
+  /** Monotonic time of the last sign of life, told by itself or by a node linked to it. */
+  lastSeenMs: number;
+  /** How the last link ended; null while there was none. */
+  lastEnding: { code: number; message: string; by: string } | null;
+  /** Sums over the links that have ended. */
+  readonly past: { bytesIn: number; bytesOut: number; repairs: number; links: number };
+}
+
+const none: Stamp = { hi: 0, lo: 0 };
+
+export interface MembershipSettings {
+  readonly nodeId: Stamp;
+  readonly membersMax: number;
+  readonly memberReapMs: number;
+  readonly forgetBanMs: number;
+}
+
+export class Membership {
+  readonly members = new Map<string, Member>();
+  readonly selfId: string;
+  #settings: MembershipSettings;
+  #bannedUntilMs = new Map<string, number>();
+
+  constructor(settings: MembershipSettings) {
+    this.#settings = settings;
+    this.selfId = formatNodeId(settings.nodeId.hi, settings.nodeId.lo);
+  }
+
+  /**
+   * A node has authenticated: its member, with everything forgotten that an earlier incarnation had.
+   * Null when there are too many members.
+   */
+  meet(node: Stamp, incarnation: Stamp, host: string, port: number, nowMs: number): Member | null {
+    const member = this.#find(node, nowMs);
+    if (member === null) return null;
+    if (compareStamp(member.incarnation.hi, member.incarnation.lo, incarnation.hi, incarnation.lo) !== 0) {
+      member.incarnation = incarnation;
+      member.progress = new StreamProgress();
+      member.acknowledged = none;
+      member.complete = none;
+      member.held = none;
+    }
+    member.host = host;
+    member.port = port;
+    member.lastSeenMs = nowMs;
+    return member;
+  }
+
+  /** A linked node has told of others. Returns those that are new here. */
+  learn(told: readonly MemberAddress[], nowMs: number): Member[] {
+    const fresh: Member[] = [];
+    for (const address of told) {
+      const node = { hi: address.nodeHi, lo: address.nodeLo };
+      const id = formatNodeId(node.hi, node.lo);
+      // Only of nodes that the teller is linked to, or the dead would be told of for ever.
+      if (!address.linked || id === this.selfId || this.isBanned(id, nowMs)) continue;
+      const isKnown = this.members.has(id);
+      const member = this.#find(node, nowMs);
+      if (member === null) continue;
+      member.lastSeenMs = nowMs;
+      if (!member.isLinked && address.port !== 0) {
+        member.host = address.host;
+        member.port = address.port;
+      }
+      if (!isKnown) fresh.push(member);
+    }
+    return fresh;
+  }
+
+  /** A member from before a restart. False when it cannot be one. */
+  recall(node: Stamp, host: string, port: number, nowMs: number): boolean {
+    if (formatNodeId(node.hi, node.lo) === this.selfId) return false;
+    const member = this.#find(node, nowMs);
+    if (member === null) return false;
+    member.host = host;
+    member.port = port;
+    return true;
+  }
+
+  #find(node: Stamp, nowMs: number): Member | null {
+    const id = formatNodeId(node.hi, node.lo);
+    const known = this.members.get(id);
+    if (known !== undefined) return known;
+    if (this.members.size >= this.#settings.membersMax) return null;
+    const member: Member = {
+      id,
+      node,
+      incarnation: none,
+      host: '',
+      port: 0,
+      isLinked: false,
+      progress: new StreamProgress(),
+      acknowledged: none,
+      complete: none,
+      held: none,
+      lastSeenMs: nowMs,
+      lastEnding: null,
+      past: { bytesIn: 0, bytesOut: 0, repairs: 0, links: 0 },
+    };
+    this.members.set(id, member);
+    return member;
+  }
+
+  /** What a ping tells of the members. */
+  addresses(): MemberAddress[] {
+    return [...this.members.values()].map((member) => ({
+      nodeHi: member.node.hi,
+      nodeLo: member.node.lo,
+      incarnationHi: member.incarnation.hi,
+      incarnationLo: member.incarnation.lo,
+      linked: member.isLinked,
+      port: member.port,
+      host: member.host,
+    }));
+  }
+
+  /** Removes a member and keeps it out for a while. False when it was not known. */
+  forget(id: string, nowMs: number): boolean {
+    this.#bannedUntilMs.set(id, nowMs + this.#settings.forgetBanMs);
+    return this.members.delete(id);
+  }
+
+  isBanned(id: string, nowMs: number): boolean {
+    const until = this.#bannedUntilMs.get(id);
+    if (until === undefined) return false;
+    if (nowMs < until) return true;
+    this.#bannedUntilMs.delete(id);
+    return false;
+  }
+
+  /** Drops members that nobody has been linked to for long; returns them. */
+  reap(nowMs: number): Member[] {
+    const reaped = [...this.members.values()].filter(
+      (member) => !member.isLinked && nowMs - member.lastSeenMs > this.#settings.memberReapMs,
+    );
+    for (const member of reaped) this.members.delete(member.id);
+    return reaped;
+  }
+
+  /** How many members have applied this node's stream up to `stamp`. */
+  acknowledgedCount(stamp: Stamp): number {
+    let count = 0;
+    for (const { acknowledged } of this.members.values()) {
+      if (compareStamp(acknowledged.hi, acknowledged.lo, stamp.hi, stamp.lo) >= 0) count++;
+    }
+    return count;
+  }
+
+  /** What every known member has applied of this node's stream; null when there is no member. */
+  leastAcknowledged(): Stamp | null {
+    return this.#least((member) => member.acknowledged);
+  }
+
+  /** Everything that any known member wrote up to here is here; null when there is no member. */
+  held(): Stamp | null {
+    return this.#least((member) => member.complete);
+  }
+
+  /** Everything that anyone wrote up to here is everywhere, as far as is known; null when there is no member. */
+  stable(): Stamp | null {
+    return this.#least((member) => lesser(member.held, member.complete));
+  }
+
+  #least(of: (member: Member) => Stamp): Stamp | null {
+    let least: Stamp | null = null;
+    for (const member of this.members.values()) least = least === null ? of(member) : lesser(least, of(member));
+    return least;
+  }
+}
+
+function lesser(a: Stamp, b: Stamp): Stamp {
+  return compareStamp(a.hi, a.lo, b.hi, b.lo) <= 0 ? a : b;
+}

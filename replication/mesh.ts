@@ -1,0 +1,443 @@
+/**
+ * All links of a node: accepts and dials connections, ties each to a `Link`, moves frames between the two, decides which of two
+ * links to one peer stays, and keeps the member list. Knows no sockets and no clock but those it was given.
+ */
+import {
+  REFUSE_CLOCK,
+  REFUSE_CLUSTER,
+  REFUSE_FORGOTTEN,
+  REFUSE_FULL,
+  REFUSE_NODE_ID,
+  REFUSE_SECOND_LINK,
+  REFUSE_SELF,
+  REFUSE_STOPPING,
+  PeerProtocolError,
+} from '../protocol/peer-frame.ts';
+import type { Hello, MemberAddress } from '../protocol/peer-message.ts';
+import { compareStamp, formatNodeId, parseNodeId } from '../protocol/stamp.ts';
+import { formatPeerAddress } from './address.ts';
+import { Dialer, type Attempt } from './dialer.ts';
+import type { Connection, Environment, Network, Random } from './environment.ts';
+import { Link, type LinkOwner } from './link.ts';
+import { Membership, type Member } from './membership.ts';
+import type { Outbox } from './outbox.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { RepairRate } from './repair.ts';
+import type { Replica, Stamp } from './replica.ts';
+import type { ReplicatorSettings } from './settings.ts';
+
+/** Bytes a connection may hold that the network has not taken; the rest stays in the shared outbox. */
+const QUEUED_BYTES_MAX = 1024 * 1024;
+/** Accepted connections that have not authenticated. */
+const STRANGERS_MAX = 128;
+/** How long a repair waits when the rate limit is reached. */
+const RATE_WAIT_MS = 10;
+/** After a member is lost, the others compare notes within this time: it may have died after telling only some of them. */
+const REPAIR_AFTER_LOSS_MS = 3000;
+
+const none: Stamp = { hi: 0, lo: 0 };
+
+/** A link, its connection, and the attempt that it came of. */
+export interface Session {
+  readonly link: Link;
+  readonly connection: Connection;
+  readonly attempt: Attempt | null;
+  isFinished: boolean;
+}
+
+export class Mesh implements LinkOwner {
+  readonly settings: ReplicatorSettings;
+  readonly replica: Replica;
+  readonly outbox: Outbox;
+  readonly random: Random;
+  readonly network: Network;
+  readonly repairRate: RepairRate;
+  readonly membership: Membership;
+  readonly dialer: Dialer;
+  /** Live links by node id. */
+  readonly live = new Map<string, Session>();
+  /** Called when a member has acknowledged more. */
+  onAcknowledged: (stamp: Stamp) => void = () => undefined;
+  /** Called before a node without members gets its first one: from then on changes have to be published. */
+  onFirstMember: () => void = () => undefined;
+  port = 0;
+  isPaused = false;
+  /** How often a peer has said that this node's clock is ahead. */
+  clockRefusals = 0;
+  /** Records left out of finished links' repairs because of their stamps. */
+  pastFutureRecords = 0;
+  #environment: Environment;
+  #log: RefusalLog;
+  #sessions = new Set<Session>();
+  #clockAtTick = none;
+  #complete = none;
+  #slices = 0;
+  #turnScheduled = false;
+  #rateTimerSet = false;
+  #isStopped = false;
+
+  constructor(settings: ReplicatorSettings, replica: Replica, outbox: Outbox, environment: Environment) {
+    this.settings = settings;
+    this.replica = replica;
+    this.outbox = outbox;
+    this.random = environment.random;
+    this.network = environment.network;
+    this.#environment = environment;
+    this.#log = new RefusalLog(environment.log);
+    this.repairRate = new RepairRate(settings.repairBytesPerSecond, environment.time.monotonicMs());
+    this.membership = new Membership(settings);
+    this.dialer = new Dialer(this);
+    for (const { host, port } of settings.peers) this.dialer.add(host, port);
+    for (const { id, host, port } of settings.members) {
+      const nodeId = parseNodeId(id);
+      if (nodeId === null || !this.membership.recall(nodeId, host, port, this.nowMs())) continue;
+      this.dialer.follow(id, host, port);
+    }
+  }
+
+  nowMs(): number {
+    return this.#environment.time.monotonicMs();
+  }
+
+  // What the dialer asks.
+
+  isSettled(nodeId: string): boolean {
+    return this.live.has(nodeId) || this.membership.isBanned(nodeId, this.nowMs());
+  }
+
+  linkedAt(address: string, port: number): string | null {
+    for (const [id, session] of this.live) {
+      const member = session.link.member!;
+      if (member.port === port && member.host === address) return id;
+    }
+    return null;
+  }
+
+  dial(address: string, port: number, attempt: Attempt): void {
+    this.#attach(this.network.connect(address, port), 'dial', attempt);
+  }
+
+  /** A connection has come in. */
+  accept(connection: Connection): void {
+    let strangers = 0;
+    for (const { link } of this.#sessions) if (link.role === 'accept' && link.state !== 'live') strangers++;
+    if (this.isPaused || this.#isStopped || strangers >= STRANGERS_MAX) {
+      connection.close();
+      return;
+    }
+    this.#attach(connection, 'accept', null).link.opened(this.nowMs());
+  }
+
+  #attach(connection: Connection, role: 'dial' | 'accept', attempt: Attempt | null): Session {
+    const link = new Link(this, role, connection.remoteHost, this.nowMs());
+    const session: Session = { link, connection, attempt, isFinished: false };
+    this.#sessions.add(session);
+    connection.events = {
+      opened: () => {
+        link.opened(this.nowMs());
+        this.pump(session);
+      },
+      received: (buffer, start, end) => {
+        link.received(buffer, start, end, this.nowMs());
+        this.pump(session);
+      },
+      writable: () => this.pump(session),
+      closed: (reason) => {
+        if (link.ending === null) link.lost(reason);
+        this.#finish(session);
+      },
+    };
+    return session;
+  }
+
+  // What a link asks.
+
+  advertisedPort(): number {
+    return this.settings.advertisePort ?? this.port;
+  }
+
+  admit(link: Link, hello: Hello, nowMs: number): Member {
+    const node = { hi: hello.nodeHi, lo: hello.nodeLo };
+    const incarnation = { hi: hello.incarnationHi, lo: hello.incarnationLo };
+    const id = formatNodeId(node.hi, node.lo);
+    const isSameRun =
+      compareStamp(incarnation.hi, incarnation.lo, this.settings.incarnation.hi, this.settings.incarnation.lo) === 0;
+    if (hello.clusterId !== this.settings.clusterId) {
+      throw new PeerProtocolError(
+        REFUSE_CLUSTER,
+        `different clusters: '${printable(hello.clusterId)}' and '${this.settings.clusterId}'`,
+      );
+    }
+    if (id === this.membership.selfId) {
+      if (isSameRun) throw new PeerProtocolError(REFUSE_SELF, 'this address is the node itself');
+      throw new PeerProtocolError(REFUSE_NODE_ID, clonedMessage(id));
+    }
+    if (this.membership.isBanned(id, nowMs))
+      throw new PeerProtocolError(REFUSE_FORGOTTEN, `node ${id} has been forgotten`);
+    this.#settleRival(link, id, incarnation, nowMs);
+    if (this.membership.members.size === 0) this.#beginStream();
+    const member = this.membership.meet(node, incarnation, hello.host || link.remoteHost, hello.port, nowMs);
+    if (member === null) throw new PeerProtocolError(REFUSE_FULL, `more than ${this.settings.membersMax} members`);
+    this.#welcome(link, member);
+    return member;
+  }
+
+  /** There may be a link to this node already: keep one of the two, and the same one on both sides. */
+  #settleRival(link: Link, id: string, incarnation: Stamp, nowMs: number): void {
+    const rival = this.live.get(id);
+    if (rival === undefined) return;
+    const known = rival.link.member!.incarnation;
+    if (compareStamp(known.hi, known.lo, incarnation.hi, incarnation.lo) !== 0) {
+      // A restarted node's old connection is closed or silent; one that still speaks is another node with the same id.
+      if (nowMs - rival.link.heardAtMs <= this.settings.pingIntervalMs * 1.5) {
+        throw new PeerProtocolError(
+          REFUSE_NODE_ID,
+          `${clonedMessage(id)}; the other one is at ${rival.link.remoteHost}`,
+        );
+      }
+    } else if (rival.link.role !== link.role && this.#isPreferred(rival.link, id)) {
+      throw new PeerProtocolError(REFUSE_SECOND_LINK, 'there is a link already');
+    }
+    rival.link.refuse(REFUSE_SECOND_LINK, 'replaced by another link');
+    this.#finish(rival);
+  }
+
+  /** Of two links that both sides have dialed, the one dialed by the node with the lower id stays. */
+  #isPreferred(link: Link, peerId: string): boolean {
+    const isOwnLower = this.membership.selfId < peerId;
+    return (link.role === 'dial') === isOwnLower;
+  }
+
+  /** Nobody was there to send anything to. What is written by now the first member gets by repair, the rest by the stream. */
+  #beginStream(): void {
+    this.onFirstMember();
+    const now = this.replica.currentStamp();
+    const { last } = this.outbox;
+    if (compareStamp(now.hi, now.lo, last.hi, last.lo) > 0) this.outbox.skip(now);
+  }
+
+  #welcome(link: Link, member: Member): void {
+    const session = [...this.#sessions].find((one) => one.link === link)!;
+    member.isLinked = true;
+    this.live.set(member.id, session);
+    if (session.attempt !== null) this.dialer.linked(session.attempt, member.id);
+    this.dialer.follow(member.id, member.host, member.port);
+    this.#environment.log.info(`linked to node ${member.id} at ${formatPeerAddress(member.host, member.port)}`);
+  }
+
+  members(): MemberAddress[] {
+    return this.membership.addresses();
+  }
+
+  learn(link: Link, told: readonly MemberAddress[]): void {
+    const nowMs = this.nowMs();
+    let isRelaying = false;
+    for (const member of this.membership.learn(told, nowMs)) this.dialer.follow(member.id, member.host, member.port);
+    link.tellsOfStrangers = false;
+    for (const address of told) {
+      const id = formatNodeId(address.nodeHi, address.nodeLo);
+      const member = this.membership.members.get(id);
+      if (member === undefined) {
+        link.tellsOfStrangers ||= id !== this.membership.selfId;
+      } else if (address.linked && !member.isLinked) {
+        isRelaying = true;
+        this.dialer.follow(member.id, member.host, member.port);
+      }
+    }
+    if (link.repair !== null) link.repair.isRelaying = isRelaying;
+  }
+
+  acknowledged(link: Link): void {
+    this.onAcknowledged(link.member!.acknowledged);
+  }
+
+  takeSlice(): boolean {
+    if (this.#slices > 0) {
+      this.#slices--;
+      return true;
+    }
+    this.#scheduleTurn();
+    return false;
+  }
+
+  // Movement.
+
+  /** Moves frames from a link to its connection, as many as the connection will take. */
+  pump(session: Session): void {
+    if (session.isFinished) return;
+    const { link, connection } = session;
+    if (link.ending !== null) {
+      this.#finish(session);
+      return;
+    }
+    const nowMs = this.nowMs();
+    const frames: Buffer[] = [];
+    let queued = connection.queuedBytes();
+    while (queued < QUEUED_BYTES_MAX) {
+      const frame = link.next(nowMs);
+      if (frame === null) break;
+      frames.push(frame);
+      queued += frame.length;
+    }
+    if (frames.length > 0) connection.write(frames);
+    const { repair } = link;
+    if (repair === null || queued >= QUEUED_BYTES_MAX) return;
+    if (repair.isWaitingForRate) this.#scheduleRate();
+    else if (repair.isScanning) this.#scheduleTurn();
+  }
+
+  /** A turn has been published: send it to everyone now. */
+  pumpAll(): void {
+    for (const session of this.live.values()) this.pump(session);
+  }
+
+  tick(): void {
+    const nowMs = this.nowMs();
+    for (const session of this.#sessions) {
+      session.link.tick(nowMs);
+      this.pump(session);
+    }
+    if (!this.isPaused) this.dialer.tick(nowMs);
+    for (const gone of this.membership.reap(nowMs)) this.dialer.remove(gone.id);
+    const acknowledged = this.membership.leastAcknowledged();
+    if (acknowledged !== null) this.outbox.trim(acknowledged);
+    this.#complete = this.#clockAtTick;
+    this.#clockAtTick = this.replica.currentStamp();
+  }
+
+  /** Turns are published when they end: what was written before the tick before this one has been. */
+  complete(): Stamp {
+    const { last } = this.outbox;
+    return compareStamp(last.hi, last.lo, this.#complete.hi, this.#complete.lo) > 0 ? last : this.#complete;
+  }
+
+  held(): Stamp {
+    return this.#hasStrangers() ? none : (this.membership.held() ?? none);
+  }
+
+  /** Everything that anyone wrote up to here is on every member; null when there is no other member. */
+  stable(): Stamp | null {
+    return this.#hasStrangers() ? none : this.membership.stable();
+  }
+
+  /** True while there may be members that this node does not know: what they hold, and what they have heard, is not known either. */
+  #hasStrangers(): boolean {
+    if (this.dialer.hasUnmetPeers()) return true;
+    for (const { link } of this.live.values()) if (link.tellsOfStrangers) return true;
+    return false;
+  }
+
+  /** One slice of one link's repair in each turn of the event loop, the links taking turns. */
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#isStopped) return;
+    this.#turnScheduled = true;
+    this.#environment.time.defer(() => {
+      this.#turnScheduled = false;
+      this.#slices = 1;
+      for (const [id, session] of [...this.live]) {
+        if (session.link.repair?.isScanning !== true) continue;
+        if (this.#slices === 0) {
+          this.#scheduleTurn();
+          break;
+        }
+        this.live.delete(id);
+        this.live.set(id, session);
+        this.pump(session);
+      }
+      this.#slices = 0;
+    });
+  }
+
+  #scheduleRate(): void {
+    if (this.#rateTimerSet || this.#isStopped) return;
+    this.#rateTimerSet = true;
+    this.#environment.time.setTimer(RATE_WAIT_MS, () => {
+      this.#rateTimerSet = false;
+      this.pumpAll();
+    });
+  }
+
+  /** A link is over: says so to the peer if it is still there, and to the operator. */
+  #finish(session: Session): void {
+    if (session.isFinished) return;
+    session.isFinished = true;
+    this.#sessions.delete(session);
+    const { link, connection, attempt } = session;
+    const nowMs = this.nowMs();
+    const ending = link.ending!;
+    const farewell: Buffer[] = [];
+    for (let frame = link.next(nowMs); frame !== null; frame = link.next(nowMs)) farewell.push(frame);
+    if (farewell.length > 0) connection.write(farewell);
+    connection.close();
+    const livedMs = link.liveSinceMs === null ? 0 : nowMs - link.liveSinceMs;
+    const isNews = attempt === null || this.dialer.ended(attempt, ending, link.peerId, livedMs, nowMs);
+    if (link.member !== null) this.#unlink(session, link.member, nowMs);
+    if (ending.by === 'peer' && ending.code === REFUSE_CLOCK) this.clockRefusals++;
+    if (!this.isPaused) this.#log.ended(link, ending, isNews, nowMs);
+  }
+
+  #unlink(session: Session, member: Member, nowMs: number): void {
+    const { link } = session;
+    const ending = link.ending!;
+    member.past.bytesIn += link.bytesIn;
+    member.past.bytesOut += link.bytesOut;
+    member.past.repairs += link.repair?.finished ?? 0;
+    member.past.links++;
+    this.pastFutureRecords += link.futureRecords;
+    if (this.live.get(member.id) !== session) return;
+    this.live.delete(member.id);
+    member.isLinked = false;
+    member.lastEnding = ending;
+    member.lastSeenMs = nowMs;
+    if (ending.code === REFUSE_CLOCK || ending.code === REFUSE_FORGOTTEN) return;
+    this.dialer.wake(member.id, nowMs);
+    for (const other of this.live.values()) other.link.repair?.soon(nowMs, REPAIR_AFTER_LOSS_MS);
+  }
+
+  /** Removes a member: closes its link and keeps it out for a while. */
+  forget(nodeId: string): boolean {
+    const session = this.live.get(nodeId);
+    const wasKnown = this.membership.forget(nodeId, this.nowMs());
+    this.dialer.remove(nodeId);
+    if (session !== undefined) {
+      session.link.refuse(REFUSE_FORGOTTEN, `node ${nodeId} has been forgotten`);
+      this.#finish(session);
+    }
+    return wasKnown;
+  }
+
+  /** Drops all links without a word and refuses new ones, as if the network were cut. */
+  pause(): void {
+    this.isPaused = true;
+    this.dialer.isPaused = true;
+    this.#dropAll((link) => link.lost('links are down'));
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.dialer.isPaused = false;
+    this.dialer.wake(null, this.nowMs());
+    this.tick();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.dialer.isPaused = true;
+    this.#dropAll((link) => link.refuse(REFUSE_STOPPING, 'the node is stopping'));
+  }
+
+  #dropAll(end: (link: Link) => void): void {
+    for (const session of [...this.#sessions]) {
+      end(session.link);
+      this.#finish(session);
+    }
+  }
+}
+
+function clonedMessage(id: string): string {
+  return `node id ${id} is in use by two nodes, probably a copied data directory; give one of them its own node-id`;
+}
+
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
+}

@@ -1,0 +1,216 @@
+/**
+ * The following half of a repair: answers the leader's group digests with its bucket digests, takes the leader's summaries,
+ * compares them with its own keys, sends what the leader lacks and says what it wants itself.
+ */
+import {
+  FRAME_FLAG_MORE,
+  FRAME_REPAIR_DONE,
+  FRAME_REPAIR_GROUPS,
+  FRAME_REPAIR_PLAN,
+  FRAME_REPAIR_SUMMARIES,
+  FRAME_REPAIR_TURN,
+  FRAME_REPAIR_WANT,
+  PeerProtocolError,
+  REFUSE_MALFORMED,
+} from '../protocol/peer-frame.ts';
+import {
+  PLAN_COMPARE,
+  PLAN_EXCHANGE,
+  PLAN_NOTHING,
+  REPAIR_BUCKET_COUNT,
+  REPAIR_GROUP_COUNT,
+  SUMMARY_BYTES,
+  decodeGroups,
+  decodePlan,
+  encodeBuckets,
+  encodeEmpty,
+  encodeWords,
+  entryCount,
+  groupDigests,
+} from '../protocol/peer-repair.ts';
+import { KeyTable } from './key-table.ts';
+import { RecordSource } from './record-source.ts';
+import type { RepairContext, RepairSide } from './repair.ts';
+import { listedKeys, skipBucket, wholeBucket, type ReplicaScan, type Stamp } from './replica.ts';
+
+const WANTS_PER_FRAME = 8192;
+/** Own keys looked at in one slice, if time allows. */
+const COMPARED_PER_SLICE = 8192;
+/** The most summaries that any leader may send in a round. */
+const REPAIR_SUMMARIES_LIMIT = 1 << 20;
+
+type Phase = 'buckets' | 'plan' | 'summaries' | 'compare' | 'records' | 'finished';
+
+export class RepairResponder implements RepairSide {
+  #context: RepairContext;
+  #phase: Phase = 'buckets';
+  #queue: Buffer[] = [];
+  #peerCover: Stamp = { hi: 0, lo: 0 };
+  #plan: Uint8Array = new Uint8Array(0);
+  /** What the leader told of. */
+  #told: KeyTable;
+  /** Own keys that the leader lacks or has otherwise. */
+  #sending: KeyTable;
+  #compareBuckets: Uint8Array = new Uint8Array(0);
+  #scan: ReplicaScan | null = null;
+  /** Shards of `#told` whose wants have been sent. */
+  #shardsWanted = 0;
+  #source: RecordSource | null = null;
+
+  constructor(context: RepairContext) {
+    this.#context = context;
+    this.#told = new KeyTable(context.seed);
+    this.#sending = new KeyTable(context.seed);
+  }
+
+  get isFinished(): boolean {
+    return this.#phase === 'finished' && this.#queue.length === 0;
+  }
+
+  get isScanning(): boolean {
+    return this.#phase === 'compare' || this.#phase === 'records';
+  }
+
+  receive(type: number, buffer: Buffer, start: number, end: number, flags: number): void {
+    if (type === FRAME_REPAIR_GROUPS && this.#phase === 'buckets') this.#receiveGroups(buffer, start, end);
+    else if (type === FRAME_REPAIR_PLAN && (this.#phase === 'plan' || this.#phase === 'summaries'))
+      this.#receivePlan(buffer, start, end);
+    else if (type === FRAME_REPAIR_SUMMARIES && this.#phase === 'summaries')
+      this.#receiveSummaries(flags, buffer, start, end);
+    else if (type === FRAME_REPAIR_DONE && this.#phase === 'plan') this.#finish();
+    else throw new PeerProtocolError(REFUSE_MALFORMED, `a repair frame of type ${type} out of turn`);
+  }
+
+  next(): Buffer | null {
+    const queued = this.#queue.shift();
+    if (queued !== undefined) return queued;
+    if (this.#phase === 'compare') this.#compareSlice();
+    else if (this.#phase === 'records') return this.#nextRecords();
+    return null;
+  }
+
+  close(): void {
+    this.#scan?.close();
+    this.#scan = null;
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #receiveGroups(buffer: Buffer, start: number, end: number): void {
+    const message = decodeGroups(buffer, start, end);
+    this.#peerCover = { hi: message.coverHi, lo: message.coverLo };
+    const own = groupDigests(this.#context.replica.digests);
+    const differing: number[] = [];
+    for (let group = 0; group < REPAIR_GROUP_COUNT; group++) {
+      if (own[group * 2] !== message.groups[group * 2] || own[group * 2 + 1] !== message.groups[group * 2 + 1])
+        differing.push(group);
+    }
+    this.#queue.push(encodeBuckets(this.#context.ownCover(), differing, this.#context.replica.digests));
+    this.#phase = 'plan';
+  }
+
+  #receivePlan(buffer: Buffer, start: number, end: number): void {
+    this.#plan = decodePlan(buffer, start, end);
+    this.#told = new KeyTable(this.#context.seed);
+    this.#phase = 'summaries';
+  }
+
+  #receiveSummaries(flags: number, buffer: Buffer, start: number, end: number): void {
+    const count = entryCount(start, end, SUMMARY_BYTES);
+    for (let index = 0; index < count; index++) {
+      const at = start + index * SUMMARY_BYTES;
+      this.#told.set(
+        buffer.readUInt32BE(at),
+        buffer.readUInt32BE(at + 4),
+        buffer.readUInt32BE(at + 8),
+        buffer.readUInt32BE(at + 12),
+      );
+    }
+    if (this.#told.size > REPAIR_SUMMARIES_LIMIT) {
+      throw new PeerProtocolError(
+        REFUSE_MALFORMED,
+        `more than ${REPAIR_SUMMARIES_LIMIT} summaries in one round of repair`,
+      );
+    }
+    if ((flags & FRAME_FLAG_MORE) === 0) this.#startCompare();
+  }
+
+  #startCompare(): void {
+    this.#sending = new KeyTable(this.#context.seed);
+    this.#compareBuckets = this.#plan.map((mode) => (mode === PLAN_COMPARE ? 1 : 0));
+    this.#phase = 'compare';
+    if (this.#plan.includes(PLAN_COMPARE)) this.#scan = this.#context.replica.startScan();
+    else this.#startRecords();
+  }
+
+  /** One slice of going through the own keys of the buckets in question. */
+  #compareSlice(): void {
+    const sink = {
+      key: (hashHi: number, hashLo: number, digestHi: number, digestLo: number): void => {
+        if (!this.#told.match(hashHi, hashLo, digestHi, digestLo)) this.#sending.set(hashHi, hashLo, 0, 0);
+      },
+    };
+    const more = this.#scan!.summaries(this.#compareBuckets, sink, COMPARED_PER_SLICE);
+    if (more && this.#sending.size <= REPAIR_SUMMARIES_LIMIT) return;
+    if (more) this.#sendWholeBuckets();
+    this.close();
+    this.#startRecords();
+  }
+
+  /** Far more keys here than there: sending those buckets whole costs less memory than a list. */
+  #sendWholeBuckets(): void {
+    for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
+      if (this.#plan[bucket] === PLAN_COMPARE) this.#plan[bucket] = PLAN_EXCHANGE;
+    }
+    this.#sending = new KeyTable(this.#context.seed);
+  }
+
+  #startRecords(): void {
+    this.#shardsWanted = 0;
+    const buckets = this.#plan.map((mode) => {
+      if (mode === PLAN_NOTHING) return skipBucket;
+      return mode === PLAN_COMPARE ? listedKeys : wholeBucket;
+    });
+    const sending = this.#sending;
+    const isNeeded = sending.size > 0 || buckets.includes(wholeBucket);
+    this.#source = new RecordSource(this.#context.replica, { buckets, has: (hi, lo) => sending.has(hi, lo) }, isNeeded);
+    this.#phase = 'records';
+  }
+
+  #nextRecords(): Buffer | null {
+    const wants = this.#nextWants();
+    if (wants !== null) return wants;
+    const frame = this.#source!.next();
+    if (this.#source!.isDone) {
+      this.close();
+      this.#queue.push(encodeEmpty(FRAME_REPAIR_TURN));
+      this.#phase = 'plan';
+    }
+    return frame ?? this.#queue.shift() ?? null;
+  }
+
+  /** The keys that the leader has and this side lacks or has otherwise; some shards' in a frame. */
+  #nextWants(): Buffer | null {
+    const shards: Uint32Array[] = [];
+    let wordCount = 0;
+    while (this.#shardsWanted < KeyTable.shardCount && wordCount < WANTS_PER_FRAME * 2) {
+      const shard = this.#told.unmatched(this.#shardsWanted++);
+      shards.push(shard);
+      wordCount += shard.length;
+    }
+    if (wordCount === 0) return null;
+    const words = new Uint32Array(wordCount);
+    let at = 0;
+    for (const shard of shards) {
+      words.set(shard, at);
+      at += shard.length;
+    }
+    return encodeWords(FRAME_REPAIR_WANT, false, words, wordCount);
+  }
+
+  #finish(): void {
+    this.#phase = 'finished';
+    this.#queue.push(encodeEmpty(FRAME_REPAIR_DONE));
+    this.#context.covered(this.#peerCover);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What replication needs of the node's memory. The storage side implements this over its keyspace; tests implement it over a Map.
+ *
+ * Two numbers tie nodes together and so must be computed alike by every node that speaks the same protocol version, whatever
+ * hash its own index uses:
+ * - key hash: 64 bits over (database, key). Its upper 16 bits are the key's bucket, 0 … 65535.
+ * - register digest: 64 bits over (database, key, kind, element, stamp, origin, deadline's stamp and origin) of one register's
+ *   winning version. The digest of a key is the XOR of its registers' digests, that of a bucket the XOR of its keys'. Two
+ *   replicas that show the same have the same digests. Tombstones may be left out, and then have the digest 0; a bucket whose
+ *   digest is 0 need not be empty.
+ *
+ * Every 64-bit number travels as two unsigned 32-bit numbers, high word first.
+ */
+import type { RecordWriter } from '../protocol/change-record.ts';
+
+/** Number of digest buckets; a key's bucket is the upper 16 bits of its key hash. */
+export const bucketCount = 65536;
+
+/** A hybrid logical clock reading, as the two halves of 64 bits (44 bits of milliseconds, 20 bits of counter). */
+export interface Stamp {
+  readonly hi: number;
+  readonly lo: number;
+}
+
+/** Which keys a scan is to deliver. */
+export interface KeySelection {
+  /** One byte per bucket: `skipBucket`, `wholeBucket`, or `listedKeys` for only the keys that `has` accepts. */
+  readonly buckets: Uint8Array;
+  /** Asked only for keys whose bucket is marked `listedKeys`. */
+  has(hashHi: number, hashLo: number): boolean;
+}
+
+/** Values of a `KeySelection`'s buckets. */
+export const skipBucket = 0;
+export const wholeBucket = 1;
+export const listedKeys = 2;
+
+/** Receives one entry per key from `ReplicaScan.summaries`. */
+export interface SummarySink {
+  key(hashHi: number, hashLo: number, digestHi: number, digestLo: number): void;
+}
+
+/**
+ * One full pass over all keys, tombstones and floors included, in slices. Order is free; a key present during the whole pass
+ * is delivered at least once, even when the table grows meanwhile. A key delivered twice does no harm. What changes during the
+ * pass may be seen old or new: live frames carry it anyway. A scan is used either for summaries or for records, not both.
+ */
+export interface ReplicaScan {
+  /**
+   * Goes on for at most `maxKeys` delivered keys or about 2 ms, whichever is first, and may deliver nothing.
+   * Delivers the keys whose bucket is non-zero in `buckets` (65,536 bytes), those that are only tombstones among them: it is
+   * by them that a deletion spreads.
+   * @returns true while there is more
+   */
+  summaries(buckets: Uint8Array, sink: SummarySink, maxKeys: number): boolean;
+  /**
+   * Goes on until `writer` holds `maxBytes` or more, or for about 2 ms, whichever is first, and may write nothing.
+   * Writes every register of each selected key, and at its first call what belongs to no key (the databases' floors), whatever
+   * is selected. Never stops inside a register; may stop between two registers of a key.
+   * @returns true while there is more
+   */
+  records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean;
+  /** Releases what the scan holds. Called exactly once, also after the last slice. */
+  close(): void;
+}
+
+/** The node's memory, as replication sees it. Nothing here may call back into replication synchronously. */
+export interface Replica {
+  /**
+   * Merges packed change records, all or none, before it returns, and lets the clock observe their stamps, so that a later
+   * local write is above what it overwrites. The bytes are not kept after the call. Stamps are inside the drift bound.
+   * @throws RecordError when any record is malformed; nothing has been merged then
+   */
+  applyRecords(records: Buffer, start: number, end: number): void;
+
+  /** The hybrid clock's receive rule: later local stamps are above this one. Called only with stamps inside the drift bound. */
+  observeStamp(hi: number, lo: number): void;
+  /** The hybrid clock's present reading; does not advance it. */
+  currentStamp(): Stamp;
+  /** Wall clock in milliseconds since 1970, the one the hybrid clock is fed from. */
+  nowMs(): number;
+
+  /** 2 × 65,536 words, live (not a copy): bucket i's digest is words 2i (high) and 2i+1 (low). Kept up to date at each apply. */
+  readonly digests: Uint32Array;
+  /** Number of distinct (database, key), tombstones included; an estimate is enough. */
+  keyCount(): number;
+  /** Begins a pass over all keys. */
+  startScan(): ReplicaScan;
+}

@@ -1,0 +1,173 @@
+/**
+ * Replication of one node, as the rest of the server sees it: publish local changes, wait for acknowledgements, tell the state
+ * of the peers. Everything that it needs of the world is injected, so that a whole cluster can run in virtual time.
+ */
+import { formatStamp } from '../protocol/stamp.ts';
+import { AckWaiters } from './ack-waiters.ts';
+import { isLoopback } from './address.ts';
+import type { Environment, Listener, Timer } from './environment.ts';
+import { Mesh } from './mesh.ts';
+import { Outbox } from './outbox.ts';
+import type { Replica, Stamp } from './replica.ts';
+import { fillSettings, type KnownMember, type ReplicatorOptions, type ReplicatorSettings } from './settings.ts';
+import { replicationStatus, type ReplicationStatus } from './status.ts';
+
+const TICK_MS_MAX = 100;
+
+export class Replicator {
+  readonly settings: ReplicatorSettings;
+  #environment: Environment;
+  #outbox: Outbox;
+  #mesh: Mesh;
+  #waiters: AckWaiters;
+  #listeners: Listener[] = [];
+  #tickTimer: Timer | null = null;
+  #isStopped = false;
+
+  /** @throws Error for options that cannot work */
+  constructor(options: ReplicatorOptions, replica: Replica, environment: Environment) {
+    const drawn = environment.random.bytes(8);
+    const incarnation = options.incarnation ?? { hi: drawn.readUInt32BE(0), lo: drawn.readUInt32BE(4) };
+    this.settings = fillSettings(options, incarnation);
+    this.#environment = environment;
+    this.#outbox = new Outbox(this.settings.outboxBytesMax);
+    this.#mesh = new Mesh(this.settings, replica, this.#outbox, environment);
+    this.#waiters = new AckWaiters(environment.time, (stamp) => this.acknowledgedCount(stamp));
+    this.#mesh.onAcknowledged = (stamp) => this.#waiters.acknowledged(stamp);
+  }
+
+  /**
+   * Listens and begins to dial.
+   * @throws Error when a bind address cannot be used, or reaches beyond this machine without a cluster-secret
+   */
+  async start(): Promise<{ port: number }> {
+    const { bind, secrets } = this.settings;
+    const open = secrets.length === 0 ? bind.find((host) => !isLoopback(host)) : undefined;
+    if (open !== undefined) {
+      throw new Error(
+        `the peer port on ${open} would take writes from anyone: set cluster-secret, or bind the peer port to 127.0.0.1`,
+      );
+    }
+    let port = this.settings.port;
+    for (const host of bind) {
+      const listener = await this.#environment.network.listen(host, port, (connection) =>
+        this.#mesh.accept(connection),
+      );
+      this.#listeners.push(listener);
+      port = listener.port;
+    }
+    this.#mesh.port = bind.length === 0 ? 0 : port;
+    this.#tick();
+    return { port: this.#mesh.port };
+  }
+
+  #tick(): void {
+    if (this.#isStopped) return;
+    const { pingIntervalMs, reconnectMinMs } = this.settings;
+    this.#tickTimer = this.#environment.time.setTimer(Math.min(TICK_MS_MAX, pingIntervalMs / 2, reconnectMinMs), () =>
+      this.#tick(),
+    );
+    this.#mesh.tick();
+  }
+
+  /**
+   * Sends one event-loop turn's local changes to all peers, before it returns where their connections take them.
+   * @param records packed change records; not kept
+   * @param stampHi with stampLo: the greatest stamp in the turn, or one above it
+   * @returns the stamp to wait for: that one, or one above the turn before where that is greater
+   */
+  publish(records: Buffer, stampHi: number, stampLo: number): Stamp {
+    const asked = { hi: stampHi, lo: stampLo };
+    if (this.#mesh.membership.members.size === 0) return this.#outbox.skip(asked);
+    const stamp = this.#outbox.append(records, asked);
+    // Where the outbox had to go above the clock, the clock follows: later writes are above every turn.
+    this.#mesh.replica.observeStamp(stamp.hi, stamp.lo);
+    this.#mesh.pumpAll();
+    return stamp;
+  }
+
+  /** The last stamp published; (0, 0) before the first. */
+  get lastPublished(): Stamp {
+    return this.#outbox.last;
+  }
+
+  /** Number of live links. */
+  get linkedPeers(): number {
+    return this.#mesh.live.size;
+  }
+
+  /** How many members have applied this node's stream up to `stamp`. */
+  acknowledgedCount(stamp: Stamp): number {
+    return this.#mesh.membership.acknowledgedCount(stamp);
+  }
+
+  /** Resolves with how many members have applied up to `stamp`, when they are `count` or after `timeoutMs` (0 = no limit). */
+  waitForAcks(stamp: Stamp, count: number, timeoutMs: number): Promise<number> {
+    if (this.#isStopped) return Promise.resolve(this.acknowledgedCount(stamp));
+    return this.#waiters.wait(stamp, count, timeoutMs);
+  }
+
+  /** Resolves when every linked peer has acknowledged what was published, with false when that takes longer than `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    const { last } = this.#outbox;
+    if (last.hi === 0 && last.lo === 0) return true;
+    const count = this.linkedPeers;
+    return (await this.waitForAcks(last, count, timeoutMs)) >= count;
+  }
+
+  /**
+   * Everything that any node wrote up to this stamp is on every known member, as far as this one has been told; what was deleted
+   * up to here cannot come back from any of them. (0, 0) while that is not known, null when there is no other member.
+   */
+  stableStamp(): Stamp | null {
+    return this.#mesh.stable();
+  }
+
+  /** Calls back before this node gets its first member: what it writes has to be published from then on. */
+  onFirstMember(callback: () => void): void {
+    this.#mesh.onFirstMember = callback;
+  }
+
+  /** The members as the option `members` takes them. Kept over a restart, they go on counting for `stableStamp`. */
+  knownMembers(): KnownMember[] {
+    return [...this.#mesh.membership.members.values()].map(({ id, host, port }) => ({ id, host, port }));
+  }
+
+  /** Adds an address to dial, as the option `peers` does. */
+  addPeer(host: string, port: number): void {
+    this.#mesh.dialer.add(host, port);
+  }
+
+  /**
+   * Removes a member and keeps it out for a minute; it must be forgotten on every node.
+   * @param nodeId 16 hex digits
+   * @returns false when no such member was known
+   */
+  forget(nodeId: string): boolean {
+    return this.#mesh.forget(nodeId.toLowerCase());
+  }
+
+  /** Drops all links and refuses new ones, as if the network were cut. */
+  pauseLinks(): void {
+    this.#mesh.pause();
+  }
+
+  resumeLinks(): void {
+    if (this.#mesh.isPaused) this.#mesh.resume();
+  }
+
+  status(): ReplicationStatus {
+    return replicationStatus(this.#mesh);
+  }
+
+  /** Tells the peers, closes everything, and lets those who wait go with what there is. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#tickTimer?.cancel();
+    this.#mesh.stop();
+    this.#waiters.stop();
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    this.#environment.log.debug(`replication stopped at ${formatStamp(this.#outbox.last.hi, this.#outbox.last.lo)}`);
+  }
+}

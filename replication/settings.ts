@@ -1,0 +1,104 @@
+/** The options of replication, with their defaults. Durations are milliseconds, sizes bytes. */
+import { FRAME_BYTES_MAX_DEFAULT, FRAME_PART_BYTES } from '../protocol/peer-frame.ts';
+import type { PeerAddress } from './address.ts';
+import type { Stamp } from './replica.ts';
+
+/** A member as it is kept over a restart. */
+export interface KnownMember {
+  /** 16 hex digits. */
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a node may set; only the node id has no default. */
+export interface ReplicatorOptions {
+  /** 64 random bits that stay with the node's data. */
+  readonly nodeId: Stamp;
+  /** 64 random bits drawn at each start; drawn here when absent. */
+  readonly incarnation?: Stamp;
+  /** Nodes of different clusters refuse each other. Empty = the default cluster. */
+  readonly clusterId?: string;
+  /** At most two: the first is the present one, the second is accepted too while it is being changed. */
+  readonly secrets?: readonly string[];
+  /** Addresses to listen on; loopback only when there is no secret. Empty = do not listen. */
+  readonly bind?: readonly string[];
+  /** 0 = any free port. */
+  readonly port: number;
+  /** Where others reach this node, when that is not the address they see. */
+  readonly advertiseHost?: string;
+  readonly advertisePort?: number;
+  readonly peers?: readonly PeerAddress[];
+  /** What `knownMembers` said before the restart. */
+  readonly members?: readonly KnownMember[];
+  readonly outboxBytesMax?: number;
+  readonly frameBytesMax?: number;
+  readonly turnBytesMax?: number;
+  readonly maxClockDriftMs?: number;
+  readonly pingIntervalMs?: number;
+  /** A link that has been silent for this long is dead. */
+  readonly peerTimeoutMs?: number;
+  readonly handshakeTimeoutMs?: number;
+  readonly reconnectMinMs?: number;
+  readonly reconnectMaxMs?: number;
+  readonly repairIntervalMs?: number;
+  /** 0 = no limit. */
+  readonly repairBytesPerSecond?: number;
+  readonly repairSummariesMax?: number;
+  readonly membersMax?: number;
+  /** A member that nobody has been linked to for this long is dropped from the list. */
+  readonly memberReapMs?: number;
+  /** How long a forgotten node is not let in again. */
+  readonly forgetBanMs?: number;
+}
+
+type Defaulted = Omit<ReplicatorOptions, 'incarnation' | 'advertisePort' | 'bind'>;
+
+/** All options, filled in. */
+export type ReplicatorSettings = Required<Defaulted> & {
+  readonly incarnation: Stamp;
+  readonly advertisePort: number | null;
+  readonly bind: readonly string[];
+};
+
+const megabyte = 1024 * 1024;
+
+/** Largest single turn: a 512 MB key and a 512 MB value, and what frames them. */
+const TURN_BYTES_MAX_DEFAULT = 1088 * megabyte;
+
+/** @throws Error that names the option, when values cannot work */
+export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): ReplicatorSettings {
+  const secrets = options.secrets ?? [];
+  const settings: ReplicatorSettings = {
+    clusterId: '',
+    advertiseHost: '',
+    peers: [],
+    members: [],
+    outboxBytesMax: 64 * megabyte,
+    frameBytesMax: FRAME_BYTES_MAX_DEFAULT,
+    turnBytesMax: TURN_BYTES_MAX_DEFAULT,
+    maxClockDriftMs: 60_000,
+    pingIntervalMs: 1000,
+    peerTimeoutMs: 5000,
+    handshakeTimeoutMs: 5000,
+    reconnectMinMs: 100,
+    reconnectMaxMs: 10_000,
+    repairIntervalMs: 60_000,
+    repairBytesPerSecond: 32 * megabyte,
+    repairSummariesMax: 1 << 20,
+    membersMax: 256,
+    memberReapMs: 24 * 3_600_000,
+    forgetBanMs: 60_000,
+    incarnation,
+    ...options,
+    secrets,
+    advertisePort: options.advertisePort ?? null,
+    bind: options.bind ?? [secrets.length === 0 ? '127.0.0.1' : '0.0.0.0'],
+  };
+  if (secrets.length > 2)
+    throw new Error('cluster-secret takes at most two secrets: the present one and the one before');
+  if (secrets.some((secret) => secret.length === 0)) throw new Error('cluster-secret is empty');
+  if (settings.frameBytesMax < 2 * FRAME_PART_BYTES)
+    throw new Error(`a peer frame's bound must be at least ${2 * FRAME_PART_BYTES} bytes`);
+  return settings;
+}

@@ -1,0 +1,104 @@
+/** The command line: which command, with which configuration. What the commands do is handed in. */
+import { Command, CommanderError } from 'commander';
+import { ConfigError } from './config/assignment.ts';
+import { Config } from './config/config.ts';
+import { optionsHelp } from './config/help.ts';
+import type { ConfigSources } from './config/config.ts';
+import { nearestName } from './config/text-match.ts';
+import { mantisVersion } from './config/version.ts';
+
+export interface CliActions {
+  /** Starts a node; resolves when it serves, or when it has ended. Rejects when it cannot start. */
+  start(config: Config): Promise<void>;
+  /** Makes or upgrades the MySQL schema; with `plan`, only tells what it would do. */
+  migrate(config: Config, plan: boolean): Promise<void>;
+}
+
+export interface CliSurroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly readFile?: (path: string) => string;
+  writeOut(text: string): void;
+  writeError(text: string): void;
+}
+
+const USAGE_HINT = 'Try mantis --help.';
+
+function readConfig(argv: readonly string[], words: readonly string[], surroundings: CliSurroundings): Config {
+  const sources: ConfigSources = {
+    argv: words,
+    firstPosition: argv.length - words.length + 1,
+    env: surroundings.env,
+    ...(surroundings.readFile === undefined ? {} : { readFile: surroundings.readFile }),
+  };
+  return Config.fromSources(sources);
+}
+
+/** A command that hands everything after its name to the configuration. */
+function configured(command: Command): Command {
+  return command
+    .argument('[words...]', 'configuration file, - for standard input, and options')
+    .allowUnknownOption()
+    .passThroughOptions()
+    .helpOption(false);
+}
+
+function build(argv: readonly string[], actions: CliActions, surroundings: CliSurroundings): Command {
+  const program = new Command('mantis')
+    .description('A Redis-protocol server in which every node takes writes.')
+    .usage('[command] [config-file|-] [--option value ...]')
+    .version(`mantis ${mantisVersion}`, '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => surroundings.writeOut(text),
+      writeErr: (text) => surroundings.writeError(text),
+    })
+    .addHelpText('after', () => `\n${optionsHelp()}`);
+  configured(program.command('start', { isDefault: true }))
+    .description('serve (what happens without a command)')
+    .action(async (words: string[]) => {
+      await actions.start(readConfig(argv, words, surroundings));
+    });
+  configured(program.command('migrate'))
+    .description('make or upgrade the MySQL schema; --plan only says what would be done')
+    .action(async (words: string[]) => {
+      const given = words.filter((word) => word !== '--plan');
+      await actions.migrate(readConfig(argv, given, surroundings), given.length < words.length);
+    });
+  return program;
+}
+
+/** What a person reads when the configuration is wrong: every problem, and how to go on. */
+function explain(error: ConfigError, program: Command): string {
+  const [problem] = error.problems;
+  const word = /^cannot read the configuration file '([a-z]+)'/.exec(problem?.message ?? '')?.[1];
+  const commands = program.commands.map((command) => command.name());
+  const nearest = word === undefined ? undefined : nearestName(word, commands);
+  const hint = nearest === undefined ? '' : `Did you mean the command '${nearest}'?\n`;
+  return `mantis: ${error.message}\n${hint}${USAGE_HINT}\n`;
+}
+
+/**
+ * Runs the command line.
+ * @param argv the words after the script's name
+ * @returns the exit code: 0, or 1 when the configuration is wrong or the command failed
+ */
+export async function runCli(
+  argv: readonly string[],
+  actions: CliActions,
+  surroundings: CliSurroundings,
+): Promise<number> {
+  const program = build(argv, actions, surroundings);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    // Help and version end this way too, with code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
+    if (error instanceof ConfigError) surroundings.writeError(explain(error, program));
+    else surroundings.writeError(`mantis: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}

@@ -1,0 +1,26 @@
+/** The errors for requests that name no command, or call one wrongly, in Redis's words: clients match on them. */
+import type { Call } from './call.ts';
+import type { CommandOf } from './command-definition.ts';
+
+const SHOWN_BYTES_MAX = 128;
+
+/** Whether a request that names no command is a line of HTTP: a web page may be having a browser send commands. */
+export function isHttp(call: Call): boolean {
+  return call.is(0, 'POST') || call.is(0, 'HOST:');
+}
+
+export function unknownCommand(call: Call): string {
+  let shown = '';
+  for (let index = 1; index < call.argc && shown.length < SHOWN_BYTES_MAX; index++) {
+    shown += `'${call.latin1(index).slice(0, SHOWN_BYTES_MAX - shown.length)}' `;
+  }
+  return `ERR unknown command '${call.latin1(0).slice(0, SHOWN_BYTES_MAX)}', with args beginning with: ${shown}`;
+}
+
+export function unknownSubcommand(call: Call, container: CommandOf<never>): string {
+  return `ERR unknown subcommand '${call.latin1(1).slice(0, SHOWN_BYTES_MAX)}'. Try ${container.name.toUpperCase()} HELP.`;
+}
+
+export function wrongArity(command: CommandOf<never>): string {
+  return `ERR wrong number of arguments for '${command.fullName}' command`;
+}

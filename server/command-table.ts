@@ -1,0 +1,74 @@
+/** All commands by name, found from the request's bytes without making a string. */
+import type { CommandOf, DefinitionOf } from './command-definition.ts';
+
+type Command = CommandOf<never>;
+type CommandDefinition = DefinitionOf<never>;
+
+const SLOTS = 4096;
+
+function hashName(buffer: Uint8Array, start: number, length: number): number {
+  let hash = length;
+  for (const end = start + length; start < end; start++) hash = Math.imul(hash ^ (buffer[start] | 0x20), 0x01000193);
+  return (hash ^ (hash >>> 15)) & (SLOTS - 1);
+}
+
+function build(definition: CommandDefinition, parent: Command | null): Command {
+  const subcommandTable = new Map<string, Command>();
+  const command: Command = {
+    ...definition,
+    fullName: parent === null ? definition.name : `${parent.name}|${definition.name}`,
+    nameBytes: Buffer.from(definition.name),
+    subcommandTable,
+    parent,
+    isWrite: definition.flags.includes('write'),
+    deniesOom: definition.flags.includes('denyoom'),
+    mayBeSlow: !(definition.complexity ?? '').startsWith('O(1)'),
+    calls: 0,
+    microseconds: 0,
+    rejected: 0,
+    failed: 0,
+  };
+  for (const subcommand of definition.subcommands ?? []) {
+    subcommandTable.set(subcommand.name, build(subcommand, command));
+  }
+  return command;
+}
+
+export class CommandTable {
+  /** By lower-case name. */
+  readonly byName = new Map<string, Command>();
+  readonly #slots: (Command | undefined)[] = new Array<Command | undefined>(SLOTS).fill(undefined);
+
+  constructor(definitions: readonly CommandDefinition[]) {
+    for (const definition of definitions) this.add(definition);
+  }
+
+  add(definition: CommandDefinition): void {
+    if (this.byName.has(definition.name)) throw new Error(`command ${definition.name} is defined twice`);
+    const command = build(definition, null);
+    this.byName.set(command.name, command);
+    let slot = hashName(command.nameBytes, 0, command.nameBytes.length);
+    while (this.#slots[slot] !== undefined) slot = (slot + 1) & (SLOTS - 1);
+    this.#slots[slot] = command;
+  }
+
+  /** The command that these bytes name, in any letter case. */
+  find(buffer: Uint8Array, start: number, length: number): Command | undefined {
+    let slot = hashName(buffer, start, length);
+    for (;;) {
+      const command = this.#slots[slot];
+      if (command === undefined || nameEquals(command.nameBytes, buffer, start, length)) return command;
+      slot = (slot + 1) & (SLOTS - 1);
+    }
+  }
+}
+
+function nameEquals(name: Buffer, buffer: Uint8Array, start: number, length: number): boolean {
+  if (name.length !== length) return false;
+  for (let at = 0; at < length; at++) {
+    let byte = buffer[start + at];
+    if (byte >= 65 && byte <= 90) byte |= 0x20;
+    if (name[at] !== byte) return false;
+  }
+  return true;
+}

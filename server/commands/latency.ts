@@ -1,0 +1,157 @@
+/** LATENCY: events that took longer than `latency-monitor-threshold`. */
+import type { Call } from '../call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
+import { helpSubcommand } from '../subcommand-help.ts';
+
+const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
+const GRAPH_COLUMNS = 80;
+const GRAPH_ROWS = 5;
+
+function latest({ node, reply }: Call): void {
+  const { latency } = node.statistics;
+  const { events } = latency;
+  reply.array(events.length);
+  for (const event of events) {
+    const last = latency.history(event).at(-1)!;
+    reply.array(4);
+    reply.bulkString(event);
+    reply.integer(last.atSeconds);
+    reply.integer(last.milliseconds);
+    reply.integer(latency.worst(event));
+  }
+}
+
+function history(call: Call): void {
+  const { reply } = call;
+  const samples = call.node.statistics.latency.history(call.text(2));
+  reply.array(samples.length);
+  for (const { atSeconds, milliseconds } of samples) {
+    reply.array(2);
+    reply.integer(atSeconds);
+    reply.integer(milliseconds);
+  }
+}
+
+function reset(call: Call): void {
+  const { latency } = call.node.statistics;
+  let events = latency.events;
+  if (call.argc > 2) {
+    events = [];
+    for (let index = 2; index < call.argc; index++) events.push(call.text(index));
+  }
+  call.reply.integer(events.filter((event) => latency.reset(event)).length);
+}
+
+/** Columns of `#`, the latest sample at the right. */
+function graph(call: Call): void {
+  const event = call.text(2);
+  const { latency } = call.node.statistics;
+  const samples = latency.history(event).slice(-GRAPH_COLUMNS);
+  if (samples.length === 0) call.fail(`ERR No samples available for event '${event}'`);
+  const values = samples.map(({ milliseconds }) => milliseconds);
+  const high = Math.max(...values);
+  const low = Math.min(...values);
+  const lines = [
+    `${event} - high ${high} ms, low ${low} ms (all time high ${latency.worst(event)} ms)`,
+    '-'.repeat(GRAPH_COLUMNS),
+  ];
+  for (let row = GRAPH_ROWS; row > 0; row--) {
+    const floor = low + ((high - low) * (row - 1)) / GRAPH_ROWS;
+    lines.push(
+      values
+        .map((value) => (value >= floor && (row === 1 || value > floor) ? '#' : ' '))
+        .join('')
+        .trimEnd(),
+    );
+  }
+  call.reply.verbatim(`${lines.join('\n')}\n`);
+}
+
+function doctorText(call: Call): string {
+  const { config, statistics } = call.node;
+  const thresholdMs = Number(config.values['latency-monitor-threshold']);
+  if (thresholdMs === 0) {
+    return 'Latency is not watched: CONFIG SET latency-monitor-threshold <milliseconds> turns it on.';
+  }
+  const { latency } = statistics;
+  if (latency.events.length === 0) return `Nothing has taken ${thresholdMs} ms or longer so far.`;
+  const lines = latency.events.map((event) => {
+    const samples = latency.history(event);
+    const meanMs = samples.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / samples.length;
+    return `- ${event}: ${samples.length} times, ${Math.round(meanMs)} ms on average, ${latency.worst(event)} ms at worst.`;
+  });
+  return ['Events that took long:', ...lines, 'SLOWLOG GET shows which commands they were.'].join('\n');
+}
+
+const subcommands: readonly CommandDefinition[] = [
+  command({
+    name: 'latest',
+    summary: 'Shows the latest sample of each event.',
+    since: '2.8.13',
+    group: 'server',
+    complexity: 'O(1)',
+    arity: 2,
+    flags: FLAGS,
+    syntax: '',
+    run: latest,
+  }),
+  command({
+    name: 'history',
+    summary: 'Shows when an event took long, and how long.',
+    since: '2.8.13',
+    group: 'server',
+    complexity: 'O(1)',
+    arity: 3,
+    flags: FLAGS,
+    syntax: 'event',
+    run: history,
+  }),
+  command({
+    name: 'reset',
+    summary: 'Forgets the samples of events, or of all.',
+    since: '2.8.13',
+    group: 'server',
+    complexity: 'O(1)',
+    arity: -2,
+    flags: FLAGS,
+    syntax: '[event [event ...]]',
+    run: reset,
+  }),
+  command({
+    name: 'graph',
+    summary: "Draws an event's samples.",
+    since: '2.8.13',
+    group: 'server',
+    complexity: 'O(1)',
+    arity: 3,
+    flags: FLAGS,
+    syntax: 'event',
+    run: graph,
+  }),
+  command({
+    name: 'doctor',
+    summary: 'Says in words what took long.',
+    since: '2.8.13',
+    group: 'server',
+    complexity: 'O(1)',
+    arity: 2,
+    flags: FLAGS,
+    syntax: '',
+    run: (call) => call.reply.verbatim(`${doctorText(call)}\n`),
+  }),
+  helpSubcommand('server', '2.8.13'),
+];
+
+export const latencyCommands: readonly CommandDefinition[] = [
+  command({
+    name: 'latency',
+    summary: 'Commands about what takes long.',
+    since: '2.8.13',
+    group: 'server',
+    complexity: 'Depends on the subcommand.',
+    arity: -2,
+    flags: [],
+    syntax: '',
+    subcommands,
+  }),
+];

@@ -1,0 +1,33 @@
+/** LOLWUT: a mantis, and the version. */
+import { mantisVersion } from '../config/version.ts';
+import type { Call } from '../call.ts';
+import { type CommandDefinition, command } from '../command.ts';
+
+const MANTIS = String.raw`
+        \         /
+         \  o.o  /
+          '-\ /-'      __
+      __    | |      .'  '.
+     /  \___| |_____/      \
+     \  /   | |   \         )
+      \/   /   \   \_______/
+          /     \  |  |  |
+         /       \ |  |  |
+`;
+
+function lolwut(call: Call): void {
+  call.reply.verbatim(`${MANTIS.slice(1)}\nMantis ver. ${mantisVersion}\n`);
+}
+
+export const lolwutCommands: readonly CommandDefinition[] = [
+  command({
+    name: 'lolwut',
+    summary: 'Draws a mantis, and tells the version.',
+    since: '5.0.0',
+    group: 'server',
+    arity: -1,
+    flags: ['readonly', 'fast'],
+    syntax: '[VERSION version]',
+    run: lolwut,
+  }),
+];

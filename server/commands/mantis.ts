@@ -1,0 +1,147 @@
+/** MANTIS: what there is beside Redis: the node, its peers, its digest. */
+import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
+import type { PeerStatus } from '../../replication/status.ts';
+import type { Call } from '../call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
+import { contentDigest } from '../content-digest.ts';
+import { mantisFields } from '../info/mantis.ts';
+import { helpSubcommand } from '../subcommand-help.ts';
+import { mayDebug } from './debug.ts';
+
+const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
+
+function status(call: Call): void {
+  const lines = mantisFields(call.node).map(([name, value]) => `${name}: ${value}`);
+  call.reply.verbatim(`${lines.join('\n')}\n`);
+}
+
+function peerFields(peer: PeerStatus): [string, string | number | null][] {
+  return [
+    ['id', peer.id],
+    ['address', peer.address],
+    ['state', peer.state],
+    ['direction', peer.direction],
+    ['acknowledged', peer.acknowledged],
+    ['applied', peer.applied],
+    ['gap', peer.hasGap ? 1 : 0],
+    ['lag-bytes', peer.lagBytes],
+    ['peer-lag-bytes', peer.peerLagBytes],
+    ['heard-ago-ms', peer.heardAgoMs],
+    ['round-trip-ms', peer.roundTripMs === null ? null : Math.round(peer.roundTripMs)],
+    ['clock-offset-ms', peer.clockOffsetMs === null ? null : Math.round(peer.clockOffsetMs)],
+    ['bytes-in', peer.bytesIn],
+    ['bytes-out', peer.bytesOut],
+    ['repairs', peer.repairs],
+    ['links', peer.links],
+    ['last-error', peer.lastError],
+  ];
+}
+
+function peers({ node, reply }: Call): void {
+  const known = node.replicator?.status().peers ?? [];
+  reply.array(known.length);
+  for (const peer of known) {
+    const fields = peerFields(peer);
+    reply.map(fields.length);
+    for (const [name, value] of fields) {
+      reply.bulkString(name);
+      if (value === null) reply.nil();
+      else if (typeof value === 'number') reply.integer(value);
+      else reply.bulkString(value);
+    }
+  }
+}
+
+function forget(call: Call): void {
+  const { node } = call;
+  const id = parseNodeId(call.text(2));
+  if (id === null) return call.fail('ERR a node id has 16 hexadecimal digits; MANTIS PEERS shows them');
+  if (id.hi === node.nodeHi && id.lo === node.nodeLo) call.fail('ERR a node cannot forget itself');
+  if (node.replicator === null) return call.fail("ERR this node has no peers: the option 'peer-port' is none");
+  if (!node.replicator.forget(formatNodeId(id.hi, id.lo))) {
+    call.fail('ERR no such node is known here; MANTIS PEERS shows those that are');
+  }
+  call.reply.ok();
+}
+
+/** Cuts this node off its peers and lets it back, for tests of what follows. */
+function links(call: Call): void {
+  const { node } = call;
+  if (!mayDebug(call))
+    call.fail('ERR MANTIS LINKS is for tests: start the node with --enable-debug-command local to allow it');
+  const isDown = call.is(2, 'DOWN');
+  if (!isDown && !call.is(2, 'UP')) call.syntaxError();
+  if (node.replicator === null) return call.fail("ERR this node has no peers: the option 'peer-port' is none");
+  if (isDown) node.replicator.pauseLinks();
+  else node.replicator.resumeLinks();
+  call.reply.ok();
+}
+
+interface MantisSubcommand {
+  name: string;
+  summary: string;
+  complexity: string;
+  arity: number;
+  syntax: string;
+  run: (call: Call) => void;
+}
+
+function subcommand(definition: MantisSubcommand): CommandDefinition {
+  return command({ since: '0.1.0', group: 'mantis', flags: FLAGS, ...definition });
+}
+
+export const mantisCommands: readonly CommandDefinition[] = [
+  command({
+    name: 'mantis',
+    summary: 'Commands about this node and its peers.',
+    since: '0.1.0',
+    group: 'mantis',
+    complexity: 'Depends on the subcommand.',
+    arity: -2,
+    flags: [],
+    syntax: '',
+    subcommands: [
+      subcommand({
+        name: 'status',
+        summary: 'Shows the state of this node, a field a line.',
+        complexity: 'O(N) for N peers',
+        arity: 2,
+        syntax: '',
+        run: status,
+      }),
+      subcommand({
+        name: 'peers',
+        summary: 'Lists the other nodes that are known, with the state of the link to each.',
+        complexity: 'O(N) for N peers',
+        arity: 2,
+        syntax: '',
+        run: peers,
+      }),
+      subcommand({
+        name: 'digest',
+        summary: 'Shows a digest of all keys: the same on all nodes when nothing is under way.',
+        complexity: 'O(1) on a node with peers, O(N) for N keys on one without',
+        arity: 2,
+        syntax: '',
+        run: (call) => call.reply.bulkString(contentDigest(call.node)),
+      }),
+      subcommand({
+        name: 'forget',
+        summary: 'Removes a node that will not come back from those that are waited for; to be done on every node.',
+        complexity: 'O(1)',
+        arity: 3,
+        syntax: 'node-id',
+        run: forget,
+      }),
+      subcommand({
+        name: 'links',
+        summary: 'Cuts all links to peers, or lets them be made again; refused unless enable-debug-command allows it.',
+        complexity: 'O(N) for N peers',
+        arity: 3,
+        syntax: 'DOWN|UP',
+        run: links,
+      }),
+      helpSubcommand('mantis', '0.1.0'),
+    ],
+  }),
+];

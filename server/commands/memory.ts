@@ -1,0 +1,155 @@
+/** MEMORY: what keys and the node cost. */
+import { SAMPLES_DEFAULT, deadlineBytes, indexBytes, keyBytes } from '../../storage/memory-usage.ts';
+import type { Call } from '../call.ts';
+import { command, keyRange } from '../command.ts';
+import type { CommandDefinition } from '../command.ts';
+import { peekKey } from '../key-use.ts';
+import { helpSubcommand } from '../subcommand-help.ts';
+
+/** Reserved against used memory past which MEMORY DOCTOR speaks of fragmentation, and what it takes to matter. */
+const FRAGMENTATION_RATIO_MAX = 1.5;
+const FRAGMENTATION_BYTES_MIN = 64 << 20;
+/** The share of `maxmemory` past which MEMORY DOCTOR speaks of it. */
+const FULLNESS_MAX = 0.9;
+
+function usage(call: Call): void {
+  let samples = SAMPLES_DEFAULT;
+  for (let index = 3; index < call.argc; index += 2) {
+    if (!call.is(index, 'SAMPLES') || index + 1 >= call.argc) call.syntaxError();
+    samples = call.integer(index + 1);
+    if (samples < 0) call.syntaxError();
+  }
+  const ref = peekKey(call, 2);
+  if (ref === 0) call.reply.nil();
+  else call.reply.integer(keyBytes(call.keyspace, ref, samples));
+}
+
+function findings(call: Call): string[] {
+  const { keyspace } = call;
+  const { arena, usedBytes } = keyspace;
+  const found: string[] = [];
+  const heldBytes = arena.reservedBytes + usedBytes - arena.usedBytes;
+  if (heldBytes - usedBytes > FRAGMENTATION_BYTES_MIN && heldBytes > usedBytes * FRAGMENTATION_RATIO_MAX) {
+    found.push(
+      `Memory is fragmented: ${heldBytes} bytes are held for ${usedBytes} bytes of data. Keys of other sizes were deleted; ` +
+        'the pages are used again by keys to come, and go back to the system as they empty.',
+    );
+  }
+  const maxBytes = Number(call.node.config.values.maxmemory);
+  if (maxBytes > 0 && usedBytes > maxBytes * FULLNESS_MAX) {
+    found.push(`The data takes ${usedBytes} of the ${maxBytes} bytes that maxmemory allows.`);
+  }
+  return found;
+}
+
+function doctor(call: Call): void {
+  const found = findings(call);
+  call.reply.verbatim(found.length === 0 ? 'No problem with the memory of this node was found.' : found.join('\n'));
+}
+
+function stats(call: Call): void {
+  const { keyspace, reply, node } = call;
+  const { arena, usedBytes } = keyspace;
+  const databases = keyspace.databases.filter((database) => database.keyCount > 0);
+  const keyCount = databases.reduce((total, database) => total + database.keyCount, 0);
+  const indexTotal = keyspace.databases.reduce((total, database) => total + indexBytes(database), 0);
+  const datasetBytes = usedBytes - indexTotal;
+  const peakBytes = Math.max(node.statistics.usedMemoryPeakBytes, usedBytes);
+  const heldBytes = arena.reservedBytes + usedBytes - arena.usedBytes;
+  const figures: [name: string, value: number, kind: 'bytes' | 'ratio'][] = [
+    ['peak.allocated', peakBytes, 'bytes'],
+    ['total.allocated', usedBytes, 'bytes'],
+    ['startup.allocated', 0, 'bytes'],
+    ['replication.backlog', 0, 'bytes'],
+    ['clients.slaves', 0, 'bytes'],
+    ['clients.normal', 0, 'bytes'],
+    ['cluster.links', 0, 'bytes'],
+    ['aof.buffer', 0, 'bytes'],
+    ['lua.caches', 0, 'bytes'],
+    ['functions.caches', 0, 'bytes'],
+  ];
+  const totals: typeof figures = [
+    ['overhead.total', indexTotal, 'bytes'],
+    ['keys.count', keyCount, 'bytes'],
+    ['keys.bytes-per-key', keyCount === 0 ? 0 : Math.floor(usedBytes / keyCount), 'bytes'],
+    ['dataset.bytes', datasetBytes, 'bytes'],
+    ['dataset.percentage', usedBytes === 0 ? 0 : (datasetBytes * 100) / usedBytes, 'ratio'],
+    ['peak.percentage', peakBytes === 0 ? 0 : (usedBytes * 100) / peakBytes, 'ratio'],
+    ['allocator.allocated', usedBytes, 'bytes'],
+    ['allocator.active', heldBytes, 'bytes'],
+    ['allocator.resident', heldBytes, 'bytes'],
+    ['allocator-fragmentation.ratio', usedBytes === 0 ? 1 : heldBytes / usedBytes, 'ratio'],
+    ['allocator-fragmentation.bytes', heldBytes - usedBytes, 'bytes'],
+  ];
+  reply.map(figures.length + databases.length + totals.length);
+  for (const figure of figures) replyFigure(call, ...figure);
+  for (const database of databases) {
+    reply.bulkString(`db.${database.number}`);
+    reply.map(2);
+    replyFigure(call, 'overhead.hashtable.main', indexBytes(database), 'bytes');
+    replyFigure(call, 'overhead.hashtable.expires', deadlineBytes(database), 'bytes');
+  }
+  for (const figure of totals) replyFigure(call, ...figure);
+}
+
+function replyFigure(call: Call, name: string, value: number, kind: 'bytes' | 'ratio'): void {
+  call.reply.bulkString(name);
+  if (kind === 'bytes') call.reply.integer(value);
+  else call.reply.double(value);
+}
+
+function mallocStats(call: Call): void {
+  const { arena } = call.keyspace;
+  const lines = [
+    `blocks in use: ${arena.usedBytes} bytes`,
+    `segments held: ${arena.reservedBytes} bytes`,
+    `values outside the arena: ${arena.large.bytes} bytes`,
+  ];
+  call.reply.verbatim(`${lines.join('\n')}\n`);
+}
+
+/** Empty pages are given back when they become empty: there is nothing left to do. */
+function purge(call: Call): void {
+  call.reply.ok();
+}
+
+function memorySubcommand(
+  name: string,
+  summary: string,
+  complexity: string,
+  run: (call: Call) => void,
+): CommandDefinition {
+  return command({ name, summary, since: '4.0.0', group: 'server', complexity, arity: 2, flags: [], syntax: '', run });
+}
+
+export const memoryCommands: readonly CommandDefinition[] = [
+  command({
+    name: 'memory',
+    summary: 'Tells what keys and the node cost.',
+    since: '4.0.0',
+    group: 'server',
+    complexity: 'Depends on the subcommand',
+    arity: -2,
+    flags: [],
+    syntax: '<DOCTOR|HELP|MALLOC-STATS|PURGE|STATS|USAGE> [argument ...]',
+    subcommands: [
+      memorySubcommand('doctor', 'Says in words what is wrong with the memory of the node.', 'O(1)', doctor),
+      helpSubcommand('server', '4.0.0'),
+      memorySubcommand('malloc-stats', 'Shows figures of the allocator.', 'O(1)', mallocStats),
+      memorySubcommand('purge', 'Gives unused memory back; the node does so by itself.', 'O(1)', purge),
+      memorySubcommand('stats', 'Shows what the memory of the node is used for.', 'O(1)', stats),
+      command({
+        name: 'usage',
+        summary: 'Tells how many bytes a key costs.',
+        since: '4.0.0',
+        group: 'server',
+        complexity: 'O(1)',
+        arity: -3,
+        flags: ['readonly'],
+        keys: [keyRange(2, 2, 1, 'RO')],
+        syntax: 'key [SAMPLES count]',
+        run: usage,
+      }),
+    ],
+  }),
+];

@@ -1,0 +1,118 @@
+/** What must hold between options, and the addresses and messages that follow from several of them. */
+import type { ConfigValues, OptionName } from './option-table.ts';
+
+/** Whether an address of `bind` can be reached from this machine only. */
+export function isLoopback(address: string): boolean {
+  const host = address
+    .replace(/^-/, '')
+    .replace(/^\[|\]$/g, '')
+    .replace(/%.*$/, '')
+    .toLowerCase();
+  if (host === 'localhost' || host === '::1' || host === '0:0:0:0:0:0:0:1') return true;
+  return /^(::ffff:)?127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$/.test(host);
+}
+
+/** Port for peers, or null when the node takes part in no cluster. */
+export function peerPortOf(values: ConfigValues): number | null {
+  if (values['peer-port'] === 'none') return null;
+  if (values['peer-port'] !== 'auto') return values['peer-port'];
+  return values.port === 0 ? null : values.port + 10000;
+}
+
+/** Addresses that the peer port listens on, in the syntax of `bind`. */
+export function peerBindOf(values: ConfigValues): readonly string[] {
+  if (values['peer-bind'].length > 0) return values['peer-bind'];
+  if (values['cluster-secret'].length > 0 && values.bind.length > 0) return values.bind;
+  return ['127.0.0.1', '-::1'];
+}
+
+export interface CheckProblem {
+  readonly option: OptionName;
+  readonly message: string;
+}
+
+function checkPorts(values: ConfigValues, problems: CheckProblem[]): void {
+  const peerPort = peerPortOf(values);
+  if (peerPort !== null && peerPort > 65535) {
+    const message = `port ${values.port} + 10000 is no port: name one with 'peer-port', or 'peer-port none'`;
+    problems.push({ option: 'peer-port', message });
+  }
+  const owners = new Map<number, OptionName>();
+  const ports: [OptionName, number][] = [
+    ['port', values.port],
+    ['tls-port', values['tls-port']],
+    ['peer-port', peerPort ?? 0],
+    ['http-port', values['http-port']],
+  ];
+  for (const [option, port] of ports) {
+    const owner = owners.get(port);
+    if (port !== 0 && owner !== undefined)
+      problems.push({ option, message: `port ${port} is that of '${owner}' already` });
+    owners.set(port, option);
+  }
+}
+
+function checkSecurity(values: ConfigValues, problems: CheckProblem[]): void {
+  const open = peerPortOf(values) === null ? undefined : peerBindOf(values).find((address) => !isLoopback(address));
+  if (open !== undefined && values['cluster-secret'].length === 0) {
+    const message = `peers may reach '${open}' from other machines, which needs a 'cluster-secret' (make one with: openssl rand -hex 32)`;
+    problems.push({ option: 'peer-bind', message });
+  }
+  if (values['tls-port'] !== 0 && (values['tls-cert-file'] === '' || values['tls-key-file'] === '')) {
+    problems.push({ option: 'tls-port', message: "it needs 'tls-cert-file' and 'tls-key-file'" });
+  }
+  if (
+    values['peer-tls'] &&
+    (values['peer-tls-cert-file'] === '' ||
+      values['peer-tls-key-file'] === '' ||
+      values['peer-tls-ca-cert-file'] === '')
+  ) {
+    const message = "it needs 'peer-tls-cert-file', 'peer-tls-key-file' and 'peer-tls-ca-cert-file'";
+    problems.push({ option: 'peer-tls', message });
+  }
+}
+
+function checkDurability(values: ConfigValues, problems: CheckProblem[]): void {
+  const { mode } = values.durability;
+  if (mode === 'always' && values['data-dir'] === null) {
+    problems.push({
+      option: 'durability',
+      message: "'always' syncs to the embedded store, which 'data-dir none' turns off",
+    });
+  }
+  if (mode === 'mysql' && values.mysql === '') {
+    problems.push({ option: 'durability', message: "'mysql' needs a database: name it with 'mysql'" });
+  }
+  if (mode === 'replicas' && peerPortOf(values) === null) {
+    problems.push({ option: 'durability', message: "'replicas' needs peers, which 'peer-port none' turns off" });
+  }
+}
+
+function checkAvailable(values: ConfigValues, problems: CheckProblem[]): void {
+  if (values['read-through']) {
+    const message = 'this release does not read evicted keys back from the stores; leave it at no';
+    problems.push({ option: 'read-through', message });
+  }
+}
+
+/** Everything that is wrong between options whose values are right one by one. */
+export function checkTogether(values: ConfigValues): readonly CheckProblem[] {
+  const problems: CheckProblem[] = [];
+  checkPorts(values, problems);
+  checkSecurity(values, problems);
+  checkDurability(values, problems);
+  checkAvailable(values, problems);
+  return problems;
+}
+
+/** What to tell when a listener could not open: the option that moves it is named. `code` is that of the system error. */
+export function listenProblem(option: OptionName, host: string, port: number, code: string | undefined): string {
+  const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  if (code === 'EADDRINUSE') return `${name} is taken by another program; choose another port with --${option}`;
+  if (code === 'EACCES') return `this user may not listen on ${name}; choose a port above 1023 with --${option}`;
+  if (code === 'EADDRNOTAVAIL') {
+    const bind = option === 'peer-port' ? 'peer-bind' : option === 'http-port' ? 'http-bind' : 'bind';
+    return `this machine has no address ${host}; choose others with --${bind}`;
+  }
+  return `cannot listen on ${name} (${code ?? 'unknown error'}); choose another port with --${option}`;
+}

@@ -1,0 +1,39 @@
+/** Bounds on clients and on what they send, and the general shape of the server. */
+import { outputLimits, sizeOrPercent } from '../composite-types.ts';
+import { duration, integer, longInteger, size, yesNo } from '../option-type.ts';
+import { option } from '../option-definition.ts';
+
+export const limitOptions = {
+  databases: option(integer(1, 65535), '16', 'Number of databases that SELECT can name.', { mutable: 'never' }),
+  maxclients: option(integer(1, 4294967295), '10000', 'Connections of clients at one time; peers are not counted.'),
+  'proto-max-bulk-len': option(size(1048576), '512mb', 'Longest argument of a command, in bytes.'),
+  'client-query-buffer-limit': option(
+    size(1048576),
+    '1gb',
+    'Bytes of one incomplete command that are kept for a client.',
+  ),
+  'client-output-buffer-limit': option(
+    outputLimits(),
+    'normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60',
+    'Bytes of unread replies at which a client is closed, by its class; 0 is no limit.',
+  ),
+  'maxmemory-clients': option(
+    sizeOrPercent(),
+    '0',
+    'Memory of all client buffers together, past which the largest go; 0 is no limit.',
+  ),
+  hz: option(integer(0, 2147483647, [1, 500]), '10', 'Rounds of housekeeping a second, 1 to 500.'),
+  'dynamic-hz': option(yesNo(), 'yes', 'Does housekeeping more often when there are many clients.'),
+  'busy-reply-threshold': option(
+    duration('ms', 0, 9223372036854775807n),
+    '5000',
+    'After this long in one script, other clients are told BUSY; bare numbers are milliseconds.',
+    { aliases: ['lua-time-limit'] },
+  ),
+  'active-expire-effort': option(integer(1, 10), '1', 'How hard expired keys are looked for, 1 to 10.'),
+  'tracking-table-max-keys': option(
+    longInteger(),
+    '1000000',
+    'Keys remembered for client-side caching; 0 is no limit.',
+  ),
+};

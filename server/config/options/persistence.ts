@@ -1,0 +1,42 @@
+/** Durable stores, files, and what is promised to a writer. */
+import { directory, directoryOrNone, durability, mysqlUrl } from '../node-types.ts';
+import { duration, text, ValueError, yesNo } from '../option-type.ts';
+import { option } from '../option-definition.ts';
+
+export const persistenceOptions = {
+  'data-dir': option(
+    directoryOrNone(),
+    './mantis-data',
+    'Folder of the embedded store, relative to `dir`; `none` turns it off, for hosts without a disk.',
+    { mutable: 'start' },
+  ),
+  mysql: option(mysqlUrl(), '', 'MySQL database that the content is flushed to and loaded from; empty is none.', {
+    mutable: 'start',
+    secret: 'masked',
+  }),
+  'flush-interval': option(duration('ms', 1), '1s', 'How often changes are flushed to the durable stores.'),
+  durability: option(
+    durability(),
+    'interval',
+    'What must hold before a write is answered: nothing (`memory`), nothing but flushed within `flush-interval` (`interval`), ' +
+      'synced to the embedded store (`always`), to MySQL (`mysql`), or acknowledged by N peers (`replicas=N`).',
+    { mutable: 'start' },
+  ),
+  'read-through': option(yesNo(), 'no', 'Reads a key that memory lacks from the durable store.'),
+  'shutdown-timeout': option(
+    duration('s'),
+    '10',
+    'How long a stop may take to drain clients and flush; bare numbers are seconds.',
+  ),
+  dir: option(directory(), './', 'Working directory: relative paths start here.', { protected: true }),
+  dbfilename: option(text('file name', refusePath), 'dump.rdb', 'File that tools find snapshots under.', {
+    protected: true,
+  }),
+  pidfile: option(text('path'), '', 'File that holds the process id while the server runs; empty writes none.', {
+    mutable: 'never',
+  }),
+};
+
+function refusePath(value: string): void {
+  if (value.includes('/')) throw new ValueError("dbfilename can't be a path, just a filename");
+}

@@ -1,0 +1,14 @@
+import { expireDue } from '../storage/expiry.ts';
+import { recomputeDigests } from '../storage/register-scan.ts';
+import type { Node } from './node.ts';
+
+const EXPIRY_SLICE_KEYS = 10_000;
+
+/** The digest of all that this node shows now, 16 hexadecimal digits: equal on all nodes that show the same. */
+export function contentDigest(node: Node): string {
+  const { keyspace } = node;
+  keyspace.clock.refresh();
+  while (expireDue(keyspace, EXPIRY_SLICE_KEYS));
+  if (!keyspace.digesting) recomputeDigests(keyspace);
+  return keyspace.digests.total();
+}

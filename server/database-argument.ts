@@ -1,0 +1,23 @@
+/** Arguments that number a database. */
+import type { Call } from './call.ts';
+import { CommandError, NOT_AN_INTEGER } from './command.ts';
+import type { Database } from '../storage/database.ts';
+
+const INT_MIN = -2147483648;
+const INT_MAX = 2147483647;
+const DATABASE_OUT_OF_RANGE = 'ERR DB index is out of range';
+
+/**
+ * The database that the argument names.
+ * @param message for an argument that is no 32-bit integer; Redis has two errors for it where none is given
+ * @throws CommandError
+ */
+export function databaseArgument(call: Call, index: number, message?: string): Database {
+  const number = call.integer(index, message ?? NOT_AN_INTEGER);
+  if (number < INT_MIN || number > INT_MAX) {
+    throw new CommandError(message ?? `ERR value is out of range, value must between ${INT_MIN} and ${INT_MAX}`);
+  }
+  const database = call.keyspace.databases[number];
+  if (database === undefined) throw new CommandError(DATABASE_OUT_OF_RANGE);
+  return database;
+}

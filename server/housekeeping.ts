@@ -1,0 +1,145 @@
+/** What happens without anybody asking: expiry, timeouts of waiting commands and idle clients, samples for INFO. */
+import type { Time, Timer } from '../replication/environment.ts';
+import { stampHiOf, stampLoOf } from '../protocol/stamp.ts';
+import { expireDue } from '../storage/expiry.ts';
+import { Reaper } from '../storage/reaper.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Listener } from './listener.ts';
+import type { Runtime } from './runtime-view.ts';
+
+const ROUND_MS = 100;
+/** Keys expired in one go before other work gets its turn. */
+const EXPIRE_SLICE_KEYS = 5_000;
+/** Collections that are looked at in one go for packing, which takes up to 10 µs each. */
+const PACK_SLICE = 500;
+/** In a round a share of all is looked at, so that one is packed after 5 to 10 seconds without use, and no more than this. */
+const PACK_SHARE = 50;
+const PACK_MOST = 5_000;
+/** Elements of collections that are gone, freed in one go. */
+const FREE_SLICE_ELEMENTS = 5_000;
+
+export class Housekeeping {
+  /** DEBUG SET-ACTIVE-EXPIRE 0 turns this off. */
+  activeExpiry = true;
+  readonly #runtime: Runtime;
+  readonly #dispatcher: Dispatcher;
+  readonly #listener: Listener;
+  readonly #time: Time;
+  #timer: Timer | null = null;
+  readonly #reaper: Reaper;
+  #stopped = false;
+  #lastSample = { atMs: 0, commands: 0, bytesIn: 0, bytesOut: 0 };
+  #lastRoundMs = 0;
+  #freeing = false;
+
+  constructor(runtime: Runtime, dispatcher: Dispatcher, listener: Listener, time: Time) {
+    this.#runtime = runtime;
+    this.#dispatcher = dispatcher;
+    this.#listener = listener;
+    this.#time = time;
+    this.#reaper = new Reaper(runtime.keyspace, runtime.flusher);
+    runtime.blocking.onBlock = () => this.#schedule();
+    runtime.keyspace.objects.onGarbage = () => this.#freeSoon();
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
+    const delayMs = Math.min(ROUND_MS, Math.ceil(this.#runtime.blocking.nextTimeoutMs()));
+    this.#timer = this.#time.setTimer(delayMs, () => this.#round());
+  }
+
+  #round(): void {
+    const runtime = this.#runtime;
+    const nowMs = runtime.keyspace.clock.refresh();
+    runtime.blocking.tick();
+    this.#dispatcher.tick();
+    const monotonicMs = this.#time.monotonicMs();
+    if (monotonicMs - this.#lastRoundMs >= ROUND_MS - 5) {
+      this.#lastRoundMs = monotonicMs;
+      runtime.keyspace.updateAccessClock(runtime.config.values['maxmemory-policy'].endsWith('lfu'));
+      this.#expire();
+      this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
+      this.#listener.closeIdle(nowMs);
+      this.#sample(monotonicMs);
+      this.#watchStores();
+      this.#reap(nowMs);
+      runtime
+        .rememberMembers()
+        .catch((error: unknown) => runtime.log.error({ err: error }, 'cannot keep the list of members'));
+      runtime
+        .renewClockBound()
+        .catch((error: unknown) => runtime.log.error({ err: error }, 'cannot keep the clock bound'));
+    }
+    this.#schedule();
+  }
+
+  /** Packs small collections that were not used for a while, a few at a time. */
+  #pack(left: number): void {
+    if (this.#stopped) return;
+    this.#runtime.keyspace.objects.packSome(PACK_SLICE);
+    if (left > PACK_SLICE) this.#time.defer(() => this.#pack(left - PACK_SLICE));
+  }
+
+  /** Frees the elements of large collections that are gone, a few at a time. */
+  #freeSoon(): void {
+    if (this.#stopped || this.#freeing) return;
+    this.#freeing = true;
+    this.#time.defer(() => {
+      this.#freeing = false;
+      if (!this.#runtime.keyspace.objects.freeSome(FREE_SLICE_ELEMENTS)) this.#freeSoon();
+    });
+  }
+
+  #expire(): void {
+    const runtime = this.#runtime;
+    if (this.#stopped || !this.activeExpiry || runtime.loading !== null) return;
+    runtime.keyspace.clock.refresh();
+    if (expireDue(runtime.keyspace, EXPIRE_SLICE_KEYS)) this.#time.defer(() => this.#expire());
+  }
+
+  /** Drops tombstones that nobody needs any more; a node without members needs none that its stores have. */
+  #reap(nowMs: number): void {
+    const { keyspace, replicator, config, loading } = this.#runtime;
+    if (loading !== null) return;
+    const { clock } = keyspace;
+    const stable = replicator?.stableStamp() ?? null;
+    const horizonMs = Math.max(0, nowMs - config.values['tombstone-horizon']);
+    const horizon = { hi: stampHiOf(horizonMs), lo: stampLoOf(horizonMs, 0) };
+    const alone = { hi: clock.hi, lo: clock.lo };
+    this.#reaper.step(stable === null ? alone : horizon, stable ?? alone);
+  }
+
+  /** Writes are refused while the embedded store cannot take them: nothing acknowledged may be lost in silence. */
+  #watchStores(): void {
+    const runtime = this.#runtime;
+    const problem = runtime.flusher?.status().writeError ?? null;
+    if (problem !== null && runtime.writeRefusal === null)
+      runtime.log.error({ problem }, 'writes are refused until the store can take them');
+    runtime.writeRefusal = problem === null ? null : `MISCONF Mantis cannot write to its durable store: ${problem}`;
+  }
+
+  #sample(monotonicMs: number): void {
+    const { statistics, keyspace } = this.#runtime;
+    const last = this.#lastSample;
+    const seconds = Math.max(0.001, (monotonicMs - last.atMs) / 1000);
+    const at = statistics.sampleIndex++ % statistics.operationSamples.length;
+    statistics.operationSamples[at] = Math.max(0, statistics.commandsProcessed - last.commands) / seconds;
+    statistics.bytesInSamples[at] = Math.max(0, statistics.bytesIn - last.bytesIn) / seconds;
+    statistics.bytesOutSamples[at] = Math.max(0, statistics.bytesOut - last.bytesOut) / seconds;
+    statistics.usedMemoryPeakBytes = Math.max(statistics.usedMemoryPeakBytes, keyspace.usedBytes);
+    last.atMs = monotonicMs;
+    last.commands = statistics.commandsProcessed;
+    last.bytesIn = statistics.bytesIn;
+    last.bytesOut = statistics.bytesOut;
+  }
+}

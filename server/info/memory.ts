@@ -1,0 +1,90 @@
+/**
+ * Memory. `used_memory` is what the data costs, the figure that `maxmemory` bounds; `used_memory_rss` is the process, with the
+ * program and Node.js's own heap in it.
+ */
+import { totalmem } from 'node:os';
+import { indexBytes } from '../../storage/memory-usage.ts';
+import type { Node } from '../node.ts';
+import { type Field, humanBytes, percent, ratio } from './fields.ts';
+
+/** The kernel is asked for the process's memory this often at most. */
+const SAMPLE_MS = 100;
+
+interface Sample {
+  readonly atMs: number;
+  readonly usage: NodeJS.MemoryUsage;
+}
+
+const samples = new WeakMap<Node, Sample>();
+
+function processMemory(node: Node): NodeJS.MemoryUsage {
+  const nowMs = node.monotonicMs();
+  const known = samples.get(node);
+  if (known !== undefined && nowMs - known.atMs < SAMPLE_MS) return known.usage;
+  const usage = process.memoryUsage();
+  samples.set(node, { atMs: nowMs, usage });
+  return usage;
+}
+
+function withHuman(name: string, bytes: number): Field[] {
+  return [
+    [name, bytes],
+    [`${name}_human`, humanBytes(bytes)],
+  ];
+}
+
+function clientBytes(node: Node): number {
+  let bytes = 0;
+  for (const { decoder, transport, queued } of node.sessions.values()) {
+    bytes += decoder.pendingBytes + transport.pendingBytes + (queued?.bytes ?? 0);
+  }
+  return bytes;
+}
+
+export function memoryFields(node: Node): Field[] {
+  const { keyspace, statistics, config } = node;
+  const { rss, heapUsed, heapTotal, external, arrayBuffers } = processMemory(node);
+  const used = keyspace.usedBytes;
+  const peak = Math.max(statistics.usedMemoryPeakBytes, used);
+  const overhead = keyspace.databases.reduce((total, database) => total + indexBytes(database), 0);
+  const reserved = keyspace.arena.reservedBytes + used - keyspace.arena.usedBytes;
+  const maxBytes = Number(config.values.maxmemory);
+  return [
+    ...withHuman('used_memory', used),
+    ...withHuman('used_memory_rss', rss),
+    ...withHuman('used_memory_peak', peak),
+    ['used_memory_peak_perc', percent(used, peak)],
+    ['used_memory_overhead', overhead],
+    ['used_memory_startup', 0],
+    ['used_memory_dataset', used - overhead],
+    ['used_memory_dataset_perc', percent(used - overhead, used)],
+    ['allocator_allocated', used],
+    ['allocator_active', reserved],
+    ['allocator_resident', reserved],
+    ...withHuman('total_system_memory', totalmem()),
+    ['used_memory_lua', 0],
+    ['used_memory_scripts', 0],
+    ['number_of_cached_scripts', 0],
+    ['number_of_functions', 0],
+    ['number_of_libraries', 0],
+    ...withHuman('maxmemory', maxBytes),
+    ['maxmemory_policy', config.values['maxmemory-policy']],
+    ['allocator_frag_ratio', ratio(reserved, used)],
+    ['allocator_frag_bytes', reserved - used],
+    ['mem_fragmentation_ratio', ratio(rss, used)],
+    ['mem_fragmentation_bytes', rss - used],
+    ['mem_not_counted_for_evict', 0],
+    ['mem_replication_backlog', node.replicator?.status().outboxBytes ?? 0],
+    ['mem_clients_slaves', 0],
+    ['mem_clients_normal', clientBytes(node)],
+    ['mem_aof_buffer', 0],
+    ['mem_allocator', 'mantis-arena'],
+    ['heap_used', heapUsed],
+    ['heap_total', heapTotal],
+    ['external', external],
+    ['array_buffers', arrayBuffers],
+    ['active_defrag_running', 0],
+    ['lazyfree_pending_objects', 0],
+    ['lazyfreed_objects', 0],
+  ];
+}

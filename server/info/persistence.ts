@@ -1,0 +1,42 @@
+import type { Loading, Node } from '../node.ts';
+import type { Field } from './fields.ts';
+
+/** While loading; registers stand where Redis has bytes. */
+function loadingFields(node: Node, loading: Loading): Field[] {
+  const { done, total, startedAtMs } = loading;
+  const elapsedSeconds = Math.max(0, node.monotonicMs() - startedAtMs) / 1000;
+  const leftSeconds = done > 0 && total > done ? (elapsedSeconds * (total - done)) / done : 1;
+  return [
+    ['loading_start_time', Math.floor(node.keyspace.clock.nowMs / 1000 - elapsedSeconds)],
+    ['loading_total_bytes', total],
+    ['loading_loaded_bytes', done],
+    ['loading_loaded_perc', (total === 0 ? 0 : (100 * done) / total).toFixed(2)],
+    ['loading_eta_seconds', Math.ceil(leftSeconds)],
+  ];
+}
+
+export function persistenceFields(node: Node): Field[] {
+  const { save, keyspace, loading } = node;
+  const status = save.lastSaveOk ? 'ok' : 'err';
+  return [
+    ['loading', loading === null ? 0 : 1],
+    ['async_loading', 0],
+    ['rdb_changes_since_last_save', Math.max(0, keyspace.changes - save.changesAtLastSave)],
+    ['rdb_bgsave_in_progress', save.saving ? 1 : 0],
+    ['rdb_last_save_time', Math.floor(save.lastSaveAtMs / 1000)],
+    ['rdb_last_bgsave_status', status],
+    ['rdb_last_bgsave_time_sec', -1],
+    ['rdb_current_bgsave_time_sec', -1],
+    ['rdb_last_cow_size', 0],
+    ['aof_enabled', 0],
+    ['aof_rewrite_in_progress', 0],
+    ['aof_rewrite_scheduled', 0],
+    ['aof_last_rewrite_time_sec', -1],
+    ['aof_current_rewrite_time_sec', -1],
+    ['aof_last_bgrewrite_status', status],
+    ['aof_last_write_status', node.writeRefusal === null ? 'ok' : 'err'],
+    ['aof_last_cow_size', 0],
+    ['module_fork_in_progress', 0],
+    ...(loading === null ? [] : loadingFields(node, loading)),
+  ];
+}

@@ -1,0 +1,24 @@
+/** Keys as commands that read use them: hits and misses are counted, and the key counts as used unless the client says no. */
+import { touchAccess } from '../storage/access.ts';
+import type { Call } from './call.ts';
+
+/** The block of the key at argument `index`, or 0; counts the hit or miss, and not the use: TTL, TYPE, EXISTS, OBJECT. */
+export function peekKey(call: Call, index: number): number {
+  const ref = call.lookup(index);
+  const { statistics } = call.node;
+  if (ref === 0) statistics.keyspaceMisses++;
+  else statistics.keyspaceHits++;
+  return ref;
+}
+
+/** The block of the key at argument `index`, or 0; counts the hit or miss, and the use. */
+export function useKey(call: Call, index: number): number {
+  const ref = peekKey(call, index);
+  if (ref !== 0) countUse(call, ref);
+  return ref;
+}
+
+/** The key counts as used: for commands that change what they look up. CLIENT NO-TOUCH turns it off. */
+export function countUse(call: Call, ref: number): void {
+  if (!call.session.noTouch) touchAccess(call.keyspace, ref);
+}

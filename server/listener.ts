@@ -1,0 +1,182 @@
+/** Where clients come in: TCP and Unix sockets, TLS, and the limits on who may. */
+import net from 'node:net';
+import { chmodSync, existsSync, unlinkSync } from 'node:fs';
+import tls from 'node:tls';
+import { RequestDecoder, type RequestLimits } from '../protocol/resp-request.ts';
+import { isLoopback } from '../replication/address.ts';
+import { listenProblem } from './config/checks.ts';
+import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts';
+import { directWriteAvailable } from './direct-write.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Node } from './node.ts';
+import { Session } from './session.ts';
+import { clientTlsOptions } from './tls-options.ts';
+
+const PROTECTED =
+  '-DENIED Mantis is running in protected mode because protected mode is enabled and no password is set for the default ' +
+  'user. In this mode connections are only accepted from the loopback interface. To connect from other computers set a ' +
+  'password with requirepass, or bind only to addresses that nobody else reaches, or set protected-mode to no.\r\n';
+const TOO_MANY = '-ERR max number of clients reached\r\n';
+
+export class Listener {
+  readonly #node: Node;
+  readonly #dispatcher: Dispatcher;
+  readonly #servers: net.Server[] = [];
+  readonly #shared = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  readonly #limits: RequestLimits;
+  #nextId = 1;
+  #accepting = true;
+  /** The TCP port that clients reach, once it listens. */
+  port = 0;
+
+  constructor(node: Node, dispatcher: Dispatcher) {
+    this.#node = node;
+    this.#dispatcher = dispatcher;
+    const { values } = node.config;
+    this.#limits = {
+      get bulkLengthMax() {
+        return values['proto-max-bulk-len'];
+      },
+      inlineLengthMax: 64 * 1024,
+      argumentsMax: 2 ** 31 - 1,
+    };
+  }
+
+  /** @throws Error that names the address and the option to change, when one cannot be listened on */
+  async start(): Promise<void> {
+    const { values } = this.#node.config;
+    for (const entry of values.port === 0 ? [] : values.bind) await this.#listen(entry, values.port, false);
+    for (const entry of values['tls-port'] === 0 ? [] : values.bind)
+      await this.#listen(entry, values['tls-port'], true);
+    if (values.unixsocket !== '') await this.#listenUnix(values.unixsocket, values.unixsocketperm);
+  }
+
+  #server(secure: boolean): net.Server {
+    const accept = (socket: net.Socket, shared: boolean): void => this.#accept(socket, shared);
+    if (secure) return tls.createServer(clientTlsOptions(this.#node.config.values), (socket) => accept(socket, false));
+    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) =>
+      accept(socket, true),
+    );
+    return server;
+  }
+
+  async #listen(entry: string, port: number, secure: boolean): Promise<void> {
+    const optional = entry.startsWith('-');
+    const address = optional ? entry.slice(1) : entry;
+    const host = address === '*' ? '0.0.0.0' : address === '::*' ? '::' : address;
+    const server = this.#server(secure);
+    const backlog = this.#node.config.values['tcp-backlog'];
+    try {
+      await listening(server, { host, port, backlog, ipv6Only: host.includes(':') });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return;
+      throw new Error(listenProblem(secure ? 'tls-port' : 'port', host, port, code), { cause: error });
+    }
+    this.#servers.push(server);
+    if (!secure) this.port = port;
+  }
+
+  async #listenUnix(path: string, permissions: number): Promise<void> {
+    if (existsSync(path)) unlinkSync(path);
+    const server = this.#server(false);
+    await listening(server, { path });
+    if (permissions !== 0) chmodSync(path, permissions);
+    this.#servers.push(server);
+  }
+
+  #accept(socket: net.Socket, shared: boolean): void {
+    const { config, statistics, sessions } = this.#node;
+    const refusal = this.#refusal(socket);
+    if (refusal !== null) {
+      statistics.connectionsRejected++;
+      socket.on('error', () => socket.destroy());
+      socket.end(refusal);
+      socket.resume();
+      return;
+    }
+    statistics.connectionsReceived++;
+    const decoder = new RequestDecoder(this.#limits, this.#dispatcher.lookAhead.requests);
+    const buffer = this.#shared;
+    let onData = (_bytes: number): void => {};
+    const own = shared ? withSharedBuffer(socket, buffer, (bytes) => onData(bytes)) : socket;
+    const direct = shared && directWriteAvailable && config.values['tcp-direct-write'] !== 'no';
+    const connection = new Connection(own, this.#events(), direct ? (bytes) => onData(bytes) : null);
+    const session = new Session(this.#nextId++, connection, decoder, this.#node.keyspace.clock.refresh());
+    connection.session = session;
+    session.authenticated = config.values.requirepass === '';
+    decoder.authenticated = session.authenticated;
+    sessions.set(session.id, session);
+    const keepaliveMs = config.values['tcp-keepalive'];
+    if (keepaliveMs > 0) own.setKeepAlive(true, keepaliveMs);
+    onData = (bytes) => this.#dispatcher.receive(session, buffer, 0, bytes);
+    if (!shared) own.on('data', (data: Buffer) => this.#dispatcher.receive(session, data, 0, data.length));
+    // The handle is paused since it was accepted.
+    own.resume();
+  }
+
+  #refusal(socket: net.Socket): string | null {
+    const { config, sessions } = this.#node;
+    if (!this.#accepting) return '-ERR Mantis is shutting down\r\n';
+    if (sessions.size >= config.values.maxclients) return TOO_MANY;
+    const remote = socket.remoteAddress;
+    const open = config.values['protected-mode'] && config.values.requirepass === '';
+    return open && remote !== undefined && !isLoopback(remote) ? PROTECTED : null;
+  }
+
+  #events(): ConstructorParameters<typeof Connection>[1] {
+    return {
+      data: (session, buffer, start, end) => this.#dispatcher.receive(session, buffer, start, end),
+      drained: (session) => this.#dispatcher.drained(session),
+      overLimit: (session, bytes) => this.#checkOutputLimit(session, bytes),
+      closed: (session) => this.#forget(session),
+    };
+  }
+
+  #checkOutputLimit(session: Session, bytes: number): void {
+    const { hardBytes } = this.#node.config.values['client-output-buffer-limit'].normal;
+    if (hardBytes === 0 || bytes <= hardBytes) return;
+    this.#node.statistics.outputLimitDisconnections++;
+    this.#node.log.warn({ client: session.transport.remoteAddress, bytes }, 'closed: over client-output-buffer-limit');
+    session.closing = true;
+    session.transport.destroy();
+  }
+
+  #forget(session: Session): void {
+    if (!this.#node.sessions.delete(session.id)) return;
+    session.closing = true;
+    this.#node.blocking.cancel(session);
+    this.#node.watches.forget(session);
+    this.#dispatcher.forget(session);
+  }
+
+  /** Closes clients that have been idle for longer than `timeout` allows. */
+  closeIdle(nowMs: number): void {
+    const timeoutMs = this.#node.config.values.timeout;
+    if (timeoutMs === 0) return;
+    for (const session of this.#node.sessions.values()) {
+      if (session.blocked === null && nowMs - session.activeAtMs > timeoutMs) session.transport.close();
+    }
+  }
+
+  /** Takes no more clients. */
+  stopAccepting(): void {
+    this.#accepting = false;
+    for (const server of this.#servers) server.close();
+  }
+
+  /** Closes every client. */
+  closeClients(): void {
+    for (const session of this.#node.sessions.values()) session.transport.destroy();
+  }
+}
+
+function listening(server: net.Server, options: net.ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

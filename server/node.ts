@@ -1,0 +1,95 @@
+/** A running node as its commands see it. `server/runtime.ts` builds it. */
+import type { Logger } from 'pino';
+import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import type { ArgumentSource } from '../protocol/resp-request.ts';
+import type { Replicator } from '../replication/replicator.ts';
+import type { Flusher } from '../storage/flusher.ts';
+import type { Keyspace } from '../storage/keyspace.ts';
+import type { Blocking } from './blocking.ts';
+import type { CommandTable } from './command-table.ts';
+import type { Config } from './config/config.ts';
+import type { KeyWaiters } from './key-waiters.ts';
+import type { Session } from './session.ts';
+import type { Statistics } from './statistics.ts';
+import type { QueuedCommands } from './transaction.ts';
+import type { WatchTable } from './watch-table.ts';
+
+/** How far the durable stores are loaded; `done` of `total` registers, total 0 while unknown. */
+export interface Loading {
+  startedAtMs: number;
+  done: number;
+  total: number;
+}
+
+/** When and how well the content was last made durable. */
+export interface SaveState {
+  lastSaveAtMs: number;
+  lastSaveOk: boolean;
+  saving: boolean;
+  changesAtLastSave: number;
+}
+
+export interface ShutdownRequest {
+  /** Flush before stopping: SHUTDOWN NOSAVE does not. */
+  save: boolean;
+  force: boolean;
+  now: boolean;
+}
+
+export type PauseMode = 'all' | 'write';
+
+/** What commands ask of the dispatcher. */
+export interface CommandControl {
+  /** Runs queued commands for EXEC, whose checks the caller has made, and writes their replies as an array. */
+  executeQueued(session: Session, queued: QueuedCommands, reply: ReplyWriter): void;
+  /** Writes to a session outside its own requests: a wait that has ended, a message. */
+  sendTo(session: Session, write: (reply: ReplyWriter) => void): void;
+  /** Runs what a session has sent since its wait began. */
+  resume(session: Session): void;
+  /** CLIENT PAUSE: puts off commands until then (milliseconds since 1970), all or those that write. */
+  pauseClients(untilMs: number, mode: PauseMode): void;
+  unpauseClients(): void;
+  readonly isPausing: boolean;
+  readonly pauseMode: PauseMode;
+  /** Sees every command before it runs, for MONITOR. */
+  monitor: ((session: Session, call: ArgumentSource) => void) | null;
+}
+
+export interface Node {
+  readonly config: Config;
+  readonly keyspace: Keyspace;
+  readonly commands: CommandTable;
+  readonly dispatcher: CommandControl;
+  /** Connected clients by id. */
+  readonly sessions: Map<number, Session>;
+  readonly statistics: Statistics;
+  readonly watches: WatchTable;
+  readonly blocking: Blocking;
+  readonly keyWaiters: KeyWaiters;
+  readonly log: Logger;
+  /** This node's 64-bit id, as two halves. */
+  readonly nodeHi: number;
+  readonly nodeLo: number;
+  /** 40 hexadecimal digits, new at every start. */
+  readonly runId: string;
+  readonly startedAtMs: number;
+  readonly save: SaveState;
+  /** Null on a node without a peer port. */
+  readonly replicator: Replicator | null;
+  /** Null on a node without durable stores. */
+  readonly flusher: Flusher | null;
+  /** Null once everything local is loaded. */
+  loading: Loading | null;
+  /** Why writes are refused at the moment, as an error reply `MISCONF …`; null when they are not. */
+  writeRefusal: string | null;
+  /** Keys are taken away at their deadline also when nobody looks at them; DEBUG SET-ACTIVE-EXPIRE 0 turns it off. */
+  activeExpiry: boolean;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** Milliseconds that never go back, with fractions. */
+  monotonicMs(): number;
+  /** Makes everything written so far durable; rejects when it cannot. Resolves at once without durable stores. */
+  saveNow(): Promise<void>;
+  /** Stops the node; resolves when it has stopped. Rejects, and goes on, when saving failed and `force` is not set. */
+  shutdown(request: ShutdownRequest): Promise<void>;
+}

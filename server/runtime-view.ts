@@ -1,0 +1,9 @@
+/** A node as its own machinery sees it. */
+import type { Node } from './node.ts';
+
+export interface Runtime extends Node {
+  /** Moves the persisted bound of the clock ahead when it is near. */
+  renewClockBound(): Promise<void>;
+  /** Keeps the list of members over a restart. */
+  rememberMembers(): Promise<void>;
+}

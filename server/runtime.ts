@@ -1,0 +1,410 @@
+/**
+ * The composition root: builds a node from its configuration and injects time, randomness, network and disk. What a
+ * write passes through is wired here: listener → dispatcher → keyspace → feed → peers and durable stores.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import { RecordWriter } from '../protocol/change-record.ts';
+import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
+import type { Environment } from '../replication/environment.ts';
+import { Replicator } from '../replication/replicator.ts';
+import type { KnownMember } from '../replication/settings.ts';
+import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
+import { Clock } from '../storage/clock.ts';
+import { installPacking } from '../storage/collections/packing.ts';
+import { Flusher } from '../storage/flusher.ts';
+import { Keyspace } from '../storage/keyspace.ts';
+import { applyRecords } from '../storage/merge.ts';
+import { compactStoreRing, dirtyCount, drainDirty, drainFeed } from '../storage/outflow.ts';
+import { startDigesting } from '../storage/register-scan.ts';
+import { followAccessSettings } from './access-settings.ts';
+import { Blocking } from './blocking.ts';
+import { CommitGate } from './commit-gate.ts';
+import { CommandTable } from './command-table.ts';
+import { allCommands } from './commands/all.ts';
+import type { Config } from './config/config.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { type Identity, identify, rememberWriter } from './identity.ts';
+import { KeyWaiters } from './key-waiters.ts';
+import { HttpService } from './http.ts';
+import { Listener } from './listener.ts';
+import { MemoryGuard } from './memory-guard.ts';
+import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
+import { flusherOptions, replicatorOptions } from './runtime-options.ts';
+import { ReplicaAdapter } from './replica-adapter.ts';
+import type { Session } from './session.ts';
+import { Statistics } from './statistics.ts';
+import { WatchTable } from './watch-table.ts';
+
+/** What a node needs of the world. */
+export interface RuntimeEnvironment extends Environment {
+  wallClockMs(): number;
+  readonly logger: Logger;
+}
+
+/** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
+const CLOCK_BOUND_MS = 10_000;
+const CLOCK_BOUND_RENEW_MS = 3_000;
+
+export interface RuntimeOptions {
+  /** Serve RESP clients; the library can do without. */
+  listen: boolean;
+  /** A mysql2 pool instead of the `mysql` option. */
+  mysqlPool?: MysqlPool;
+  /** Told how far loading is. */
+  onLoading?: (loading: Loading) => void;
+  /** Called once the node has stopped, whoever asked for it. */
+  onStopped?: () => void;
+}
+
+/** A key changed, or has expired; the bytes are valid during the call. */
+export type KeyListener = (database: number, key: Buffer, start: number, length: number) => void;
+
+export class Runtime implements Node {
+  readonly config: Config;
+  readonly keyspace: Keyspace;
+  readonly commands: CommandTable;
+  readonly dispatcher: Dispatcher;
+  readonly sessions = new Map<number, Session>();
+  readonly statistics = new Statistics();
+  readonly watches = new WatchTable();
+  readonly blocking: Blocking;
+  readonly keyWaiters: KeyWaiters;
+  readonly log: Logger;
+  readonly runId = randomBytes(20).toString('hex');
+  readonly startedAtMs: number;
+  readonly save: SaveState;
+  readonly nodeHi: number;
+  readonly nodeLo: number;
+  replicator: Replicator | null = null;
+  flusher: Flusher | null;
+  loading: Loading | null = { startedAtMs: 0, done: 0, total: 0 };
+  writeRefusal: string | null = null;
+  readonly listener: Listener;
+  readonly #http: HttpService;
+  readonly #environment: RuntimeEnvironment;
+  readonly #options: RuntimeOptions;
+  readonly #writer: Identity['writer'];
+  readonly #housekeeping: Housekeeping;
+  readonly #feedWriter = new RecordWriter(64 * 1024);
+  #clockBoundMs = 0;
+  #membersKept = '[]';
+  #gate: CommitGate | null = null;
+  #keyListener: KeyListener | null = null;
+  #stopping: Promise<void> | null = null;
+
+  /** Opens the stores to learn who this node is, then builds it. @throws Error that says what to do */
+  static async create(config: Config, environment: RuntimeEnvironment, options: RuntimeOptions): Promise<Runtime> {
+    const source = new DeferredSource();
+    const stored = flusherOptions(config.values, options.mysqlPool, {
+      nowMs: environment.wallClockMs,
+      random: () => environment.random.fraction(),
+    });
+    const flusher = stored === null ? null : new Flusher(stored, source, environment.time);
+    await flusher?.open();
+    const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
+    const runtime = new Runtime(config, environment, options, flusher, identity);
+    source.keyspace = runtime.keyspace;
+    return runtime;
+  }
+
+  private constructor(
+    config: Config,
+    environment: RuntimeEnvironment,
+    options: RuntimeOptions,
+    flusher: Flusher | null,
+    identity: Identity,
+  ) {
+    this.config = config;
+    this.#environment = environment;
+    this.#options = options;
+    this.log = environment.logger;
+    this.flusher = flusher;
+    this.nodeHi = identity.node.hi;
+    this.nodeLo = identity.node.lo;
+    this.#writer = identity.writer;
+    const clock = new Clock(environment.wallClockMs);
+    const seed = environment.random.bytes(8);
+    this.keyspace = new Keyspace({
+      databases: config.values.databases,
+      clock,
+      nodeHi: identity.writer.hi,
+      nodeLo: identity.writer.lo,
+      hashKey0: seed.readUInt32LE(0),
+      hashKey1: seed.readUInt32LE(4),
+    });
+    this.startedAtMs = clock.nowMs;
+    this.save = { lastSaveAtMs: clock.nowMs, lastSaveOk: true, saving: false, changesAtLastSave: 0 };
+    this.commands = new CommandTable(allCommands);
+    this.dispatcher = new Dispatcher(this);
+    this.blocking = new Blocking(this.dispatcher, () => this.monotonicMs());
+    this.keyWaiters = new KeyWaiters(this.keyspace, this.blocking);
+    this.listener = new Listener(this, this.dispatcher);
+    this.#http = new HttpService(this);
+    this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);
+    this.#wire();
+  }
+
+  #wire(): void {
+    const { keyspace, keyWaiters, watches } = this;
+    keyspace.storing = this.flusher !== null;
+    followAccessSettings(this.config, keyspace);
+    keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
+    installPacking(keyspace);
+    keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);
+    watches.onActive = () => this.#observe();
+    keyWaiters.onActive = () => this.#observe();
+    keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
+    const memory = new MemoryGuard(this);
+    this.dispatcher.hasRoom = () => memory.hasRoom();
+    const { mode } = this.config.values.durability;
+    if (mode !== 'memory' && mode !== 'interval') {
+      this.#gate = new CommitGate(
+        () => this.#commit(),
+        (session, replies) => this.dispatcher.release(session, replies),
+        (session, reason) => this.#refuseCommit(session, reason),
+      );
+      this.dispatcher.gate = this.#gate;
+    }
+    if (this.flusher !== null) {
+      this.flusher.onError = (error) => this.#onStoreError(error);
+    }
+  }
+
+  /** Told of every key that changes, whoever changed it. Observing costs something on every write, so it is off when unused. */
+  set onKeyChanged(listener: KeyListener | null) {
+    this.#keyListener = listener;
+    this.#observe();
+  }
+
+  /** For keys that became ready outside of a command: by a merge, or at their deadline. */
+  #serveWaiters(): void {
+    if (!this.keyWaiters.hasReady || this.#stopping !== null) return;
+    this.keyspace.clock.refresh();
+    this.keyWaiters.serve();
+  }
+
+  #observe(): void {
+    const { keyWaiters, watches } = this;
+    const listener = this.#keyListener;
+    if (watches.size === 0 && keyWaiters.size === 0 && listener === null) {
+      this.keyspace.observer = null;
+      return;
+    }
+    const changed: KeyListener = (database, key, start, length) => {
+      watches.touch(database, key, start, length);
+      keyWaiters.touch(database, key, start, length);
+      listener?.(database, key, start, length);
+    };
+    this.keyspace.observer = { changed, expired: changed };
+  }
+
+  // ---- start ----
+
+  /** Serves: listens at once, answering -LOADING, loads what is stored, then joins its peers. */
+  async start(): Promise<void> {
+    this.loading = { startedAtMs: this.monotonicMs(), done: 0, total: 0 };
+    if (this.#options.listen) await this.listener.start();
+    await this.#http.start();
+    this.#housekeeping.start();
+    await this.#load();
+    await this.#persistClockBound();
+    await this.#startReplication();
+    this.flusher?.start();
+    this.loading = null;
+  }
+
+  async #load(): Promise<void> {
+    const { flusher, loading } = this;
+    if (flusher === null || loading === null) return;
+    this.keyspace.storing = false;
+    this.keyspace.hydrating = true;
+    await flusher.hydrate(
+      (records) => {
+        this.keyspace.clock.refresh();
+        applyRecords(this.keyspace, records, 0, records.length);
+      },
+      (done, total) => {
+        loading.done = done;
+        loading.total = total;
+        this.#options.onLoading?.(loading);
+      },
+    );
+    this.keyspace.hydrating = false;
+    this.keyspace.storing = true;
+  }
+
+  /** Stamps never go back over a restart: a bound above them is kept on disk, ahead of the clock. */
+  async #persistClockBound(): Promise<void> {
+    if (this.flusher === null) return;
+    const stored = await this.flusher.meta.get('clock-bound');
+    const { clock } = this.keyspace;
+    if (stored?.length === 8) clock.observe(stored.readUInt32BE(0), stored.readUInt32BE(4));
+    await this.renewClockBound();
+  }
+
+  /** Moves the persisted bound ahead when the clock has come near it. */
+  async renewClockBound(): Promise<void> {
+    const { clock } = this.keyspace;
+    const nowMs = Math.max(clock.refresh(), clock.nowMs + clock.aheadMs());
+    if (this.flusher === null || nowMs < this.#clockBoundMs - CLOCK_BOUND_MS + CLOCK_BOUND_RENEW_MS) return;
+    this.#clockBoundMs = nowMs + CLOCK_BOUND_MS;
+    const bytes = Buffer.alloc(8);
+    bytes.writeUInt32BE(stampHiOf(this.#clockBoundMs), 0);
+    bytes.writeUInt32BE(stampLoOf(this.#clockBoundMs, 0), 4);
+    await this.flusher.meta.set('clock-bound', bytes);
+  }
+
+  async #startReplication(): Promise<void> {
+    const members = await this.#rememberedMembers();
+    const options = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
+    if (options === null) return;
+    const adapter = new ReplicaAdapter(this.keyspace, () => this.monotonicMs());
+    this.replicator = new Replicator(options, adapter, this.#environment);
+    this.replicator.onFirstMember(() => this.#joinCluster());
+    // A node that nobody has joined yet need not digest and feed what it writes.
+    if (members.length > 0 || this.config.values.peers.length > 0) this.#joinCluster();
+    await this.replicator.start();
+  }
+
+  #joinCluster(): void {
+    startDigesting(this.keyspace);
+    this.keyspace.feeding = true;
+  }
+
+  async #rememberedMembers(): Promise<KnownMember[]> {
+    const stored = await this.flusher?.meta.get('members');
+    return stored === undefined || stored === null ? [] : (JSON.parse(stored.toString('utf8')) as KnownMember[]);
+  }
+
+  /** Keeps the list of members over a restart: an absent one still counts when tombstones are dropped. */
+  async rememberMembers(): Promise<void> {
+    const known = JSON.stringify(this.replicator?.knownMembers() ?? []);
+    if (this.flusher === null || known === this.#membersKept) return;
+    this.#membersKept = known;
+    await this.flusher.meta.set('members', Buffer.from(known, 'utf8'));
+  }
+
+  // ---- the write's way out ----
+
+  /** Sends this turn's changes to the peers. */
+  publish(): void {
+    const writer = this.#feedWriter;
+    if (drainFeed(this.keyspace, writer) === 0) return;
+    const { clock } = this.keyspace;
+    const last = this.replicator?.lastPublished ?? { hi: 0, lo: 0 };
+    // A flush makes no stamp of its own: its floor is the last one seen. The turn needs one all the same.
+    if (compareStamp(clock.hi, clock.lo, last.hi, last.lo) <= 0) clock.tick();
+    this.replicator?.publish(writer.buffer.subarray(0, writer.length), clock.hi, clock.lo);
+    writer.reset();
+  }
+
+  /** What the durability mode promises of everything written so far. */
+  async #commit(): Promise<void> {
+    const { durability } = this.config.values;
+    this.publish();
+    if (durability.mode === 'always') await this.flusher?.flushNow();
+    else if (durability.mode === 'mysql') await this.flusher?.flushMysqlNow();
+    else if (durability.mode === 'replicas') await this.#awaitReplicas(durability.replicas);
+  }
+
+  async #awaitReplicas(count: number): Promise<void> {
+    const stamp = this.replicator?.lastPublished ?? { hi: 0, lo: 0 };
+    const timeoutMs = this.config.values['peer-timeout'];
+    const reached = (await this.replicator?.waitForAcks(stamp, count, timeoutMs)) ?? 0;
+    if (reached < count) throw new Error(`${reached} of ${count} peers have acknowledged within ${timeoutMs} ms`);
+  }
+
+  #refuseCommit(session: Session, reason: unknown): void {
+    this.log.error(
+      { err: reason },
+      'a write could not be made as durable as durability asks; its client is disconnected',
+    );
+    session.transport.destroy();
+  }
+
+  /** Resolves when what was written so far is as durable as the durability mode promises; for the library. */
+  async committed(): Promise<void> {
+    if (this.#gate !== null) await this.#commit();
+  }
+
+  async saveNow(): Promise<void> {
+    const { flusher, save } = this;
+    save.saving = true;
+    const { changes } = this.keyspace;
+    try {
+      await flusher?.flushNow();
+      save.lastSaveOk = true;
+      save.lastSaveAtMs = this.keyspace.clock.refresh();
+      save.changesAtLastSave = changes;
+    } catch (error) {
+      save.lastSaveOk = false;
+      throw error;
+    } finally {
+      save.saving = false;
+    }
+  }
+
+  #onStoreError(error: Error): void {
+    this.log.fatal({ err: error }, 'the durable store is damaged or cannot be trusted any more; stopping');
+    process.exitCode = 1;
+    void this.shutdown({ save: false, force: true, now: true }).finally(() => process.exit(1));
+  }
+
+  // ---- stop ----
+
+  shutdown(request: ShutdownRequest): Promise<void> {
+    this.#stopping ??= this.#stop(request).then(
+      () => this.#options.onStopped?.(),
+      (error: unknown) => {
+        this.#stopping = null;
+        throw error;
+      },
+    );
+    return this.#stopping;
+  }
+
+  async #stop(request: ShutdownRequest): Promise<void> {
+    const timeoutMs = this.config.values['shutdown-timeout'];
+    if (request.save && !request.force) await this.saveNow();
+    this.#http.isStopping = true;
+    this.listener.stopAccepting();
+    this.publish();
+    await this.replicator?.drain(Math.min(timeoutMs / 4, 1000));
+    await this.replicator?.stop();
+    this.listener.closeClients();
+    this.#housekeeping.stop();
+    this.#http.stop();
+    await this.flusher?.close(request.save ? timeoutMs : 0, (facts) => rememberWriter(this.#writer, facts));
+  }
+
+  get activeExpiry(): boolean {
+    return this.#housekeeping.activeExpiry;
+  }
+
+  set activeExpiry(isOn: boolean) {
+    this.#housekeeping.activeExpiry = isOn;
+  }
+
+  random(): number {
+    return this.#environment.random.fraction();
+  }
+
+  monotonicMs(): number {
+    return this.#environment.time.monotonicMs();
+  }
+}
+
+/** The flusher is there before the keyspace: the stores know this node's identity. */
+class DeferredSource {
+  keyspace: Keyspace | null = null;
+
+  get dirtyCount(): number {
+    return this.keyspace === null ? 0 : dirtyCount(this.keyspace);
+  }
+
+  drainDirty(writer: RecordWriter, maxBytes: number): number {
+    return this.keyspace === null ? 0 : drainDirty(this.keyspace, writer, maxBytes);
+  }
+}

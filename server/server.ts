@@ -1,0 +1,115 @@
+/** The server program: a node from its configuration, its terminal, its signals. */
+import { unlinkSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { formatNodeId } from '../protocol/stamp.ts';
+import { migrate } from '../storage/backends/mysql-schema.ts';
+import { peerPortOf } from './config/checks.ts';
+import type { Config } from './config/config.ts';
+import { mantisVersion } from './config/version.ts';
+import { LoadingProgress } from './loading-progress.ts';
+import { Runtime } from './runtime.ts';
+import { systemEnvironment } from './system-environment.ts';
+
+/** Starts a node and resolves when it serves. @throws Error that says what to do */
+export async function startServer(config: Config): Promise<void> {
+  process.chdir(config.values.dir);
+  const environment = systemEnvironment(config);
+  const { logger } = environment;
+  for (const notice of config.notices) logger.warn(notice);
+  const progress = new LoadingProgress(process.stderr);
+  const runtime = await Runtime.create(config, environment, {
+    listen: true,
+    onLoading: (loading) => progress.show(loading, runtime.monotonicMs()),
+    // After SHUTDOWN nothing is left to wait for, but idle threads would keep the process for a while.
+    onStopped: () => process.exit(),
+  });
+  handleSignals(runtime);
+  handleDefects(runtime);
+  await runtime.start();
+  progress.end();
+  if (config.values.pidfile !== '') writePidFile(config.values.pidfile);
+  announce(runtime);
+}
+
+function announce(runtime: Runtime): void {
+  const { values } = runtime.config;
+  const peerPort = peerPortOf(values);
+  const host = values.bind[0]?.replace(/^-/, '') ?? '127.0.0.1';
+  const stored = [
+    ...(values['data-dir'] === null ? [] : [resolve(values['data-dir'])]),
+    ...(values.mysql === '' ? [] : ['MySQL']),
+  ];
+  const lines = [
+    `Mantis ${mantisVersion} is ready.`,
+    `  clients   ${values.bind.map((address) => `${address.replace(/^-/, '')}:${values.port}`).join(', ')}`,
+    `  peers     ${peerPort === null ? 'none' : `port ${peerPort}`}`,
+    `  data      ${stored.length === 0 ? 'in memory only' : stored.join(' and ')}`,
+    `  node id   ${formatNodeId(runtime.nodeHi, runtime.nodeLo)}`,
+    `Try:        redis-cli -h ${host === '*' ? '127.0.0.1' : host} -p ${values.port} set greeting hello`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function writePidFile(path: string): void {
+  writeFileSync(path, `${process.pid}\n`);
+  process.on('exit', () => {
+    try {
+      unlinkSync(path);
+    } catch {
+      // Somebody removed it already.
+    }
+  });
+}
+
+function handleSignals(runtime: Runtime): void {
+  let stopping = false;
+  const stop = (signal: string): void => {
+    // A whole process group is often signalled at once; the first signal does it.
+    if (stopping) return;
+    stopping = true;
+    runtime.log.info({ signal }, 'stopping: flushing, then exit');
+    const timeoutMs = runtime.config.values['shutdown-timeout'];
+    const guard = setTimeout(() => {
+      runtime.log.error(
+        { timeoutMs },
+        'shutdown-timeout is over; what was not flushed to MySQL is flushed after the next start',
+      );
+      process.exit(1);
+    }, timeoutMs);
+    guard.unref();
+    runtime.shutdown({ save: true, force: true, now: false }).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        runtime.log.error({ err: error }, 'could not flush everything before exit');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+/** Our own mistakes stop the node, with what it holds flushed: going on could spread them. */
+function handleDefects(runtime: Runtime): void {
+  const fail = (error: unknown): void => {
+    runtime.log.fatal({ err: error }, 'internal error; flushing and stopping');
+    process.exitCode = 1;
+    const exit = (): void => process.exit(1);
+    setTimeout(exit, runtime.config.values['shutdown-timeout']).unref();
+    runtime.shutdown({ save: true, force: true, now: true }).then(exit, exit);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+}
+
+/** Makes or upgrades the MySQL schema. @throws Error when the database cannot be reached or refuses */
+export async function migrateDatabase(config: Config, plan: boolean): Promise<void> {
+  const { mysql } = config.values;
+  if (mysql === '') throw new Error('name the database: mantis migrate --mysql mysql://user:password@host/database');
+  const steps = await migrate(mysql, { plan });
+  const lines = steps.flatMap(({ version, summary, statements }) => [
+    `${plan ? 'missing' : 'made'}: schema ${version}, ${summary}`,
+    ...(plan ? statements.map((statement) => `  ${statement};`) : []),
+  ]);
+  process.stdout.write(lines.length === 0 ? 'The schema is up to date.\n' : `${lines.join('\n')}\n`);
+}

@@ -1,0 +1,94 @@
+/** What a node knows of one client, whichever way it is connected. */
+import type { RequestDecoder } from '../protocol/resp-request.ts';
+import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import type { QueuedCommands } from './transaction.ts';
+
+/** How a session's replies leave; sockets implement it, and so do scripts and the library. */
+export interface Transport {
+  /**
+   * Sends `source.buffer[start, end)`. When not all of it could be sent at once the transport keeps that buffer and
+   * gives the source another one; otherwise the source may go on using it.
+   */
+  send(source: { buffer: Buffer }, start: number, end: number): void;
+  /** Bytes that the client has yet to take. */
+  readonly pendingBytes: number;
+  /** Sends what is pending, then closes. */
+  close(): void;
+  /** Closes at once. */
+  destroy(): void;
+  /** Stops reading from the client, for as long as it is paused. */
+  pause(): void;
+  resume(): void;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly fileDescriptor: number;
+}
+
+/** CLIENT REPLY. 'skip' drops the replies to the next command. */
+export type ReplyMode = 'on' | 'off' | 'skip-next' | 'skip';
+
+/**
+ * A command that waits, and what becomes of it: a reply; for a timeout `onCancel`, then `onTimeout`; or `onCancel` alone when
+ * the client is gone.
+ */
+export interface Blocked {
+  /** The command's name, for CLIENT LIST. */
+  readonly commandName: string;
+  /** Monotonic milliseconds; Infinity for no timeout. */
+  readonly deadlineMs: number;
+  /** Writes the reply for a timeout, or for CLIENT UNBLOCK. */
+  onTimeout(reply: ReplyWriter): void;
+  /** Lets go of whatever would wake it: the client is gone, or was unblocked. */
+  onCancel(): void;
+}
+
+export class Session {
+  readonly id: number;
+  readonly transport: Transport;
+  readonly decoder: RequestDecoder;
+  /** Milliseconds since 1970. */
+  readonly connectedAtMs: number;
+  name = '';
+  libraryName = '';
+  libraryVersion = '';
+  user = 'default';
+  authenticated = false;
+  protocol: 2 | 3 = 2;
+  /** The number of the selected database. */
+  database = 0;
+  replyMode: ReplyMode = 'on';
+  /** Milliseconds since 1970 at its last command. */
+  activeAtMs: number;
+  lastCommand = '';
+  commandCount = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  noEvict = false;
+  noTouch = false;
+  /** No more commands are read: QUIT, or an error in the protocol. */
+  closing = false;
+  blocked: Blocked | null = null;
+  /** Commands wait for another reason than a blocked one: CLIENT PAUSE, or replies that the client does not take. */
+  held = false;
+  /** The command that CLIENT PAUSE has put off. */
+  deferred: QueuedCommands | null = null;
+
+  /** Set between MULTI and EXEC. */
+  queued: QueuedCommands | null = null;
+  /** What WATCH watches: `database:key` as latin1 text. */
+  watched: Set<string> | null = null;
+  /** A watched key has changed: EXEC will answer nil. */
+  watchBroken = false;
+
+  /** The stamp of its last write, for WAIT. */
+  lastWriteHi = 0;
+  lastWriteLo = 0;
+
+  constructor(id: number, transport: Transport, decoder: RequestDecoder, nowMs: number) {
+    this.id = id;
+    this.transport = transport;
+    this.decoder = decoder;
+    this.connectedAtMs = nowMs;
+    this.activeAtMs = nowMs;
+  }
+}

@@ -1,0 +1,61 @@
+/** Commands that took long, on their way into the slow log and the latency monitor. */
+import type { ArgumentSource } from '../protocol/resp-request.ts';
+import type { Call } from './call.ts';
+import type { CommandOf } from './command-definition.ts';
+import { findOption } from './config/option-table.ts';
+import type { Node } from './node.ts';
+
+const REDACTED = Buffer.from('(redacted)');
+
+/** Which arguments are secrets: passwords of AUTH and HELLO, values of options that are kept out of the log. */
+export function secretsIn(call: Call, command: CommandOf<never>): ReadonlySet<number> {
+  const found = new Set<number>();
+  if (command.fullName === 'auth') {
+    for (let index = 1; index < call.argc; index++) found.add(index);
+  } else if (command.fullName === 'hello') {
+    for (let index = 2; index < call.argc; index++) {
+      if (call.is(index, 'AUTH')) found.add(index + 1).add(index + 2);
+    }
+  } else if (command.fullName === 'config|set') {
+    for (let index = 2; index < call.argc; index += 2) {
+      const option = findOption(call.latin1(index));
+      if (option !== undefined && option.definition.secret !== 'no') found.add(index + 1);
+    }
+  }
+  return found;
+}
+
+/** The arguments with secrets blotted out. */
+function withoutSecrets(call: Call, command: CommandOf<never>): ArgumentSource {
+  const secrets = secretsIn(call, command);
+  if (secrets.size === 0) return call;
+  const words: Buffer[] = [];
+  for (let index = 0; index < call.argc; index++) words.push(secrets.has(index) ? REDACTED : call.bytes(index));
+  const lengths = Int32Array.from(words, ({ length }) => length);
+  const starts = new Int32Array(words.length);
+  for (let index = 1; index < words.length; index++) starts[index] = starts[index - 1] + lengths[index - 1];
+  return { buffer: Buffer.concat(words), argc: words.length, starts, lengths };
+}
+
+/** Takes note of a command that has run, if it took as long as the configuration asks for. */
+export function noteDuration(node: Node, call: Call, command: CommandOf<never>, microseconds: number): void {
+  const { values } = node.config;
+  const { statistics, keyspace } = node;
+  const slowerThan = Number(values['slowlog-log-slower-than']);
+  if (slowerThan >= 0 && microseconds >= slowerThan && !command.flags.includes('skip_slowlog')) {
+    const { transport, name } = call.session;
+    const client = { address: transport.remoteAddress, name };
+    statistics.slowLog.add(
+      withoutSecrets(call, command),
+      microseconds,
+      keyspace.clock.nowMs,
+      client,
+      Number(values['slowlog-max-len']),
+    );
+  }
+  const thresholdMs = Number(values['latency-monitor-threshold']);
+  if (thresholdMs > 0 && microseconds >= thresholdMs * 1000) {
+    const event = command.flags.includes('fast') ? 'fast-command' : 'command';
+    statistics.latency.add(event, microseconds / 1000, keyspace.clock.nowMs);
+  }
+}

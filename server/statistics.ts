@@ -1,0 +1,62 @@
+import { LatencyMonitor } from './latency-monitor.ts';
+import { SlowLog } from './slow-log.ts';
+
+/** Counters that INFO shows. CONFIG RESETSTAT sets them back. */
+export class Statistics {
+  /** Not set back by CONFIG RESETSTAT: SLOWLOG RESET and LATENCY RESET do that. */
+  readonly slowLog = new SlowLog();
+  readonly latency = new LatencyMonitor();
+  connectionsReceived = 0;
+  connectionsRejected = 0;
+  commandsProcessed = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  keyspaceHits = 0;
+  keyspaceMisses = 0;
+  errorReplies = 0;
+  unexpectedErrorReplies = 0;
+  evictedKeys = 0;
+  evictedClients = 0;
+  authenticationFailures = 0;
+  outputLimitDisconnections = 0;
+  queryLimitDisconnections = 0;
+  protocolErrors = 0;
+  usedMemoryPeakBytes = 0;
+  /** Error replies by their code: ERR, WRONGTYPE, … Bounded: codes are our own. */
+  readonly errorCounts = new Map<string, number>();
+  /** Commands a second, sampled ten times a second over the last 16 samples. */
+  readonly operationSamples = new Float64Array(16);
+  readonly bytesInSamples = new Float64Array(16);
+  readonly bytesOutSamples = new Float64Array(16);
+  sampleIndex = 0;
+
+  reset(): void {
+    this.connectionsReceived = 0;
+    this.connectionsRejected = 0;
+    this.commandsProcessed = 0;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.keyspaceHits = 0;
+    this.keyspaceMisses = 0;
+    this.errorReplies = 0;
+    this.unexpectedErrorReplies = 0;
+    this.evictedKeys = 0;
+    this.evictedClients = 0;
+    this.authenticationFailures = 0;
+    this.outputLimitDisconnections = 0;
+    this.queryLimitDisconnections = 0;
+    this.protocolErrors = 0;
+    this.errorCounts.clear();
+    this.operationSamples.fill(0);
+    this.bytesInSamples.fill(0);
+    this.bytesOutSamples.fill(0);
+  }
+
+  countError(message: string): void {
+    this.errorReplies++;
+    const space = message.indexOf(' ');
+    const code = space < 0 ? message : message.slice(0, space);
+    const counted = this.errorCounts.has(code) || this.errorCounts.size < 128 ? code : 'ERRORSTATS_OVERFLOW';
+    this.errorCounts.set(counted, (this.errorCounts.get(counted) ?? 0) + 1);
+  }
+}

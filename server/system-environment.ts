@@ -1,0 +1,19 @@
+/** The world as it is: this machine's clock, randomness, network and log. */
+import { systemRandom, systemTime } from '../replication/system.ts';
+import { tcpNetwork } from '../replication/tcp.ts';
+import type { Config } from './config/config.ts';
+import { createLogger, replicationLog } from './logger.ts';
+import type { RuntimeEnvironment } from './runtime.ts';
+import { peerTls } from './runtime-options.ts';
+
+export function systemEnvironment(config: Config): RuntimeEnvironment {
+  const logger = createLogger(config.values);
+  return {
+    time: systemTime,
+    random: systemRandom,
+    network: tcpNetwork(peerTls(config.values)),
+    log: replicationLog(logger),
+    logger,
+    wallClockMs: () => Date.now(),
+  };
+}

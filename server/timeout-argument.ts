@@ -1,0 +1,13 @@
+/** The timeout of a blocking command: seconds, with fractions. */
+import type { Call } from './call.ts';
+
+/** 2^63: Redis keeps milliseconds in 64 bits. */
+const MILLISECONDS_MAX = 9223372036854775807;
+
+/** Milliseconds, rounded up; 0 to wait for ever. @throws CommandError */
+export function timeoutArgument(call: Call, index: number): number {
+  const timeoutMs = Math.ceil(call.float(index, 'ERR timeout is not a float or out of range') * 1000);
+  if (timeoutMs < 0) call.fail('ERR timeout is negative');
+  if (timeoutMs + call.keyspace.clock.nowMs >= MILLISECONDS_MAX) call.fail('ERR timeout is out of range');
+  return timeoutMs;
+}

@@ -1,0 +1,386 @@
+/**
+ * The MySQL store: one row per register (mysql-schema.ts), merged by guarded upserts, so any node may write anything, in any
+ * order, twice. Works on MySQL 5.7–9, MariaDB and the engines that speak their protocol.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Connection } from 'mysql2';
+import {
+  OFFSET_KEY_LENGTH,
+  OFFSET_KIND,
+  RecordReader,
+  RecordWriter,
+  RECORD_HEADER_BYTES,
+} from '../../protocol/change-record.ts';
+import type { StoreEnvironment } from '../environment.ts';
+import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
+import { MysqlConnections, type MysqlPool, type ServerLimits } from './mysql-connections.ts';
+import { isConflict, isRowFault, isServerFault, mysqlErrorOf } from './mysql-errors.ts';
+import {
+  COLUMNS,
+  HEAD_COLUMNS,
+  INSERT_HEAD,
+  INSERT_PREPARED,
+  INSERT_TAIL,
+  keyOfRow,
+  notNewerText,
+  outlivedText,
+  rawBytesOf,
+  RowDecoder,
+  rowParameters,
+  rowsOf,
+  rowText,
+  type RowReference,
+} from './mysql-rows.ts';
+import { canBeOutlived, isOutlived, outlivedOf, removalRank, type Outlived } from './outlived.ts';
+import { checkSchema } from './mysql-schema.ts';
+
+const ROWS_A_STATEMENT = 2000;
+const ROWS_A_PAGE = 20_000;
+const ROWS_A_DELETE = 200;
+/** Keys that one statement looks for. */
+const KEYS_TEXT_BYTES = 256 << 10;
+/** A statement is cut here even where max_allowed_packet allows more: larger ones are not faster. */
+const STATEMENT_BYTES_MAX = 4 << 20;
+const STATEMENT_BYTES_MIN = 16 << 10;
+/** Room in max_allowed_packet for what surrounds the rows. */
+const STATEMENT_FRAME_BYTES = 4096;
+const LOAD_SLICE_BYTES = 1 << 20;
+const CONFLICT_ATTEMPTS_MAX = 20;
+const CONFLICT_PAUSE_MS_MAX = 100;
+/** How far ahead of this machine's clock a loaded row may be stamped when nothing else was said. */
+const FUTURE_MS_MAX = 3_600_000;
+const LOAD_ATTEMPTS_MAX = 5;
+const LOAD_PAUSE_MS = 250;
+/** How often the connection may break over one row until the row itself is suspected. */
+const LOSSES_A_ROW_MAX = 5;
+
+export interface MysqlStoreOptions {
+  /** A mysql:// URL, or the application's own pool of mysql2. */
+  target: string | MysqlPool;
+  connectTimeoutMs?: number;
+  queryTimeoutMs?: number;
+  environment: StoreEnvironment;
+}
+
+interface LoadState {
+  /** Id of the last row that was read, in hex; empty before the first. */
+  after: string;
+  rowsDone: number;
+  rowsTotal: number;
+  stampMsMax: number;
+}
+
+/** A register that MySQL does not take. */
+export interface RefusedRow {
+  /** One record. */
+  records: Buffer;
+  reason: string;
+  /** The row's own bytes are the reason. */
+  isCertain: boolean;
+}
+
+export class MysqlStore implements DurableStore {
+  readonly name = 'mysql';
+  /** Rows that were not usable when they were loaded. */
+  readonly quarantine = new Quarantine('mysql');
+  /** Rows that the server refused to take. */
+  readonly refused = new Quarantine('mysql');
+  readonly #connections: MysqlConnections;
+  readonly #environment: StoreEnvironment;
+  readonly #reader = new RecordReader();
+  /** Shrinks when connections break in mid-statement, which is how some proxies say that a packet is too large. */
+  #statementBytes = STATEMENT_BYTES_MAX;
+  #lossesOfRow = { id: '', times: 0 };
+  /** A row was written or read that another one of its key may have outlived. */
+  #hasOutlived = false;
+
+  constructor(options: MysqlStoreOptions) {
+    const { target, connectTimeoutMs = 10_000, queryTimeoutMs = 60_000 } = options;
+    this.#environment = options.environment;
+    this.#connections = new MysqlConnections(target, { connectTimeoutMs, queryTimeoutMs });
+  }
+
+  /** `host:port/database`, without the password. */
+  get server(): string {
+    return this.#connections.server;
+  }
+
+  /** Rejects with kind `unavailable` when the server does not answer, `refused` when the schema is not ours. */
+  async open(): Promise<void> {
+    await this.#asStoreError(() => this.#connections.use((connection) => checkSchema(this.#connections, connection)));
+  }
+
+  async #asStoreError<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof StoreError || isServerFault(error) || isConflict(error))
+        throw mysqlErrorOf(error, this.server);
+      throw error;
+    }
+  }
+
+  async write(records: Buffer): Promise<void> {
+    await this.writeRows(records);
+  }
+
+  /** As write; tells which rows the server refused. Rejects with a StoreError when the server does not work, and may then be repeated. */
+  async writeRows(records: Buffer): Promise<RefusedRow[]> {
+    const refused: RefusedRow[] = [];
+    const rows = rowsOf(records);
+    this.#hasOutlived ||= rows.some(({ start }) => canBeOutlived(records[start + OFFSET_KIND]));
+    await this.#asStoreError(async () => {
+      for (let from = 0; from < rows.length;) {
+        const to = await this.#writeStatement(records, rows, from, refused);
+        from = to;
+      }
+    });
+    // A server that takes none of many rows, for no reason that is theirs, is itself at fault: they must not all be put aside.
+    if (refused.length > 1 && refused.length === rows.length && !refused.some(({ isCertain }) => isCertain)) {
+      throw new StoreError('unavailable', `MySQL ${this.server} refuses every row: ${refused[0].reason}`);
+    }
+    for (const { records: record, reason } of refused) {
+      const keyLength = record.readUInt32LE(OFFSET_KEY_LENGTH);
+      this.refused.add(record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + keyLength), reason);
+    }
+    return refused;
+  }
+
+  /** Writes the rows from `from` that fit one statement; returns where the next one begins. */
+  async #writeStatement(records: Buffer, rows: RowReference[], from: number, refused: RefusedRow[]): Promise<number> {
+    let to = from;
+    const cut = (limits: ServerLimits): number => {
+      const room = Math.min(this.#statementBytes, limits.maxAllowedPacketBytes) - STATEMENT_FRAME_BYTES;
+      let bytes = 0;
+      for (to = from; to < rows.length && to - from < ROWS_A_STATEMENT; to++) {
+        bytes += rows[to].textBytes;
+        if (bytes > room && to > from) break;
+      }
+      return to;
+    };
+    try {
+      await this.#send(records, rows, from, cut);
+      this.#statementBytes = Math.min(STATEMENT_BYTES_MAX, this.#statementBytes * 2);
+    } catch (error) {
+      if (to === from) throw error;
+      const isLoss = isServerFault(error);
+      if (isLoss && !this.#isSuspectAfterLoss(rows, from, to)) throw error;
+      await this.#halve(records, rows.slice(from, to), refused, error);
+    }
+    return to;
+  }
+
+  /** After a connection broke in mid-statement: smaller statements next time, and whether a lone row has broken too many. */
+  #isSuspectAfterLoss(rows: RowReference[], from: number, to: number): boolean {
+    this.#statementBytes = Math.max(STATEMENT_BYTES_MIN, this.#statementBytes / 2);
+    if (to - from > 1) return false;
+    const id = rows[from].id;
+    this.#lossesOfRow = { id, times: this.#lossesOfRow.id === id ? this.#lossesOfRow.times + 1 : 1 };
+    return this.#lossesOfRow.times >= LOSSES_A_ROW_MAX;
+  }
+
+  /** Finds the rows that the server refuses by writing halves; `error` is what it said to all of these rows. */
+  async #halve(records: Buffer, rows: RowReference[], refused: RefusedRow[], error: unknown): Promise<void> {
+    if (rows.length === 1) {
+      const { start, end } = rows[0];
+      const reason = error instanceof Error ? error.message : String(error);
+      const isCertain = isRowFault(error) || error instanceof RowTooLargeError;
+      refused.push({ records: Buffer.from(records.subarray(start, end)), reason, isCertain });
+      return;
+    }
+    const middle = rows.length >> 1;
+    for (const half of [rows.slice(0, middle), rows.slice(middle)]) {
+      try {
+        await this.#send(records, half, 0, () => half.length);
+      } catch (halfError) {
+        if (isServerFault(halfError)) throw halfError;
+        await this.#halve(records, half, refused, halfError);
+      }
+    }
+  }
+
+  /** Sends rows[from, cut()) as one statement; again after a deadlock or a lock timeout. */
+  async #send(
+    records: Buffer,
+    rows: RowReference[],
+    from: number,
+    cut: (limits: ServerLimits) => number,
+  ): Promise<void> {
+    await this.#unlessConflict(() =>
+      this.#connections.use((connection, limits) =>
+        this.#sendOnce(connection, limits, records, rows, from, cut(limits)),
+      ),
+    );
+  }
+
+  /** Repeats work after a deadlock or a lock timeout. */
+  async #unlessConflict(work: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await work();
+        return;
+      } catch (error) {
+        if (!isConflict(error) || attempt === CONFLICT_ATTEMPTS_MAX) throw error;
+        await delay(this.#environment.random() * Math.min(CONFLICT_PAUSE_MS_MAX, 2 ** attempt));
+      }
+    }
+  }
+
+  async #sendOnce(
+    connection: Connection,
+    limits: ServerLimits,
+    records: Buffer,
+    rows: RowReference[],
+    from: number,
+    to: number,
+  ): Promise<void> {
+    const single = rows[from];
+    if (to - from === 1 && single.textBytes + STATEMENT_FRAME_BYTES > limits.maxAllowedPacketBytes) {
+      // Hex text doubles the bytes; a prepared statement's parameters do not.
+      if (rawBytesOf(single) + STATEMENT_FRAME_BYTES > limits.maxAllowedPacketBytes) {
+        throw new RowTooLargeError(rawBytesOf(single), limits.maxAllowedPacketBytes);
+      }
+      await this.#connections.execute(connection, INSERT_PREPARED, rowParameters(records, single, this.#reader));
+    } else {
+      let text = INSERT_HEAD;
+      for (let index = from; index < to; index++) {
+        text += (index === from ? '' : ',') + rowText(records, rows[index], this.#reader);
+      }
+      await this.#connections.query(connection, text + INSERT_TAIL);
+    }
+    if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
+  }
+
+  /** @param stampMsMax rows stamped later (ms since 1970) are quarantined */
+  async load(onRecords: OnRecords, stampMsMax = this.#environment.nowMs() + FUTURE_MS_MAX): Promise<void> {
+    this.quarantine.clear();
+    const state = { after: '', rowsDone: 0, rowsTotal: 0, stampMsMax };
+    let failures = 0;
+    for (;;) {
+      const rowsBefore = state.rowsDone;
+      try {
+        if (await this.#asStoreError(() => this.#loadPage(state, onRecords))) return;
+        failures = 0;
+      } catch (error) {
+        if (state.rowsDone > rowsBefore) failures = 0;
+        failures++;
+        const isRetried = error instanceof StoreError && error.kind === 'unavailable' && failures < LOAD_ATTEMPTS_MAX;
+        // The first answer decides whether the server is there at all.
+        if (!isRetried || state.rowsDone === 0) throw error;
+        await delay(LOAD_PAUSE_MS * failures);
+      }
+    }
+  }
+
+  /** Reads the next rows in the primary key's order; true when there are no more. */
+  async #loadPage(state: LoadState, onRecords: OnRecords): Promise<boolean> {
+    const writer = new RecordWriter(LOAD_SLICE_BYTES + (LOAD_SLICE_BYTES >> 4));
+    const decoder = new RowDecoder(writer);
+    decoder.stampMsMax = state.stampMsMax;
+    let rowsInPage = 0;
+    const onRow = (row: unknown[]): boolean => {
+      const reason = decoder.decode(row);
+      if (reason !== null) this.quarantine.add(keyOfRow(row), reason);
+      this.#hasOutlived ||= canBeOutlived(Number(row[4]));
+      if (row[0] instanceof Buffer) state.after = row[0].toString('hex');
+      rowsInPage++;
+      state.rowsDone++;
+      return writer.length >= LOAD_SLICE_BYTES;
+    };
+    const onEnough = async (): Promise<void> => {
+      await onRecords(writer.take(), state.rowsDone, Math.max(state.rowsTotal, state.rowsDone));
+    };
+    try {
+      await this.#connections.use(async (connection) => {
+        if (state.rowsTotal === 0) state.rowsTotal = await this.#estimateRows(connection);
+        const condition = state.after === '' ? '' : `WHERE id>x'${state.after}' `;
+        const sql = `SELECT ${COLUMNS} FROM mantis_registers ${condition}ORDER BY id LIMIT ${ROWS_A_PAGE}`;
+        await this.#connections.queryRows(connection, sql, onRow, onEnough);
+      });
+    } finally {
+      // Rows that arrived before a failure count as read, so they have to be handed over too.
+      if (writer.length > 0) await onEnough();
+    }
+    return rowsInPage < ROWS_A_PAGE;
+  }
+
+  async #estimateRows(connection: Connection): Promise<number> {
+    const sql =
+      'SELECT table_rows FROM information_schema.tables ' +
+      "WHERE table_schema=DATABASE() AND table_name='mantis_registers'";
+    const rows = await this.#connections.query(connection, sql);
+    return Number(rows[0]?.[0] ?? 0);
+  }
+
+  async remove(registers: Buffer): Promise<void> {
+    const rows = rowsOf(registers);
+    const rankOf = ({ start }: RowReference): number => removalRank(registers[start + OFFSET_KIND]);
+    rows.sort((a, b) => rankOf(a) - rankOf(b));
+    await this.#asStoreError(async () => {
+      for (let from = 0; from < rows.length; from += ROWS_A_DELETE) {
+        const conditions = rows
+          .slice(from, from + ROWS_A_DELETE)
+          .map((row) => notNewerText(registers, row, this.#reader));
+        await this.#unlessConflict(() =>
+          this.#connections.use(async (connection, limits) => {
+            await this.#connections.query(connection, `DELETE FROM mantis_registers WHERE ${conditions.join(' OR ')}`);
+            if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
+          }),
+        );
+      }
+    });
+  }
+
+  /**
+   * Gives the rows of these registers' keys, or under a FLOOR, that are outlived by them, as LevelStore does. Rows cannot be
+   * found by key: this reads the table, unless nothing but strings was ever seen here.
+   */
+  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const all = outlivedOf(registers, new RecordReader());
+    const wanted = this.#hasOutlived ? all : all.filter(({ key }) => key === null);
+    await this.#asStoreError(async () => {
+      for (let from = 0; from < wanted.length;) {
+        let to = from;
+        let bytes = 0;
+        for (; to < wanted.length && bytes < KEYS_TEXT_BYTES; to++) bytes += 8 + 2 * (wanted[to].key?.length ?? 0);
+        await this.#outlivedBy(wanted.slice(from, to), onRecords);
+        from = to;
+      }
+    });
+  }
+
+  async #outlivedBy(all: Outlived[], onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const nameOf = (database: number, key: Buffer | null): string => `${database}:${key?.toString('latin1') ?? ''}`;
+    const byKey = new Map(all.map((outlived) => [nameOf(outlived.database, outlived.key), outlived]));
+    const writer = new RecordWriter(LOAD_SLICE_BYTES);
+    const decoder = new RowDecoder(writer);
+    const reader = new RecordReader();
+    const onRow = (row: unknown[]): boolean => {
+      const before = writer.length;
+      if (decoder.decode(row) !== null) return false;
+      reader.read(writer.buffer, before, writer.length);
+      const by = byKey.get(nameOf(reader.database, keyOfRow(row))) ?? byKey.get(nameOf(reader.database, null));
+      if (by === undefined || !isOutlived(reader, by)) writer.length = before;
+      return writer.length >= LOAD_SLICE_BYTES;
+    };
+    const onEnough = async (): Promise<void> => onRecords(writer.take());
+    await this.#connections.use(async (connection) => {
+      const sql = `SELECT ${HEAD_COLUMNS} FROM mantis_registers WHERE ${outlivedText(all)}`;
+      await this.#connections.queryRows(connection, sql, onRow, onEnough);
+    });
+    if (writer.length > 0) await onEnough();
+  }
+
+  /** Does not wait for a server that does not answer; what is under way fails. */
+  close(): Promise<void> {
+    this.#connections.close();
+    return Promise.resolve();
+  }
+}
+
+/** A row that no packet can carry. */
+class RowTooLargeError extends Error {
+  constructor(bytes: number, maxAllowedPacketBytes: number) {
+    super(`row of ${bytes} bytes is larger than the server's max_allowed_packet of ${maxAllowedPacketBytes}`);
+  }
+}

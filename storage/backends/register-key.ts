@@ -1,0 +1,36 @@
+/**
+ * The bytes that name a register in a store: all registers of a key lie next to each other in their order.
+ *
+ *   u16be database | u32be key length | key | u8 kind | element
+ *
+ * The element is the rest, so no two registers have the same bytes. LevelDB uses them as its key, MySQL their SHA-256.
+ */
+import type { RecordView } from '../../protocol/change-record.ts';
+
+/** Bytes of a register key besides the key and the element. */
+export const REGISTER_KEY_OVERHEAD_BYTES = 7;
+
+export function registerKeyLength(record: RecordView): number {
+  return REGISTER_KEY_OVERHEAD_BYTES + record.keyLength + record.elementLength;
+}
+
+/** Writes the register key of a record at `at` of a target that has the room; returns its length. */
+export function writeRegisterKey(target: Buffer, at: number, record: RecordView): number {
+  const { buffer, database, keyStart, keyLength, kind, elementStart, elementLength } = record;
+  target[at] = database >>> 8;
+  target[at + 1] = database;
+  target[at + 2] = keyLength >>> 24;
+  target[at + 3] = keyLength >>> 16;
+  target[at + 4] = keyLength >>> 8;
+  target[at + 5] = keyLength;
+  buffer.copy(target, at + 6, keyStart, keyStart + keyLength);
+  target[at + 6 + keyLength] = kind;
+  if (elementLength > 0) buffer.copy(target, at + 7 + keyLength, elementStart, elementStart + elementLength);
+  return REGISTER_KEY_OVERHEAD_BYTES + keyLength + elementLength;
+}
+
+/** The key inside a register key that begins at `at`; short when the bytes are damaged. */
+export function keyOfRegisterKey(registerKey: Buffer, at: number): Buffer {
+  if (registerKey.length < at + REGISTER_KEY_OVERHEAD_BYTES) return registerKey.subarray(at);
+  return registerKey.subarray(at + 6, at + 6 + registerKey.readUInt32BE(at + 2));
+}

@@ -1,0 +1,71 @@
+/** Who has to be told of a changed block: the peers at the end of this turn, the durable stores, an observer. */
+import { FEED, STORE } from './block.ts';
+import type { Database } from './database.ts';
+import { DigestedBlocks } from './digested-blocks.ts';
+
+/** Told of every change to a key that commands can see, when `observed` is set. */
+export interface KeyObserver {
+  changed(database: number, key: Buffer, start: number, length: number): void;
+  expired(database: number, key: Buffer, start: number, length: number): void;
+}
+
+export class ChangeTracker extends DigestedBlocks {
+  /** Local changes go into the feed for peers. */
+  feeding = false;
+  /** All changes go into the ring for the durable stores. */
+  storing = false;
+  observer: KeyObserver | null = null;
+  /** Called at the first change of a turn that has to be sent. */
+  onFeed: () => void = () => {};
+  #feedPending = false;
+  /** Called when a database's store ring holds more entries than keys can be dirty: stale ones are to be dropped. */
+  onRingFull: (database: Database) => void = () => {};
+  /** Changes since start, as INFO counts them. */
+  changes = 0;
+
+  /** Puts the block into the rings that it is not in yet. */
+  mark(database: Database, ref: number, flags: number, local: boolean): void {
+    let marks = 0;
+    if (this.storing && (flags & STORE) === 0) {
+      marks = STORE;
+      database.storeRing.push(ref);
+    }
+    if (local && this.feeding && (flags & FEED) === 0) {
+      marks |= FEED;
+      database.feedRing.push(ref);
+      this.requestFeed();
+    }
+    if (marks !== 0) this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= marks << 16;
+    // Only now: who compacts the ring goes by the marks.
+    if ((marks & STORE) !== 0 && database.storeRing.length > 2 * database.index.count + 65536)
+      this.onRingFull(database);
+  }
+
+  /** What follows from a counter's sum having changed in its block, its length as it was. */
+  touchedInPlace(database: Database, ref: number, flags: number, stampHi: number, stampLo: number): void {
+    database.noteStamp(stampHi, stampLo);
+    this.mark(database, ref, flags, true);
+    this.noteChange(database, ref);
+  }
+
+  /** Counts a change and tells the observer. */
+  noteChange(database: Database, ref: number): void {
+    this.changes++;
+    if (this.observer !== null) {
+      this.readKey(ref);
+      this.observer.changed(database.number, this.keyBuffer, this.keyStart, this.keyLength);
+    }
+  }
+
+  /** Asks for the feed to be sent at the end of this turn. */
+  requestFeed(): void {
+    if (this.#feedPending) return;
+    this.#feedPending = true;
+    this.onFeed();
+  }
+
+  /** The feed was sent: the next change asks again. */
+  feedSent(): void {
+    this.#feedPending = false;
+  }
+}

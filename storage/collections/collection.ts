@@ -1,0 +1,197 @@
+/**
+ * What the collection at one key holds besides its block: the elements, tombstones among them, the key's floor, and which
+ * registers have yet to be sent and stored. A subclass keeps the elements in the order that its type needs.
+ */
+import { compareStamp } from '../../protocol/stamp.ts';
+import { parseDecimal, sumTexts } from '../decimal.ts';
+import type { NodeTable } from '../node-table.ts';
+import type { Elements } from './element.ts';
+
+/** What a collection needs of the keyspace. */
+export interface CollectionHome {
+  readonly elements: Elements;
+  readonly nodes: NodeTable;
+  /** The keyed hash of bytes, 32 bits, signed or not. */
+  hashOf(bytes: Uint8Array, start: number, length: number): number;
+}
+
+/** The KEY register (creation, deadline) or the KEY FLOOR has yet to be sent to peers, or to the stores. */
+export const CHANGED_KEY_FEED = 1;
+export const CHANGED_KEY_STORE = 2;
+export const CHANGED_FLOOR_FEED = 4;
+export const CHANGED_FLOOR_STORE = 8;
+
+/** Where a walk over the elements stands. Each type uses what it needs; a fresh one stands at the beginning. */
+export class ElementCursor {
+  /** Nothing was visited yet, the registers of the key itself neither. */
+  isFresh = true;
+  /** A position in hash order. */
+  hash = 0;
+  /** The name of the last element visited, for walks in the order of names. */
+  name: Buffer | null = null;
+}
+
+/** JS objects that a collection is, without its elements' index: measured with an empty set. */
+const COLLECTION_BYTES = 480;
+
+export abstract class Collection {
+  /** One of block.ts's TYPE_… */
+  readonly type: number;
+  protected readonly home: CollectionHome;
+  protected readonly elements: Elements;
+  /** Its place in the object table, its key's block and the number of its database. */
+  slot = 0;
+  ref = 0;
+  database = 0;
+
+  /** The key's floor: elements up to (stamp, origin) are dead. 0 for none. */
+  floorHi = 0;
+  floorLo = 0;
+  floorOrigin = 0;
+  /** The greatest (stamp, origin) that any element ever had here: what DEL makes the floor. */
+  maxHi = 0;
+  maxLo = 0;
+  maxOrigin = 0;
+
+  /** Elements that commands see. */
+  count = 0;
+  /** The most elements, and the longest name or value, since the key was made: what OBJECT ENCODING goes by. */
+  mostCount = 0;
+  longestBytes = 0;
+  /** The XOR of the digests of all visible elements; kept while the keyspace is digesting. */
+  digestHi = 0;
+  digestLo = 0;
+
+  /** Where storing all elements again stands: a store was named while the node ran. */
+  storeWalk: ElementCursor | null = null;
+  /** CHANGED_… */
+  changes = 0;
+  /** The clock when the collection was last changed, here or by a merge. */
+  touchedHi = 0;
+  touchedLo = 0;
+  /** Elements that were removed: block references, some of them stale. Those in `sealed` were removed before the seal's stamp. */
+  tombstones: number[] = [];
+  sealed: number[] = [];
+  sealHi = 0;
+  sealLo = 0;
+  /** Used since the object table last looked: not to be packed yet. */
+  isWarm = true;
+  /** What the object table has counted of `bytes`. */
+  countedBytes = 0;
+  /** Elements to be sent, and to be stored: block references, some of them stale. */
+  feed: number[] = [];
+  store: number[] = [];
+
+  constructor(type: number, home: CollectionHome) {
+    this.type = type;
+    this.home = home;
+    this.elements = home.elements;
+  }
+
+  // ---- what each type provides ----
+
+  /** A collection of the same type without elements. */
+  abstract createEmpty(): Collection;
+  /** The element of this name, tombstones included, or 0. */
+  abstract find(name: Uint8Array, start: number, length: number): number;
+  /** Takes in an element whose name is not there. It may be a tombstone. Called right after `find` of the same name. */
+  abstract insert(ref: number): void;
+  /** The element has moved to another block. */
+  abstract replace(oldRef: number, newRef: number): void;
+  /** Takes an element out; the caller frees its block then. */
+  abstract remove(ref: number): void;
+  /** Visits about `limit` more elements, tombstones included; false when all were visited. `visit` may write. */
+  abstract walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void): boolean;
+  /** Frees about `limit` of the blocks of a collection that is in no table any more; true when none is left. */
+  abstract freeElements(limit: number): boolean;
+  /** Bytes of the index and order, about; the elements' blocks are counted by the arena. */
+  abstract get indexBytes(): number;
+
+  /** The element is visible from now on, or has its new value: for types that keep visible elements in an order of their own. */
+  shown(_ref: number): void {}
+  /** The element is about to go, or to change its value. */
+  hidden(_ref: number): void {}
+  /** The key is made anew: what was learned of the elements that it had is forgotten. */
+  began(): void {
+    this.mostCount = 0;
+    this.longestBytes = 0;
+  }
+  /** Whether commands see a key here. A stream is there without entries. */
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+
+  /** What an element shows whose value is `base` and to which nodes have added `sums`, as decimal text. */
+  total(base: string, sums: readonly string[]): string {
+    return parseDecimal(base) === null ? base : sumTexts([base, ...sums]);
+  }
+
+  /** Whether the elements, one after the other as `walk` gives them, are all that there is: then a small one may be packed. */
+  get isPackable(): boolean {
+    return false;
+  }
+  /** What else the type remembers, in 8 bits, while it is packed. */
+  get packedExtra(): number {
+    return 0;
+  }
+  set packedExtra(_extra: number) {}
+
+  // ---- floors ----
+
+  get bytes(): number {
+    return (
+      COLLECTION_BYTES +
+      this.indexBytes +
+      (this.feed.length + this.store.length + this.tombstones.length + this.sealed.length) * 8
+    );
+  }
+
+  isUnderFloor(hi: number, lo: number, origin: number): boolean {
+    return compareVersion(this.home.nodes, hi, lo, origin, this.floorHi, this.floorLo, this.floorOrigin) <= 0;
+  }
+
+  /** Raises the floor; returns whether it was lower. Elements under it are the caller's. */
+  raiseFloor(hi: number, lo: number, origin: number): boolean {
+    if (this.isUnderFloor(hi, lo, origin)) return false;
+    this.floorHi = hi;
+    this.floorLo = lo;
+    this.floorOrigin = origin;
+    return true;
+  }
+
+  noteStamp(hi: number, lo: number, origin: number): void {
+    if (hi < this.maxHi || (hi === this.maxHi && lo < this.maxLo)) return;
+    if (compareVersion(this.home.nodes, hi, lo, origin, this.maxHi, this.maxLo, this.maxOrigin) <= 0) return;
+    this.maxHi = hi;
+    this.maxLo = lo;
+    this.maxOrigin = origin;
+  }
+
+  /** Takes over everything but the elements: what stays of a collection that is emptied at once. */
+  inherit(from: Collection): void {
+    this.ref = from.ref;
+    this.database = from.database;
+    this.floorHi = from.floorHi;
+    this.floorLo = from.floorLo;
+    this.floorOrigin = from.floorOrigin;
+    this.maxHi = from.maxHi;
+    this.maxLo = from.maxLo;
+    this.maxOrigin = from.maxOrigin;
+    this.changes = from.changes;
+    this.touchedHi = from.touchedHi;
+    this.touchedLo = from.touchedLo;
+  }
+}
+
+/** Orders (stamp, origin) pairs; origins are indexes in the node table. */
+export function compareVersion(
+  nodes: NodeTable,
+  aHi: number,
+  aLo: number,
+  aOrigin: number,
+  bHi: number,
+  bLo: number,
+  bOrigin: number,
+): number {
+  return compareStamp(aHi, aLo, bHi, bLo) || nodes.compare(aOrigin, bOrigin);
+}

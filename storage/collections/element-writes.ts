@@ -1,0 +1,210 @@
+/** Versions of elements written into a collection, and what follows: counts, order, digest, lists of changes. */
+import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_FEED, ELEMENT_STORE } from './element.ts';
+import { HIDDEN } from '../block.ts';
+import type { Keyspace } from '../keyspace.ts';
+import { type CounterState, decodeCounterAt } from '../types/counter-payload.ts';
+import { type Collection, ElementCursor } from './collection.ts';
+import { elementCounterKindOf, elementKindOf } from './kinds.ts';
+
+const MARKS = ELEMENT_FEED | ELEMENT_STORE;
+
+/**
+ * Opens a collection for changes of its elements, local or merged. Between this and `endChange` no other collection may be
+ * opened: what is visible of this one is out of the digest meanwhile.
+ */
+export function beginChange(keyspace: Keyspace, collection: Collection): void {
+  keyspace.elements.deadlineMs = -1;
+  if (!keyspace.digesting) return;
+  const { ref } = collection;
+  if ((keyspace.flagsOf(ref) & HIDDEN) === 0) {
+    keyspace.toggleDigest(keyspace.databases[collection.database], ref);
+  } else {
+    keyspace.readKey(ref);
+    keyspace.digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+  }
+}
+
+/** Closes what `beginChange` opened: shows or hides the key, and tells everybody. */
+export function endChange(keyspace: Keyspace, collection: Collection, local: boolean): void {
+  const database = keyspace.databases[collection.database];
+  const { ref } = collection;
+  const wasHidden = (keyspace.flagsOf(ref) & HIDDEN) !== 0;
+  const isHidden = collection.isEmpty;
+  if (local) database.noteStamp(keyspace.clock.hi, keyspace.clock.lo);
+  if (wasHidden !== isHidden) keyspace.setHidden(database, ref, isHidden);
+  if (!isHidden && keyspace.digesting) keyspace.toggleDigest(database, ref);
+  keyspace.touchedCollection(database, collection, local);
+  if (isHidden) {
+    if (!local || keyspace.keepsTombstones) return;
+    keyspace.readKey(ref);
+    keyspace.drop(database, keyspace.hashOf(keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength), ref);
+  } else if (wasHidden && keyspace.isPastDeadline(ref)) {
+    keyspace.readKey(ref);
+    keyspace.expire(database, keyspace.hashOf(keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength), ref);
+  }
+}
+
+/** The counter that a COUNTED element holds. */
+export function decodeElementCounter(keyspace: Keyspace, ref: number): CounterState {
+  const { words, bytes } = keyspace.arena;
+  return decodeCounterAt(words[ref >>> 20], bytes[ref >>> 20], keyspace.elements.payloadWord(ref));
+}
+
+/** Adds what a visible element shows to its collection's digest, or takes it out; the key was hashed by `beginChange`. */
+function toggleElement(keyspace: Keyspace, collection: Collection, ref: number): void {
+  const { digests, elements, nodes } = keyspace;
+  const flags = elements.flagsOf(ref);
+  elements.readName(ref);
+  const hash = digests.hashElement(
+    elementKindOf(collection.type),
+    elements.nameBuffer,
+    elements.nameStart,
+    elements.nameLength,
+  );
+  if ((flags & ELEMENT_DEAD) === 0) {
+    elements.readDeadline(ref);
+    const origin = elements.originOf(ref);
+    const withDeadline = elements.deadlineMs >= 0;
+    digests.hashRegister(
+      hash,
+      elements.stampHiOf(ref),
+      elements.stampLoOf(ref),
+      nodes.hi[origin],
+      nodes.lo[origin],
+      withDeadline ? elements.deadlineStampHi : 0,
+      withDeadline ? elements.deadlineStampLo : 0,
+    );
+    collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
+    collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
+  }
+  if ((flags & ELEMENT_COUNTED) === 0) return;
+  for (const entry of decodeElementCounter(keyspace, ref).entries) {
+    const kind = hash ^ elementCounterKindOf(collection.type);
+    digests.hashRegister(kind, entry.versionHi, entry.versionLo, nodes.hi[entry.origin], nodes.lo[entry.origin], 0, 0);
+    collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
+    collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
+  }
+}
+
+/** Computes the digest of a collection's elements afresh: it is not kept while the keyspace is not digesting. */
+export function recomputeElements(keyspace: Keyspace, collection: Collection): void {
+  const { digests, elements } = keyspace;
+  keyspace.readKey(collection.ref);
+  digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+  collection.digestHi = 0;
+  collection.digestLo = 0;
+  const cursor = new ElementCursor();
+  const visit = (ref: number): void => {
+    if (elements.isVisible(ref)) toggleElement(keyspace, collection, ref);
+  };
+  while (collection.walk(cursor, 1000, visit));
+  elements.deadlineMs = -1;
+}
+
+/** The element is visible from now on. */
+function show(keyspace: Keyspace, collection: Collection, ref: number): void {
+  if (!keyspace.elements.isVisible(ref)) return;
+  collection.count++;
+  if (collection.count > collection.mostCount) collection.mostCount = collection.count;
+  if (keyspace.digesting) toggleElement(keyspace, collection, ref);
+  collection.shown(ref);
+}
+
+/** The element is about to change or go. */
+function hide(keyspace: Keyspace, collection: Collection, ref: number): void {
+  if (!keyspace.elements.isVisible(ref)) return;
+  collection.hidden(ref);
+  if (keyspace.digesting) toggleElement(keyspace, collection, ref);
+  collection.count--;
+}
+
+/**
+ * Writes a version of an element, whose deadline is in `elements.deadlineMs` and beside it (-1 for none), over the one in
+ * `ref` (0 when `collection.find` has just found none). Returns the block that it is in now. The value may not lie in `ref`.
+ */
+export function writeElement(
+  keyspace: Keyspace,
+  collection: Collection,
+  ref: number,
+  flags: number,
+  stampHi: number,
+  stampLo: number,
+  origin: number,
+  name: Uint8Array,
+  nameStart: number,
+  nameLength: number,
+  value: Uint8Array,
+  valueStart: number,
+  valueLength: number,
+  local: boolean,
+): number {
+  const { elements } = keyspace;
+  const { deadlineMs, deadlineStampHi, deadlineStampLo, deadlineOrigin } = elements;
+  let marks = 0;
+  let target = ref;
+  if (ref !== 0) {
+    marks = elements.flagsOf(ref) & MARKS;
+    hide(keyspace, collection, ref);
+    elements.deadlineMs = deadlineMs;
+    elements.deadlineStampHi = deadlineStampHi;
+    elements.deadlineStampLo = deadlineStampLo;
+    elements.deadlineOrigin = deadlineOrigin;
+  }
+  if (ref === 0 || !elements.overwrite(ref, flags | marks, stampHi, stampLo, origin, value, valueStart, valueLength)) {
+    target = elements.allocate(
+      elementKindOf(collection.type),
+      flags,
+      collection.slot,
+      stampHi,
+      stampLo,
+      origin,
+      name,
+      nameStart,
+      nameLength,
+      value,
+      valueStart,
+      valueLength,
+    );
+    if (ref === 0) {
+      collection.insert(target);
+    } else {
+      collection.replace(ref, target);
+      elements.free(ref);
+      // The old block's places in the lists are stale now.
+      if ((marks & ELEMENT_FEED) !== 0) collection.feed.push(target);
+      if ((marks & ELEMENT_STORE) !== 0) collection.store.push(target);
+      if (marks !== 0) elements.setFlags(target, elements.flagsOf(target) | marks);
+    }
+  }
+  elements.deadlineMs = -1;
+  if (nameLength > collection.longestBytes) collection.longestBytes = nameLength;
+  if (valueLength > collection.longestBytes && (flags & ELEMENT_COUNTED) === 0) collection.longestBytes = valueLength;
+  collection.noteStamp(stampHi, stampLo, origin);
+  show(keyspace, collection, target);
+  if ((flags & (ELEMENT_DEAD | ELEMENT_COUNTED)) === ELEMENT_DEAD) collection.tombstones.push(target);
+  markElement(keyspace, collection, target, local);
+  return target;
+}
+
+/** Puts the element into the lists of changes that it is not in yet. */
+function markElement(keyspace: Keyspace, collection: Collection, ref: number, local: boolean): void {
+  const { elements } = keyspace;
+  const flags = elements.flagsOf(ref);
+  let marks = 0;
+  if (keyspace.storing && (flags & ELEMENT_STORE) === 0) {
+    marks = ELEMENT_STORE;
+    collection.store.push(ref);
+  }
+  if (local && keyspace.feeding && (flags & ELEMENT_FEED) === 0) {
+    marks |= ELEMENT_FEED;
+    collection.feed.push(ref);
+  }
+  if (marks !== 0) elements.setFlags(ref, flags | marks);
+}
+
+/** Takes an element out of the collection for good. */
+export function dropElement(keyspace: Keyspace, collection: Collection, ref: number): void {
+  hide(keyspace, collection, ref);
+  collection.remove(ref);
+  keyspace.elements.free(ref);
+}

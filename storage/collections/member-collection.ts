@@ -1,0 +1,86 @@
+/** A collection whose elements are found by name: hashes and sets as they are, sorted sets with an order beside it. */
+import { Collection, type ElementCursor } from './collection.ts';
+import { HASH_END, MemberIndex } from './member-index.ts';
+
+export class MemberCollection extends Collection {
+  protected readonly index = new MemberIndex(this.elements, this);
+  /** The hash of the name last looked for, −1 when it was not needed: `insert` follows `find`. */
+  #hash = 0;
+  #freedTo = 0;
+
+  override createEmpty(): Collection {
+    return new MemberCollection(this.type, this.home);
+  }
+
+  override get isPackable(): boolean {
+    return true;
+  }
+
+  override find(name: Uint8Array, start: number, length: number): number {
+    if (this.index.isListed) {
+      this.#hash = -1;
+      return this.index.findListed(name, start, length);
+    }
+    this.#hash = this.home.hashOf(name, start, length) >>> 0;
+    return this.index.find(this.#hash, name, start, length);
+  }
+
+  override insert(ref: number): void {
+    const isNeeded = this.#hash < 0 && !this.index.hasListRoom;
+    this.index.insert(isNeeded ? this.hashOf(ref) : this.#hash, ref);
+  }
+
+  override replace(oldRef: number, newRef: number): void {
+    this.index.replace(this.index.isListed ? 0 : this.hashOf(newRef), oldRef, newRef);
+  }
+
+  override remove(ref: number): void {
+    this.index.remove(this.index.isListed ? 0 : this.hashOf(ref), ref);
+  }
+
+  /** The hash of an element's name, 32 bits unsigned. */
+  hashOf(ref: number): number {
+    const { elements } = this;
+    elements.readName(ref);
+    return this.home.hashOf(elements.nameBuffer, elements.nameStart, elements.nameLength) >>> 0;
+  }
+
+  override walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void): boolean {
+    const all = cursor.hash === 0 && this.index.count <= limit ? this.index.inOrder() : null;
+    if (all !== null) {
+      for (const ref of all) visit(ref);
+      return false;
+    }
+    cursor.hash = this.index.visitRange(cursor.hash, limit, visit);
+    return cursor.hash < HASH_END;
+  }
+
+  /** Visits visible elements from `cursor` (a position in hash order) on, about `count`; returns the position reached. */
+  scan(cursor: number, count: number, visit: (ref: number) => void): number {
+    return this.index.visitRange(cursor, count, (ref) => {
+      if (this.elements.isVisible(ref)) visit(ref);
+    });
+  }
+
+  /** Visits every visible element. `visit` may not write to this collection. */
+  forEach(visit: (ref: number) => void): void {
+    const { elements } = this;
+    this.index.forEach((ref) => {
+      if (elements.isVisible(ref)) visit(ref);
+    });
+  }
+
+  /** A visible element, each as likely as another; 0 when there is none. */
+  sample(random: () => number): number {
+    return this.index.sample(random);
+  }
+
+  override freeElements(limit: number): boolean {
+    this.#freedTo = this.index.visitRange(this.#freedTo, limit, (ref) => this.elements.free(ref));
+    return this.#freedTo >= HASH_END;
+  }
+
+  override get indexBytes(): number {
+    return this.index.bytes;
+  }
+}

@@ -1,0 +1,149 @@
+/** Where the collections are, by the slot that their keys' blocks carry; and the freeing of large ones in small steps. */
+import type { Collection } from './collection.ts';
+
+/** Elements that are freed at once; what is larger is freed step by step. */
+const FREE_AT_ONCE = 512;
+
+export class ObjectTable {
+  /** A packed collection is the number of its block. */
+  readonly #collections: (Collection | number | null)[] = [null];
+  /** Collections that are not packed, those looked at last behind; some of them are in no slot any more. */
+  readonly #unpacked: Collection[] = [];
+  readonly #free: number[] = [];
+  readonly #garbage: Collection[] = [];
+  /** Bytes of collections besides their elements' blocks, as of each one's last change. */
+  bytes = 0;
+  /** Packs a collection into a block, or gives 0; and makes one again of a block, which it frees. See packing.ts. */
+  packer: ((collection: Collection) => number) | null = null;
+  unpacker: (packed: number, slot: number) => Collection = () => {
+    throw new Error('a packed collection without an unpacker');
+  };
+  /** Called when something is left to be freed. */
+  onGarbage: () => void = () => {};
+
+  get(slot: number): Collection {
+    const found = this.#collections[slot];
+    if (typeof found === 'number') return this.#unpack(found, slot);
+    found!.isWarm = true;
+    return found!;
+  }
+
+  /** A collection that is known not to be packed; this does not count as a use. */
+  glance(slot: number): Collection {
+    return this.#collections[slot] as Collection;
+  }
+
+  /** The block of the collection in the slot when it is packed, else 0. */
+  packedAt(slot: number): number {
+    const found = this.#collections[slot];
+    return typeof found === 'number' ? found : 0;
+  }
+
+  #unpack(packed: number, slot: number): Collection {
+    const collection = this.unpacker(packed, slot);
+    this.#collections[slot] = collection;
+    this.#unpacked.push(collection);
+    this.recount(collection);
+    return collection;
+  }
+
+  /** How many collections may be looked at for packing. */
+  get unpackedCount(): number {
+    return this.#unpacked.length;
+  }
+
+  /**
+   * Looks at up to `limit` of the collections that are not packed: one that was not used since the last look is packed when
+   * it can be. No collection may be in use.
+   */
+  packSome(limit: number): void {
+    if (this.packer === null) return;
+    for (const collection of this.#unpacked.splice(0, limit)) {
+      if (this.#collections[collection.slot] !== collection) continue;
+      if (collection.isWarm || !this.#pack(collection)) this.#unpacked.push(collection);
+      collection.isWarm = false;
+    }
+  }
+
+  /** Packs the collection in the slot again, that was unpacked only to be read. */
+  packNow(slot: number): void {
+    const collection = this.#collections[slot];
+    if (typeof collection === 'object' && collection !== null) this.#pack(collection);
+  }
+
+  #pack(collection: Collection): boolean {
+    const packed = this.packer === null ? 0 : this.packer(collection);
+    if (packed === 0) return false;
+    this.bytes -= collection.countedBytes;
+    collection.countedBytes = 0;
+    this.#collections[collection.slot] = packed;
+    return true;
+  }
+
+  add(collection: Collection): number {
+    // Slot 0 is never given.
+    const slot = this.#free.pop() ?? this.#collections.length;
+    this.#collections[slot] = collection;
+    collection.slot = slot;
+    this.#unpacked.push(collection);
+    this.recount(collection);
+    return slot;
+  }
+
+  /** The collection's size may have changed. */
+  recount(collection: Collection): void {
+    const { bytes } = collection;
+    this.bytes += bytes - collection.countedBytes;
+    collection.countedBytes = bytes;
+  }
+
+  /** Takes a collection out; its elements are freed now or soon. */
+  release(slot: number): void {
+    const collection = this.get(slot);
+    this.#collections[slot] = null;
+    this.#free.push(slot);
+    this.#discard(collection);
+  }
+
+  /** Puts an empty collection of the same type in the slot, which keeps floor and marks. */
+  empty(slot: number): Collection {
+    const old = this.get(slot);
+    const fresh = old.createEmpty();
+    fresh.slot = slot;
+    fresh.inherit(old);
+    this.#collections[slot] = fresh;
+    this.#unpacked.push(fresh);
+    this.recount(fresh);
+    this.#discard(old);
+    return fresh;
+  }
+
+  #discard(collection: Collection): void {
+    this.bytes -= collection.countedBytes;
+    collection.countedBytes = 0;
+    if (collection.freeElements(FREE_AT_ONCE)) return;
+    this.#garbage.push(collection);
+    this.onGarbage();
+  }
+
+  /** Whether elements are waiting to be freed. */
+  get hasGarbage(): boolean {
+    return this.#garbage.length > 0;
+  }
+
+  /** Frees about `limit` elements of released collections; true when nothing is left. */
+  freeSome(limit: number): boolean {
+    const collection = this.#garbage.at(-1);
+    if (collection !== undefined && collection.freeElements(limit)) this.#garbage.pop();
+    return this.#garbage.length === 0;
+  }
+
+  /** Forgets everything; the arena was cleared. */
+  clear(): void {
+    this.#collections.length = 1;
+    this.#unpacked.length = 0;
+    this.bytes = 0;
+    this.#free.length = 0;
+    this.#garbage.length = 0;
+  }
+}

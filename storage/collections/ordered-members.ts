@@ -1,0 +1,413 @@
+/**
+ * The visible elements of a sorted set in the order of (score, member bytes): a B+ tree whose inner nodes count what is below
+ * them, so that a rank, and the element at a rank, cost O(log n). Leaves are linked both ways for ranges.
+ *
+ *   inner   | bounds: nothing below child i is less than bounds[i], nothing before it is greater | counts | children |
+ *   leaf    | scores, f64 each | refs, u32 each |    up to 64 of either
+ *
+ * A bound is a score alone, and stays when the element that it came from goes; among equal scores the child's first element
+ * is asked.
+ */
+import assert from 'node:assert';
+import type { Elements } from './element.ts';
+
+const LEAF_LEAST = 8;
+const LEAF_MOST = 64;
+const INNER_MOST = 64;
+/** A leaf with fewer elements is put together with its neighbour when the two leave room for more. */
+const LEAF_SPARSE = LEAF_MOST / 4;
+const LEAF_MERGED_MOST = (LEAF_MOST * 3) / 4;
+/** Bytes of a leaf besides its 12 an element, and of an inner node's entry. */
+const LEAF_OVERHEAD_BYTES = 260;
+const INNER_OVERHEAD_BYTES = 160;
+const INNER_ENTRY_BYTES = 24;
+
+/** What an element is compared with. */
+const BY_KEY = 0;
+const BY_SCORE = 1;
+const BY_SCORE_INCLUSIVE = 2;
+const BY_NAME = 3;
+const BY_NAME_INCLUSIVE = 4;
+
+const NO_BYTES = Buffer.alloc(0);
+
+class Leaf {
+  scores = new Float64Array(LEAF_LEAST);
+  refs = new Uint32Array(LEAF_LEAST);
+  count = 0;
+  next: Leaf | null = null;
+  previous: Leaf | null = null;
+}
+
+class Inner {
+  children: (Leaf | Inner)[] = [];
+  bounds: number[] = [];
+  counts: number[] = [];
+}
+
+/** The inner nodes that the last descent, of any set, came through, and which child it took in each. */
+const path: Inner[] = [];
+const places: number[] = [];
+/** The set that the path is in, while no change has made it stale. */
+let pathOwner: OrderedMembers | null = null;
+
+function firstLeaf(node: Leaf | Inner): Leaf {
+  while (node instanceof Inner) node = node.children[0]!;
+  return node;
+}
+
+export class OrderedMembers {
+  count = 0;
+  readonly #elements: Elements;
+  #root: Leaf | Inner = new Leaf();
+  #leaves = 1;
+  #inners = 0;
+  /** What is looked for, set by the public methods. */
+  #mode = BY_KEY;
+  #score = 0;
+  #name: Uint8Array = NO_BYTES;
+  #nameStart = 0;
+  #nameLength = 0;
+  /** Where the last descent arrived. */
+  #leaf!: Leaf;
+  #index = 0;
+
+  constructor(elements: Elements) {
+    this.#elements = elements;
+  }
+
+  get bytes(): number {
+    const nodes = this.#leaves * LEAF_OVERHEAD_BYTES + this.#inners * INNER_OVERHEAD_BYTES;
+    return (
+      nodes +
+      Math.min(this.#leaves * LEAF_MOST, Math.max(LEAF_LEAST, this.count * 1.5)) * 12 +
+      this.#leaves * INNER_ENTRY_BYTES
+    );
+  }
+
+  // ---- ranks ----
+
+  /** How many elements come before this score and name. */
+  rank(score: number, name: Uint8Array, start: number, length: number): number {
+    this.#seekKey(score, name, start, length);
+    const rank = this.#descend();
+    this.#name = NO_BYTES;
+    return rank;
+  }
+
+  /** How many elements have a score less than this, or not greater. */
+  countBelow(score: number, inclusive: boolean): number {
+    this.#mode = inclusive ? BY_SCORE_INCLUSIVE : BY_SCORE;
+    this.#score = score;
+    return this.#descend();
+  }
+
+  /** How many elements come before this name, or not after it: meant for elements that all have the same score. */
+  countBelowName(name: Uint8Array, inclusive: boolean): number {
+    this.#seekKey(0, name, 0, name.length);
+    this.#mode = inclusive ? BY_NAME_INCLUSIVE : BY_NAME;
+    const rank = this.#descend();
+    this.#name = NO_BYTES;
+    return rank;
+  }
+
+  /** The element at a rank that there is. */
+  at(rank: number): number {
+    this.#seekRank(rank);
+    return this.#leaf.refs[this.#index];
+  }
+
+  /** Visits `count` elements that there are, from a rank on, upwards or downwards. `visit` may not write. */
+  visit(rank: number, count: number, reverse: boolean, visit: (ref: number, score: number) => void): void {
+    if (count <= 0) return;
+    this.#seekRank(rank);
+    let leaf = this.#leaf;
+    let index = this.#index;
+    for (;;) {
+      visit(leaf.refs[index], leaf.scores[index]);
+      if (--count === 0) return;
+      if (reverse) {
+        if (index-- > 0) continue;
+        leaf = leaf.previous!;
+        index = leaf.count - 1;
+      } else if (++index === leaf.count) {
+        leaf = leaf.next!;
+        index = 0;
+      }
+    }
+  }
+
+  // ---- changes ----
+
+  /** Takes in an element that is not there. */
+  insert(score: number, ref: number): void {
+    this.#seekElement(score, ref);
+    this.#descend();
+    let leaf = this.#leaf;
+    let index = this.#index;
+    this.#count(1);
+    if (leaf.count < LEAF_MOST) {
+      insertInto(leaf, index, score, ref);
+      return;
+    }
+    const right = this.#splitLeaf(leaf, index);
+    if (index >= leaf.count) {
+      index -= leaf.count;
+      leaf = right;
+    }
+    insertInto(leaf, index, score, ref);
+    this.#addChild(path.length - 1, right, right.scores[0], right.count);
+  }
+
+  /** Takes out an element that has this score. */
+  remove(score: number, ref: number): void {
+    // A pop has just been there.
+    if (pathOwner !== this || this.#index >= this.#leaf.count || this.#leaf.refs[this.#index] !== ref) {
+      this.#seekElement(score, ref);
+      this.#descend();
+    }
+    const leaf = this.#leaf;
+    const index = this.#index;
+    assert(leaf.refs[index] === ref && index < leaf.count, 'an element is in the order that its score gives it');
+    leaf.scores.copyWithin(index, index + 1, leaf.count);
+    leaf.refs.copyWithin(index, index + 1, leaf.count);
+    leaf.count--;
+    this.#count(-1);
+    if (leaf.count < LEAF_SPARSE && path.length > 0) this.#tidy(leaf);
+  }
+
+  /** The elements' change of number, along the path of the last descent. */
+  #count(change: number): void {
+    this.count += change;
+    pathOwner = null;
+    for (let depth = 0; depth < path.length; depth++) path[depth].counts[places[depth]] += change;
+  }
+
+  // ---- the way down ----
+
+  #seekKey(score: number, name: Uint8Array, start: number, length: number): void {
+    this.#mode = BY_KEY;
+    this.#score = score;
+    this.#name = name;
+    this.#nameStart = start;
+    this.#nameLength = length;
+  }
+
+  #seekElement(score: number, ref: number): void {
+    const elements = this.#elements;
+    elements.readName(ref);
+    this.#seekKey(score, elements.nameBuffer, elements.nameStart, elements.nameLength);
+  }
+
+  /** Goes to the first element that is not before what is looked for; returns how many are. */
+  #descend(): number {
+    let rank = 0;
+    let node = this.#root;
+    let depth = 0;
+    while (node instanceof Inner) {
+      let low = 0;
+      let high = node.children.length - 1;
+      // The last child that may hold something before what is looked for.
+      while (low < high) {
+        const middle = (low + high + 1) >>> 1;
+        if (this.#isReached(node, middle)) low = middle;
+        else high = middle - 1;
+      }
+      for (let child = 0; child < low; child++) rank += node.counts[child];
+      path[depth] = node;
+      places[depth++] = low;
+      node = node.children[low]!;
+    }
+    if (path.length !== depth) path.length = depth;
+    pathOwner = this;
+    let low = 0;
+    let high = node.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#isBefore(node, middle)) low = middle + 1;
+      else high = middle;
+    }
+    this.#leaf = node;
+    this.#index = low;
+    return rank + low;
+  }
+
+  /** Whether everything before the child is also before what is looked for. */
+  #isReached(node: Inner, child: number): boolean {
+    const mode = this.#mode;
+    if (mode <= BY_SCORE_INCLUSIVE) {
+      const bound = node.bounds[child];
+      if (bound !== this.#score) return bound < this.#score;
+      if (mode !== BY_KEY) return mode === BY_SCORE_INCLUSIVE;
+    }
+    const leaf = firstLeaf(node.children[child]);
+    if (mode === BY_KEY && leaf.scores[0] !== this.#score) return false;
+    return this.#compareName(leaf, 0) <= 0;
+  }
+
+  #isBefore(leaf: Leaf, index: number): boolean {
+    const score = leaf.scores[index];
+    switch (this.#mode) {
+      case BY_KEY:
+        return score < this.#score || (score === this.#score && this.#compareName(leaf, index) < 0);
+      case BY_SCORE:
+        return score < this.#score;
+      case BY_SCORE_INCLUSIVE:
+        return score <= this.#score;
+      case BY_NAME:
+        return this.#compareName(leaf, index) < 0;
+      default:
+        return this.#compareName(leaf, index) <= 0;
+    }
+  }
+
+  #compareName(leaf: Leaf, index: number): number {
+    return this.#elements.compareName(leaf.refs[index], this.#name, this.#nameStart, this.#nameLength);
+  }
+
+  #seekRank(rank: number): void {
+    assert(rank >= 0 && rank < this.count, 'the rank is one that there is');
+    let node = this.#root;
+    let depth = 0;
+    while (node instanceof Inner) {
+      let child = 0;
+      while (rank >= node.counts[child]) rank -= node.counts[child++];
+      path[depth] = node;
+      places[depth++] = child;
+      node = node.children[child]!;
+    }
+    if (path.length !== depth) path.length = depth;
+    pathOwner = this;
+    this.#leaf = node;
+    this.#index = rank;
+  }
+
+  // ---- growing and shrinking ----
+
+  /** Moves the upper half of a full leaf into a new one behind it; nothing when what comes next is the last of all. */
+  #splitLeaf(leaf: Leaf, index: number): Leaf {
+    const right = new Leaf();
+    const kept = index === LEAF_MOST && leaf.next === null ? LEAF_MOST : LEAF_MOST / 2;
+    this.#leaves++;
+    right.next = leaf.next;
+    right.previous = leaf;
+    if (leaf.next !== null) leaf.next.previous = right;
+    leaf.next = right;
+    if (kept === LEAF_MOST) return right;
+    right.scores = new Float64Array(LEAF_MOST);
+    right.refs = new Uint32Array(LEAF_MOST);
+    right.scores.set(leaf.scores.subarray(kept));
+    right.refs.set(leaf.refs.subarray(kept));
+    right.count = LEAF_MOST - kept;
+    leaf.count = kept;
+    return right;
+  }
+
+  /** Puts a node that was split off behind the one on the path at `depth`; depth -1 is above the root. */
+  #addChild(depth: number, child: Leaf | Inner, bound: number, count: number): void {
+    if (depth < 0) {
+      const root = new Inner();
+      this.#inners++;
+      root.children = [this.#root, child];
+      root.bounds = [-Infinity, bound];
+      root.counts = [this.count - count, count];
+      this.#root = root;
+      return;
+    }
+    const node = path[depth];
+    const place = places[depth] + 1;
+    node.counts[place - 1] -= count;
+    node.children.splice(place, 0, child);
+    node.bounds.splice(place, 0, bound);
+    node.counts.splice(place, 0, count);
+    if (node.children.length <= INNER_MOST) return;
+    const right = new Inner();
+    this.#inners++;
+    // What is added at the end goes on at the end.
+    const kept = place === INNER_MOST ? INNER_MOST : INNER_MOST / 2;
+    right.children = node.children.splice(kept);
+    right.bounds = node.bounds.splice(kept);
+    right.counts = node.counts.splice(kept);
+    let moved = 0;
+    for (const below of right.counts) moved += below;
+    this.#addChild(depth - 1, right, right.bounds[0], moved);
+  }
+
+  /** Takes away a leaf that is empty, or puts it together with a neighbour below the same node. */
+  #tidy(leaf: Leaf): void {
+    const depth = path.length - 1;
+    const node = path[depth];
+    const place = places[depth];
+    if (leaf.count === 0) {
+      this.#unlink(leaf);
+      this.#removeChild(depth, place);
+      return;
+    }
+    if (place + 1 < node.children.length && leaf.count + node.counts[place + 1] <= LEAF_MERGED_MOST) {
+      this.#merge(node, place);
+    } else if (place > 0 && leaf.count + node.counts[place - 1] <= LEAF_MERGED_MOST) {
+      this.#merge(node, place - 1);
+    } else {
+      return;
+    }
+    if (depth === 0 && node.children.length === 1) this.#lowerRoot();
+  }
+
+  /** Moves the elements of the leaf after `place` into the one there. */
+  #merge(node: Inner, place: number): void {
+    const left = node.children[place] as Leaf;
+    const right = node.children[place + 1] as Leaf;
+    for (let index = 0; index < right.count; index++) {
+      insertInto(left, left.count, right.scores[index], right.refs[index]);
+    }
+    this.#unlink(right);
+    node.counts[place] += right.count;
+    node.children.splice(place + 1, 1);
+    node.bounds.splice(place + 1, 1);
+    node.counts.splice(place + 1, 1);
+  }
+
+  #unlink(leaf: Leaf): void {
+    if (leaf.previous !== null) leaf.previous.next = leaf.next;
+    if (leaf.next !== null) leaf.next.previous = leaf.previous;
+    this.#leaves--;
+  }
+
+  #removeChild(depth: number, place: number): void {
+    const node = path[depth];
+    node.children.splice(place, 1);
+    node.bounds.splice(place, 1);
+    node.counts.splice(place, 1);
+    if (node.children.length === 0) {
+      // The root has at least two children, so it never comes to this.
+      this.#inners--;
+      this.#removeChild(depth - 1, places[depth - 1]);
+    } else if (node.children.length === 1) {
+      this.#lowerRoot();
+    }
+  }
+
+  #lowerRoot(): void {
+    while (this.#root instanceof Inner && this.#root.children.length === 1) {
+      this.#root = this.#root.children[0]!;
+      this.#inners--;
+    }
+  }
+}
+
+/** Puts an element into a leaf that is not full. */
+function insertInto(leaf: Leaf, index: number, score: number, ref: number): void {
+  if (leaf.count === leaf.scores.length) {
+    const scores = new Float64Array(leaf.count * 2);
+    scores.set(leaf.scores);
+    leaf.scores = scores;
+    const refs = new Uint32Array(leaf.count * 2);
+    refs.set(leaf.refs);
+    leaf.refs = refs;
+  }
+  leaf.scores.copyWithin(index + 1, index, leaf.count);
+  leaf.refs.copyWithin(index + 1, index, leaf.count);
+  leaf.scores[index] = score;
+  leaf.refs[index] = ref;
+  leaf.count++;
+}

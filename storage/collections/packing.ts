@@ -1,0 +1,12 @@
+/** Turns the packing of small collections on. */
+import type { Keyspace } from '../keyspace.ts';
+import { pack, unpack } from './packed.ts';
+
+export function installPacking(keyspace: Keyspace): void {
+  keyspace.objects.packer = (collection) => pack(keyspace, collection);
+  keyspace.objects.unpacker = (packed, slot) => {
+    const collection = unpack(keyspace, packed, slot);
+    keyspace.arena.free(packed);
+    return collection;
+  };
+}

@@ -1,0 +1,66 @@
+/** A sorted set: members found by name, with the visible ones in the order of (score, member) beside. */
+import { TYPE_SORTED_SET } from '../block.ts';
+import type { Collection, CollectionHome } from './collection.ts';
+import { MemberCollection } from './member-collection.ts';
+import { OrderedMembers } from './ordered-members.ts';
+import { readScore, totalScore } from './score.ts';
+
+export class SortedSet extends MemberCollection {
+  readonly order = new OrderedMembers(this.elements);
+
+  constructor(home: CollectionHome) {
+    super(TYPE_SORTED_SET, home);
+  }
+
+  override createEmpty(): Collection {
+    return new SortedSet(this.home);
+  }
+
+  /** The score of a visible element. */
+  scoreOf(ref: number): number {
+    const { elements } = this;
+    elements.readValue(ref);
+    return readScore(elements.valueBuffer, elements.valueStart, elements.valueLength);
+  }
+
+  /** A copy of an element's name. */
+  memberOf(ref: number): Buffer {
+    const { elements } = this;
+    elements.readName(ref);
+    return Buffer.from(elements.nameBuffer.subarray(elements.nameStart, elements.nameStart + elements.nameLength));
+  }
+
+  /** How many elements come before a visible one. */
+  rankOf(ref: number): number {
+    const score = this.scoreOf(ref);
+    const { elements } = this;
+    elements.readName(ref);
+    return this.order.rank(score, elements.nameBuffer, elements.nameStart, elements.nameLength);
+  }
+
+  override shown(ref: number): void {
+    this.order.insert(this.scoreOf(ref), ref);
+  }
+
+  override hidden(ref: number): void {
+    this.order.remove(this.scoreOf(ref), ref);
+  }
+
+  /** Visits every visible element in order. `visit` may not write to this collection. */
+  override forEach(visit: (ref: number) => void): void {
+    this.order.visit(0, this.order.count, false, visit);
+  }
+
+  override sample(random: () => number): number {
+    const { count } = this.order;
+    return count === 0 ? 0 : this.order.at(Math.floor(random() * count));
+  }
+
+  override total(base: string, sums: readonly string[]): string {
+    return totalScore(base, sums);
+  }
+
+  override get indexBytes(): number {
+    return super.indexBytes + this.order.bytes;
+  }
+}

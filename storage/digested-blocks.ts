@@ -1,0 +1,96 @@
+/** Blocks with what they refer to, collections and nodes, and the digests of what they show. */
+import { COUNTER, DEAD, DEADLINE, OBJECT } from './block.ts';
+import { BlockWriter } from './block-writer.ts';
+import type { Clock } from './clock.ts';
+import type { Collection } from './collections/collection.ts';
+import { Elements } from './collections/element.ts';
+import { keyKindOf } from './collections/kinds.ts';
+import { ObjectTable } from './collections/object-table.ts';
+import type { Database } from './database.ts';
+import { Digests } from './digests.ts';
+import { NodeTable } from './node-table.ts';
+import { toggleCounterDigests } from './types/counter-payload.ts';
+
+export class DigestedBlocks extends BlockWriter {
+  readonly nodes: NodeTable;
+  readonly digests = new Digests();
+  /** The collections, and the blocks of their elements. */
+  readonly objects = new ObjectTable();
+  readonly elements = new Elements(this.arena);
+
+  constructor(clock: Clock, nodeHi: number, nodeLo: number) {
+    super(clock);
+    this.nodes = new NodeTable(nodeHi, nodeLo);
+  }
+
+  /** The collection at a key whose block has OBJECT. */
+  collectionAt(ref: number): Collection {
+    return this.objects.get(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
+  }
+
+  /** The block's access field: see access.ts. */
+  accessOf(ref: number): number {
+    const words = this.arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    return ((words[word] & 0xff00) << 8) | (words[word + 1] >>> 16);
+  }
+
+  /** Adds what the block shows to its bucket's digest, or takes it out again. */
+  toggleDigest(database: Database, ref: number): void {
+    const digests = this.digests;
+    this.readKey(ref);
+    digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
+    const flags = this.flagsOf(ref);
+    const words = this.arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    if ((flags & DEAD) === 0 && words[word + 2] !== 0) {
+      const origin = words[word + 1] & 0xffff;
+      const withDeadline = (flags & DEADLINE) !== 0;
+      digests.hashRegister(
+        (flags & OBJECT) === 0 ? 1 : keyKindOf(this.typeOf(ref)),
+        words[word + 2],
+        words[word + 3],
+        this.nodes.hi[origin],
+        this.nodes.lo[origin],
+        withDeadline ? words[word + 8] : 0,
+        withDeadline ? words[word + 9] ^ this.nodes.lo[words[word + 10] & 0xffff] : 0,
+      );
+      digests.toggle();
+    }
+    if ((flags & COUNTER) !== 0) {
+      toggleCounterDigests(this.arena, this.nodes, digests, ref);
+      if ((flags & (DEAD | DEADLINE)) === (DEAD | DEADLINE)) this.#toggleCounterDeadline(words, word);
+    }
+    if ((flags & OBJECT) !== 0) this.#toggleElements(words[word + 5]);
+  }
+
+  /** What the elements of the collection in the slot show, packed or not. */
+  #toggleElements(slot: number): void {
+    const packed = this.objects.packedAt(slot);
+    if (packed === 0) {
+      const { digestHi, digestLo } = this.objects.get(slot);
+      this.digests.toggleWords(digestHi, digestLo);
+    } else {
+      const words = this.arena.words[packed >>> 20];
+      const word = (packed & 0xfffff) << 1;
+      this.digests.toggleWords(words[word + 2], words[word + 3]);
+    }
+  }
+
+  /** The same for a collection that is not packed, without this counting as a use. */
+  glanceAt(ref: number): Collection {
+    return this.objects.glance(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
+  }
+
+  /** Whether the key's collection is packed: then nothing of it waits to be sent, stored or reaped. */
+  isPacked(ref: number): boolean {
+    return this.objects.packedAt(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]) !== 0;
+  }
+
+  /** The deadline of a counter over a dead base is a register of its own. */
+  #toggleCounterDeadline(words: Uint32Array, word: number): void {
+    const origin = words[word + 10] & 0xffff;
+    this.digests.hashRegister(2, words[word + 8], words[word + 9], this.nodes.hi[origin], this.nodes.lo[origin], 0, 0);
+    this.digests.toggle();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Order-independent digests of what a node shows: per bucket the XOR of a 64-bit hash of every visible register's
+ * (kind, database, key, element, stamp, origin, deadline's stamp). Two nodes that hold the same visible registers have
+ * the same digests, whatever order they arrived in; tombstones do not count, so that dropping one changes nothing.
+ *
+ * The hash has no secret: equal state must give equal digests on every node. It mixes in stamps, which nobody outside chooses.
+ */
+
+const BUCKET_COUNT = 65536;
+
+function mix(hash: number, word: number): number {
+  let mixed = Math.imul(hash ^ word, 0x9e3779b1);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b);
+  return mixed ^ (mixed >>> 13);
+}
+
+export class Digests {
+  /** Two words a bucket, high then low. */
+  readonly words = new Uint32Array(BUCKET_COUNT * 2);
+  /** The hash of the key last given to `hashKey`; unsigned. Its bucket is `keyHi >>> 16`. */
+  keyHi = 0;
+  keyLo = 0;
+  /** The hash of the register last given to `hashRegister`; unsigned. */
+  registerHi = 0;
+  registerLo = 0;
+
+  hashKey(database: number, buffer: Uint8Array, start: number, length: number): void {
+    let hi = mix(0x243f6a88, database);
+    let lo = mix(0x85a308d3, length);
+    const end = start + length;
+    let at = start;
+    for (; at + 4 <= end; at += 4) {
+      const word = buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24);
+      hi = mix(hi, word);
+      lo = Math.imul(lo ^ word, 0xcc9e2d51) ^ (lo >>> 17);
+    }
+    let tail = 0;
+    for (let shift = 0; at < end; at++, shift += 8) tail |= buffer[at] << shift;
+    this.keyHi = mix(hi, tail) >>> 0;
+    this.keyLo = mix(lo ^ tail, hi) >>> 0;
+  }
+
+  /** Hashes one version of a register of the key last given to `hashKey`. */
+  hashRegister(
+    kindAndElement: number,
+    stampHi: number,
+    stampLo: number,
+    originHi: number,
+    originLo: number,
+    deadlineStampHi: number,
+    deadlineStampLo: number,
+  ): void {
+    let hi = mix(mix(this.keyHi, kindAndElement), stampHi);
+    hi = mix(mix(hi, stampLo), originLo);
+    let lo = mix(mix(this.keyLo, stampLo), originHi);
+    lo = mix(mix(lo ^ stampHi, originLo), kindAndElement);
+    if (deadlineStampHi !== 0) {
+      hi = mix(mix(hi, deadlineStampHi), deadlineStampLo);
+      lo = mix(mix(lo, deadlineStampLo), deadlineStampHi);
+    }
+    this.registerHi = hi >>> 0;
+    this.registerLo = lo >>> 0;
+  }
+
+  /** Adds the register last hashed to its bucket, or takes it out again. */
+  toggle(): void {
+    const at = (this.keyHi >>> 16) * 2;
+    this.words[at] ^= this.registerHi;
+    this.words[at + 1] ^= this.registerLo;
+  }
+
+  /** Adds the XOR of several registers of the key last given to `hashKey` to its bucket, or takes it out again. */
+  toggleWords(hi: number, lo: number): void {
+    const at = (this.keyHi >>> 16) * 2;
+    this.words[at] ^= hi;
+    this.words[at + 1] ^= lo;
+  }
+
+  /** A kind and an element's name as one word, for `hashRegister`. */
+  hashElement(kind: number, buffer: Uint8Array, start: number, length: number): number {
+    let hash = mix(kind, length);
+    for (let at = start, end = start + length; at < end; at++)
+      hash = Math.imul(hash ^ buffer[at], 0x01000193) ^ (hash >>> 15);
+    return mix(hash, kind);
+  }
+
+  clear(): void {
+    this.words.fill(0);
+  }
+
+  /** The digest of everything: 16 hexadecimal digits. */
+  total(): string {
+    let hi = 0;
+    let lo = 0;
+    for (let bucket = 0; bucket < BUCKET_COUNT; bucket++) {
+      const bucketHi = this.words[bucket * 2];
+      const bucketLo = this.words[bucket * 2 + 1];
+      if ((bucketHi | bucketLo) === 0) continue;
+      hi ^= mix(mix(bucketHi, bucket), bucketLo);
+      lo ^= mix(mix(bucketLo, bucket), bucketHi);
+    }
+    return (hi >>> 0).toString(16).padStart(8, '0') + (lo >>> 0).toString(16).padStart(8, '0');
+  }
+}

@@ -1,0 +1,7 @@
+/** What the durable stores need of the machine; the composition root, or the entry of a worker thread, gives it. */
+export interface StoreEnvironment {
+  /** Milliseconds since 1970. */
+  nowMs(): number;
+  /** 0 ≤ x < 1. */
+  random(): number;
+}

@@ -1,0 +1,113 @@
+/** A set of references, of which none is 0: open addressing, because a Set ends at 2^24 entries. */
+class RefSet {
+  readonly #slots: Uint32Array;
+
+  constructor(entriesMax: number) {
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(entriesMax + 1) + 1));
+  }
+
+  /** False when it was there. */
+  add(ref: number): boolean {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let at = (Math.imul(ref, 0x9e3779b1) >>> 7) & mask;
+    while (slots[at] !== 0) {
+      if (slots[at] === ref) return false;
+      at = (at + 1) & mask;
+    }
+    slots[at] = ref;
+    return true;
+  }
+}
+
+/**
+ * The deadlines of one database, soonest first: a binary heap in typed arrays. Each block with a deadline has an entry that
+ * comes no later than it; one that comes sooner, because the deadline was put off, is pushed anew when it comes. Of a
+ * deadline that was brought forward, and of a block that moved, the old entry goes stale; the reader compares with the
+ * block, and a rebuild drops stale entries when they outnumber the live ones.
+ */
+export class ExpiryHeap {
+  #deadlines = new Float64Array(64);
+  #refs = new Uint32Array(64);
+  length = 0;
+
+  /** The soonest deadline in milliseconds; Infinity when there is none. */
+  get soonestMs(): number {
+    return this.length === 0 ? Infinity : this.#deadlines[0];
+  }
+
+  get soonestRef(): number {
+    return this.#refs[0];
+  }
+
+  /** An entry near a random place, or 0 when there is none; it may be stale. `random` in [0, 1). */
+  sample(random: number): number {
+    return this.length === 0 ? 0 : this.#refs[Math.floor(random * this.length)];
+  }
+
+  push(deadlineMs: number, ref: number): void {
+    if (this.length === this.#refs.length) this.#grow();
+    const deadlines = this.#deadlines;
+    const refs = this.#refs;
+    let at = this.length++;
+    while (at > 0) {
+      const parent = (at - 1) >>> 1;
+      if (deadlines[parent] <= deadlineMs) break;
+      deadlines[at] = deadlines[parent]!;
+      refs[at] = refs[parent]!;
+      at = parent;
+    }
+    deadlines[at] = deadlineMs;
+    refs[at] = ref;
+  }
+
+  /** Removes the soonest entry. */
+  pop(): void {
+    const last = --this.length;
+    if (last > 0) this.#sink(0, this.#deadlines[last], this.#refs[last]);
+  }
+
+  /** Drops the entries that `keep` refuses, and all but one of those with the same block. */
+  rebuild(keep: (ref: number, deadlineMs: number) => boolean): void {
+    let to = 0;
+    const seen = new RefSet(this.length);
+    for (let at = 0; at < this.length; at++) {
+      if (!keep(this.#refs[at], this.#deadlines[at]) || !seen.add(this.#refs[at])) continue;
+      this.#refs[to] = this.#refs[at]!;
+      this.#deadlines[to++] = this.#deadlines[at]!;
+    }
+    this.length = to;
+    for (let at = (to >>> 1) - 1; at >= 0; at--) this.#sink(at, this.#deadlines[at], this.#refs[at]);
+  }
+
+  clear(): void {
+    this.#deadlines = new Float64Array(64);
+    this.#refs = new Uint32Array(64);
+    this.length = 0;
+  }
+
+  #sink(at: number, deadlineMs: number, ref: number): void {
+    const deadlines = this.#deadlines;
+    const refs = this.#refs;
+    for (;;) {
+      let child = at * 2 + 1;
+      if (child >= this.length) break;
+      if (child + 1 < this.length && deadlines[child + 1] < deadlines[child]) child++;
+      if (deadlines[child] >= deadlineMs) break;
+      deadlines[at] = deadlines[child]!;
+      refs[at] = refs[child]!;
+      at = child;
+    }
+    deadlines[at] = deadlineMs;
+    refs[at] = ref;
+  }
+
+  #grow(): void {
+    const deadlines = new Float64Array(this.#deadlines.length * 2);
+    deadlines.set(this.#deadlines);
+    this.#deadlines = deadlines;
+    const refs = new Uint32Array(this.#refs.length * 2);
+    refs.set(this.#refs);
+    this.#refs = refs;
+  }
+}

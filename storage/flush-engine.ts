@@ -1,0 +1,211 @@
+/** The durable stores of a node, put together: the embedded store, MySQL, both, with MySQL behind the embedded store's queue. */
+import { strict as assert } from 'node:assert';
+import { KIND_FLOOR, RecordReader } from '../protocol/change-record.ts';
+import { StoreError, type OnRecords } from './backends/backend.ts';
+import type { QueueBatch } from './backends/level-queue.ts';
+import { LevelStore } from './backends/level.ts';
+import type { MysqlPool } from './backends/mysql-connections.ts';
+import { MysqlStore, type RefusedRow } from './backends/mysql.ts';
+import type { StoreEnvironment } from './environment.ts';
+import type { EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
+import { LevelEngine } from './level-engine.ts';
+import { countRecords, MysqlDrainer } from './mysql-drainer.ts';
+import { SliceQueue } from './slice-queue.ts';
+
+/** The least time between two status messages that nothing urgent asks for. */
+const STATUS_INTERVAL_MS = 100;
+
+/** An embedded store in this thread, or another thread's engine that has one. */
+type EmbeddedPart = LevelEngine | StoreEngine;
+
+export class FlushEngine implements StoreEngine {
+  readonly #events: EngineEvents;
+  readonly #level: EmbeddedPart | null;
+  readonly #slices: SliceQueue | null;
+  readonly #mysql: MysqlStore | null;
+  readonly #drainer: MysqlDrainer | null;
+  #statusTimer: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  /**
+   * @param target the MySQL to write, when it is written in this thread
+   * @param remote the engine that owns the embedded store, when that is another thread's
+   */
+  constructor(
+    options: EngineOptions,
+    target: string | MysqlPool | null,
+    remote: StoreEngine | null,
+    events: EngineEvents,
+    environment: StoreEnvironment,
+  ) {
+    this.#events = events;
+    const onChange = (): void => this.#noteChange();
+    const onFatal = (error: Error): void => events.onFatal(error);
+    const { directory, connectTimeoutMs, queryTimeoutMs, backoffMsMax } = options;
+    if (remote !== null) this.#level = remote;
+    else if (directory === null) this.#level = null;
+    else {
+      const isQueueing = target !== null || options.isQueueing;
+      this.#level = new LevelEngine(new LevelStore({ directory }), isQueueing, () => environment.random(), {
+        onChange,
+        onQueued: () => this.wake(),
+        onFatal,
+      });
+    }
+    this.#mysql = target === null ? null : new MysqlStore({ target, connectTimeoutMs, queryTimeoutMs, environment });
+    this.#slices = this.#mysql !== null && this.#level === null ? new SliceQueue(() => this.wake()) : null;
+    if (this.#mysql === null) {
+      this.#drainer = null;
+    } else {
+      const queue = this.#slices ?? this.#level;
+      assert(queue !== null);
+      const weigh = ({ records }: QueueBatch): number => (this.#slices === null ? countRecords(records) : 1);
+      this.#drainer = new MysqlDrainer(this.#mysql, queue, { environment, backoffMsMax, weigh, onChange, onFatal });
+    }
+  }
+
+  async open(): Promise<void> {
+    await this.#level?.open();
+    if (this.#mysql === null || this.#drainer === null) return;
+    let isUp = true;
+    try {
+      await this.#mysql.open();
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.kind !== 'unavailable') {
+        await this.#mysql.close();
+        await this.#level?.close();
+        throw error;
+      }
+      isUp = false;
+      this.#drainer.noteFailure(error);
+    }
+    this.#drainer.start(isUp);
+    this.#noteChange();
+  }
+
+  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {
+    if (store === 'level') {
+      if (this.#level instanceof LevelEngine) await this.#level.load(onRecords);
+      else await this.#level?.load('level', stampMsMax, onRecords);
+      return;
+    }
+    assert(this.#mysql !== null && this.#drainer !== null, 'there is no MySQL to load');
+    // The drainer keeps looking for it; waiting for a second timeout here would only delay the start.
+    if (this.#drainer.isDown)
+      throw new StoreError('unavailable', this.#drainer.status.lastError ?? 'MySQL does not answer');
+    const embedded = this.#level;
+    try {
+      await this.#mysql.load(async (records, rowsDone, rowsTotal) => {
+        const merging = embedded === null ? undefined : embedded.merge(Buffer.from(records));
+        // A failure is met below; meanwhile it must not count as unhandled.
+        merging?.catch(() => undefined);
+        await onRecords(records, rowsDone, rowsTotal);
+        await merging;
+      }, stampMsMax);
+    } catch (error) {
+      if (error instanceof StoreError && error.kind === 'unavailable') this.#drainer.noteFailure(error);
+      throw error;
+    }
+  }
+
+  async write(records: Buffer): Promise<void> {
+    if (this.#level === null) {
+      await this.#slices?.write(records);
+      return;
+    }
+    await this.#level.write(records);
+    // An embedded store in another thread does not say that its queue has grown.
+    this.wake();
+  }
+
+  async merge(records: Buffer): Promise<void> {
+    await this.#level?.merge(records);
+  }
+
+  async remove(registers: Buffer): Promise<void> {
+    await this.#drainer?.drained();
+    await this.outlived(registers, (records) => this.removeExactly(records));
+    const rest = withoutFloors(registers);
+    if (rest.length > 0) await this.removeExactly(rest);
+  }
+
+  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    await (this.#level ?? this.#mysql)?.outlived(registers, onRecords);
+  }
+
+  /** MySQL first: what is still in the embedded store is found there again. */
+  async removeExactly(registers: Buffer): Promise<void> {
+    await this.#mysql?.remove(registers);
+    await this.#level?.removeExactly(registers);
+  }
+
+  async drained(): Promise<void> {
+    await this.#drainer?.drained();
+  }
+
+  async readMeta(name: string): Promise<Buffer | null> {
+    return (await this.#level?.readMeta(name)) ?? null;
+  }
+
+  async writeMeta(name: string, bytes: Buffer): Promise<void> {
+    await this.#level?.writeMeta(name, bytes);
+  }
+
+  async take(rowsMax: number, bytesMax: number): Promise<QueueBatch | null> {
+    return (await this.#level?.take(rowsMax, bytesMax)) ?? null;
+  }
+
+  async done(ticket: number, refused: RefusedRow[]): Promise<void> {
+    await this.#level?.done(ticket, refused);
+  }
+
+  async count(): Promise<number> {
+    return (await (this.#slices ?? this.#level)?.count()) ?? 0;
+  }
+
+  /** New markers wait for MySQL. */
+  wake(): void {
+    this.#drainer?.wake();
+    this.#noteChange();
+  }
+
+  /** Status goes out in bundles: it changes with every batch. */
+  #noteChange(): void {
+    if (this.#statusTimer !== null || this.#isClosed) return;
+    this.#statusTimer = setTimeout(() => {
+      this.#statusTimer = null;
+      void this.#sendStatus();
+    }, STATUS_INTERVAL_MS);
+  }
+
+  async #sendStatus(): Promise<void> {
+    const mysql = this.#drainer === null ? null : { ...this.#drainer.status, queuedCount: 0 };
+    try {
+      if (mysql !== null)
+        mysql.queuedCount = this.#level instanceof LevelEngine ? this.#level.queuedCount : await this.count();
+    } catch {
+      // The queue's owner is closed, and with it the need for a count.
+    }
+    const level = this.#level instanceof LevelEngine ? this.#level.status : null;
+    if (!this.#isClosed) this.#events.onStatus({ level, mysql } satisfies EngineStatus);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#statusTimer !== null) clearTimeout(this.#statusTimer);
+    await this.#drainer?.close();
+    this.#slices?.close();
+    await this.#level?.close();
+  }
+}
+
+/** A database's FLOOR stays for good: there is one for each database. */
+function withoutFloors(records: Buffer): Buffer {
+  const reader = new RecordReader();
+  const kept: Buffer[] = [];
+  for (let at = 0; at < records.length;) {
+    at = reader.read(records, at);
+    if (reader.kind !== KIND_FLOOR) kept.push(records.subarray(reader.start, reader.end));
+  }
+  return Buffer.concat(kept);
+}

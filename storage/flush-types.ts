@@ -1,0 +1,107 @@
+/** What the parts of the flusher say to each other, in one thread or across two. */
+import type { RecordWriter } from '../protocol/change-record.ts';
+import type { OnRecords, QuarantinedRow } from './backends/backend.ts';
+import type { QueueBatch } from './backends/level-queue.ts';
+import type { RefusedRow } from './backends/mysql.ts';
+
+/** The keyspace as the flusher sees it. */
+export interface FlushSource {
+  /** Registers that the stores lack. */
+  readonly dirtyCount: number;
+  /** Appends dirty registers to the writer, oldest first, until it holds about maxBytes; returns how many, 0 = none is left. */
+  drainDirty(writer: RecordWriter, maxBytes: number): number;
+}
+
+export interface LevelStatus {
+  directory: string;
+  registersWritten: number;
+  /** Why nothing can be written at the moment (a full disk); null when it can. */
+  writeError: string | null;
+  quarantinedCount: number;
+  quarantined: QuarantinedRow[];
+}
+
+export interface MysqlStatus {
+  server: string;
+  state: 'connecting' | 'up' | 'down';
+  /** Registers that wait for MySQL, about. */
+  queuedCount: number;
+  rowsWritten: number;
+  lastError: string | null;
+  /** Milliseconds since 1970; null when nothing has failed. */
+  lastErrorAtMs: number | null;
+  /** Rows that MySQL does not take; they stay in memory and in the embedded store. */
+  refusedCount: number;
+  refused: QuarantinedRow[];
+  /** Rows that could not be used when they were loaded. */
+  quarantinedCount: number;
+  quarantined: QuarantinedRow[];
+}
+
+export interface EngineStatus {
+  level: LevelStatus | null;
+  mysql: MysqlStatus | null;
+}
+
+/** Where the drainer gets registers for MySQL from; batches come oldest first. */
+export interface DrainQueue {
+  /** Null when nothing waits. */
+  take(rowsMax: number, bytesMax: number): Promise<QueueBatch | null>;
+  /** The batch is in MySQL, except for what it refused. */
+  done(ticket: number, refused: RefusedRow[]): Promise<void>;
+  /** How many registers wait or are taken and not done; rather too many than too few. */
+  count(): Promise<number>;
+}
+
+/** The durable stores behind the flusher: in this thread, or in a worker. Failures are StoreErrors. */
+export interface StoreEngine extends DrainQueue {
+  open(): Promise<void>;
+  /**
+   * Gives a store's registers. What MySQL has and the embedded store lacks is also written to the embedded store.
+   * @param stampMsMax rows stamped later (ms since 1970) are quarantined
+   */
+  load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void>;
+  /**
+   * Resolves when the records are durable: in the embedded store, or in MySQL when there is no embedded one. Keeps them and
+   * retries as long as that can help; rejects when it cannot, or when the engine is closed first.
+   */
+  write(records: Buffer): Promise<void>;
+  /** Takes what another store gave into the embedded store: newer versions only, and not marked for MySQL. */
+  merge(records: Buffer): Promise<void>;
+  /**
+   * Takes registers, whose writes are durable, out of the stores, and with them what they have outlived: all that a store has
+   * of their keys up to the newest version given of the key, or of a database up to its FLOOR, which itself stays. Waits until
+   * MySQL has what was written before: otherwise an older row that comes late would stay. Not atomic: when it was interrupted
+   * the registers given are still there, and it is to be repeated.
+   */
+  remove(registers: Buffer): Promise<void>;
+  /** One part of remove(): gives what was outlived, in bounded pieces, and waits until each is dealt with. */
+  outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
+  /** The other part: takes out these registers alone. */
+  removeExactly(registers: Buffer): Promise<void>;
+  /** Resolves when MySQL has everything that was written before the call. */
+  drained(): Promise<void>;
+  readMeta(name: string): Promise<Buffer | null>;
+  writeMeta(name: string, bytes: Buffer): Promise<void>;
+  /** Stops what is under way and closes the stores. */
+  close(): Promise<void>;
+}
+
+export interface EngineEvents {
+  onStatus(status: EngineStatus): void;
+  /** The stores cannot be relied upon any more. */
+  onFatal(error: Error): void;
+}
+
+/** Everything that can be sent to a worker. */
+export interface EngineOptions {
+  /** Directory of the embedded store; null for none. */
+  directory: string | null;
+  mysqlUrl: string | null;
+  /** Mark registers for a MySQL that another thread writes. */
+  isQueueing: boolean;
+  connectTimeoutMs: number;
+  queryTimeoutMs: number;
+  /** Longest pause between two attempts to reach MySQL. */
+  backoffMsMax: number;
+}

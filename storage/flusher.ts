@@ -1,0 +1,385 @@
+/**
+ * The flusher: what is dirty in memory goes to the durable stores, every `flushIntervalMs` and at close, in slices that never
+ * hold the event loop. The stores are owned by a worker thread; only an application's own mysql2 pool, which cannot
+ * cross threads, is used in this one.
+ */
+import { join } from 'node:path';
+import { RecordWriter } from '../protocol/change-record.ts';
+import { StoreError, type OnRecords } from './backends/backend.ts';
+import type { MysqlPool } from './backends/mysql-connections.ts';
+import { Backoff } from './backoff.ts';
+import type { StoreEnvironment } from './environment.ts';
+import { FlushEngine } from './flush-engine.ts';
+import type {
+  EngineEvents,
+  EngineOptions,
+  EngineStatus,
+  FlushSource,
+  LevelStatus,
+  MysqlStatus,
+  StoreEngine,
+} from './flush-types.ts';
+import { RemoteEngine } from './remote-engine.ts';
+
+export type { FlushSource, LevelStatus, MysqlStatus } from './flush-types.ts';
+
+export interface FlusherOptions {
+  /** Folder of the embedded store; null for none. */
+  dataDir: string | null;
+  /** A mysql:// URL, or the application's own pool; null for none. */
+  mysql: string | MysqlPool | null;
+  flushIntervalMs: number;
+  /** Dirty registers that start a flush before its time. */
+  dirtyCountMax?: number;
+  connectTimeoutMs?: number;
+  queryTimeoutMs?: number;
+  /** Longest pause between two attempts to reach MySQL. */
+  backoffMsMax?: number;
+  /** How far beyond the clock a row of MySQL may be stamped; later ones are quarantined. */
+  futureMsMax?: number;
+  /** The clock must not be before what the node itself has stamped. */
+  environment: StoreEnvironment;
+}
+
+/** Time as the flusher needs it; a composition root may inject its own. */
+export interface FlushTime {
+  monotonicMs(): number;
+  setTimer(delayMs: number, callback: () => void): { cancel(): void };
+}
+
+export interface FlusherStatus {
+  dirtyCount: number;
+  /** Registers handed to the stores and not durable yet. */
+  registersInFlight: number;
+  registersFlushed: number;
+  flushesCompleted: number;
+  /** Milliseconds since 1970 when all that had been dirty was durable; null before the first time. */
+  lastFlushAtMs: number | null;
+  lastFlushDurationMs: number;
+  /** Why writes must be refused (a full disk); null when they need not. */
+  writeError: string | null;
+  level: LevelStatus | null;
+  mysql: MysqlStatus | null;
+  /** MySQL did not answer when the node started; its rows are merged when it does. */
+  isMysqlLoadPending: boolean;
+}
+
+/** Folder of LevelDB inside the data directory, so that other things have room beside it. */
+const LEVEL_FOLDER = 'registers';
+/** Encoding this much takes 2 to 4 ms, the longest that the event loop is held. */
+const SLICE_BYTES = 512 << 10;
+/** The last record of a slice goes beyond its bytes. */
+const SLICE_ROOM_BYTES = 64 << 10;
+/** A group commit of a few writes must not cost a large buffer. */
+const SLICE_BYTES_MIN = 4 << 10;
+const RECORD_BYTES_GUESS = 160;
+const SLICES_IN_FLIGHT_MAX = 6;
+const TICK_MS_MAX = 100;
+const LOAD_RETRY_BASE_MS = 200;
+const LOAD_RETRY_MS_MAX = 5_000;
+/** Part of the shutdown timeout that is kept for closing the stores. */
+const CLOSE_RESERVE_MS = 300;
+
+interface Meta {
+  get(name: string): Promise<Buffer | null>;
+  set(name: string, bytes: Buffer): Promise<void>;
+}
+
+export class Flusher {
+  /** Told of what no retry can mend: the stores must not be relied upon any more. */
+  onError: (error: Error) => void = () => undefined;
+  /** Small facts that survive a restart in the embedded store; without one they are not kept. */
+  readonly meta: Meta;
+  readonly #options: FlusherOptions;
+  readonly #source: FlushSource;
+  readonly #time: FlushTime;
+  readonly #engine: StoreEngine;
+  readonly #worker: RemoteEngine | null;
+  readonly #closing = new AbortController();
+  readonly #inFlight = new Map<Promise<void>, number>();
+  #level: LevelStatus | null = null;
+  #mysql: MysqlStatus | null = null;
+  #isMysqlLoadPending = false;
+  #timer: { cancel(): void } | null = null;
+  #pulling: Promise<void> | null = null;
+  #pulledTotal = 0;
+  #flushedTotal = 0;
+  #flushesCompleted = 0;
+  #lastFlushStartMs = 0;
+  #lastFlushAtMs: number | null = null;
+  #lastFlushDurationMs = 0;
+  #failure: Error | null = null;
+
+  constructor(options: FlusherOptions, source: FlushSource, time: FlushTime) {
+    this.#options = options;
+    this.#source = source;
+    this.#time = time;
+    const { dataDir, mysql } = options;
+    const url = typeof mysql === 'string' ? mysql : null;
+    const pool = typeof mysql === 'string' ? null : mysql;
+    const engineOptions: EngineOptions = {
+      directory: dataDir === null ? null : join(dataDir, LEVEL_FOLDER),
+      mysqlUrl: url,
+      isQueueing: pool !== null,
+      connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+      queryTimeoutMs: options.queryTimeoutMs ?? 60_000,
+      backoffMsMax: options.backoffMsMax ?? 10_000,
+    };
+    const events: EngineEvents = {
+      onStatus: (status) => this.#noteStatus(status),
+      onFatal: (error) => this.#fail(error),
+    };
+    this.#worker = dataDir === null && url === null ? null : new RemoteEngine(engineOptions, events);
+    // Either the worker has it all, or MySQL is written here, in front of what the worker has.
+    if (pool === null && this.#worker !== null) this.#engine = this.#worker;
+    else
+      this.#engine = new FlushEngine(
+        { ...engineOptions, directory: null },
+        pool,
+        this.#worker,
+        events,
+        options.environment,
+      );
+    const engine = this.#engine;
+    this.meta = {
+      get: (name) => engine.readMeta(name),
+      set: (name, bytes) => engine.writeMeta(name, bytes),
+    };
+  }
+
+  /** Opens the stores. Rejects with a StoreError that says what to do; MySQL that does not answer is no reason to. */
+  async open(): Promise<void> {
+    try {
+      await this.#engine.open();
+    } catch (error) {
+      this.#closing.abort();
+      await this.#worker?.terminate();
+      throw error;
+    }
+  }
+
+  /**
+   * Gives all that the stores hold, the embedded store first, for merging into memory. When MySQL does not answer: with an
+   * embedded store that was served, its rows are given later, when it does; without one, this waits for it, and rejects when the
+   * flusher is closed first.
+   * @param onProgress registers so far and (about) in all, of the store that is being read
+   */
+  async hydrate(
+    onRecords: OnRecords,
+    onProgress: (done: number, total: number) => void = () => undefined,
+  ): Promise<void> {
+    const hand: OnRecords = async (records, rowsDone, rowsTotal) => {
+      await onRecords(records, rowsDone, rowsTotal);
+      onProgress(rowsDone, rowsTotal);
+    };
+    const { dataDir, mysql } = this.#options;
+    if (dataDir !== null) await this.#engine.load('level', this.#stampMsMax(), hand);
+    if (mysql === null) return;
+    const isLoaded = await this.#loadMysql(hand, dataDir === null);
+    if (isLoaded) return;
+    if (dataDir === null) throw new StoreError('unavailable', 'closed before MySQL answered');
+    this.#isMysqlLoadPending = true;
+    this.#loadMysql(hand, true).then(
+      () => (this.#isMysqlLoadPending = false),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #stampMsMax(): number {
+    return this.#options.environment.nowMs() + (this.#options.futureMsMax ?? 3_600_000);
+  }
+
+  /** False when MySQL does not answer, and nobody wants to wait until it does or the flusher is closed. */
+  async #loadMysql(onRecords: OnRecords, isPatient: boolean): Promise<boolean> {
+    const retry = new Backoff(LOAD_RETRY_BASE_MS, LOAD_RETRY_MS_MAX, () => this.#options.environment.random());
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.#engine.load('mysql', this.#stampMsMax(), onRecords);
+        return true;
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.kind === 'damaged') throw error;
+        if (!isPatient) return false;
+      }
+      await retry.pause(this.#closing.signal);
+    }
+    return false;
+  }
+
+  /** Begins to flush: after hydrate(), because only then memory is at least as new as the embedded store. */
+  start(): void {
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#closing.signal.aborted) return;
+    const tickMs = Math.max(1, Math.min(this.#options.flushIntervalMs / 4, TICK_MS_MAX));
+    this.#timer = this.#time.setTimer(tickMs, () => {
+      this.#flushWhenDue();
+      this.#schedule();
+    });
+  }
+
+  #flushWhenDue(): void {
+    const { dirtyCount } = this.#source;
+    if (dirtyCount === 0 || this.#pulling !== null) return;
+    const { flushIntervalMs, dirtyCountMax = 200_000 } = this.#options;
+    // Begun at half the interval, so that it is done within the interval that was promised.
+    const isDue = this.#time.monotonicMs() - this.#lastFlushStartMs >= flushIntervalMs / 2;
+    // A failure was told to onError already.
+    if (isDue || dirtyCount >= dirtyCountMax) this.flushNow().catch(() => undefined);
+  }
+
+  /**
+   * Resolves when all that was dirty at the call is durable: in the embedded store, or in MySQL where there is no embedded one.
+   * Waits as long as a store is full or away. Rejects when the stores cannot be relied upon any more, or are closed first.
+   */
+  async flushNow(): Promise<void> {
+    const startedMs = this.#time.monotonicMs();
+    this.#lastFlushStartMs = startedMs;
+    const target = this.#pulledTotal + this.#source.dirtyCount;
+    while (this.#pulledTotal < target && this.#source.dirtyCount > 0) await this.#pull();
+    await Promise.all(this.#inFlight.keys());
+    if (this.#failure !== null) throw this.#failure;
+    this.#flushesCompleted++;
+    this.#lastFlushAtMs = this.#options.environment.nowMs();
+    this.#lastFlushDurationMs = this.#time.monotonicMs() - startedMs;
+  }
+
+  /** Whether registers can be taken out of the stores: not before all of them were merged, nor when they fail. */
+  get canRemove(): boolean {
+    return !this.#isMysqlLoadPending && this.#failure === null && !this.#closing.signal.aborted;
+  }
+
+  /**
+   * Takes registers, whose versions were drained and handed over, out of the stores, with what they have outlived there (see
+   * StoreEngine). Resolves when they are gone, which may take as long as MySQL is away; rejects when it is to be tried again.
+   */
+  async remove(registers: Buffer): Promise<void> {
+    await Promise.all(this.#inFlight.keys());
+    if (!this.canRemove) throw new StoreError('unavailable', 'the durable stores are not ready');
+    await this.#engine.remove(registers);
+  }
+
+  /** Hands dirty registers to the engine until what was dirty has been pulled; calls at the same time share one round. */
+  #pull(): Promise<void> {
+    this.#pulling ??= this.#pullSlices().finally(() => (this.#pulling = null));
+    return this.#pulling;
+  }
+
+  async #pullSlices(): Promise<void> {
+    const target = this.#pulledTotal + this.#source.dirtyCount;
+    const expectedBytes = this.#source.dirtyCount * RECORD_BYTES_GUESS;
+    const writer = new RecordWriter(Math.min(Math.max(expectedBytes, SLICE_BYTES_MIN), SLICE_BYTES + SLICE_ROOM_BYTES));
+    while (this.#pulledTotal < target) {
+      // A store that does not keep up stops the pulling; what is dirty meanwhile coalesces in memory.
+      while (this.#inFlight.size >= SLICES_IN_FLIGHT_MAX) await Promise.race(this.#inFlight.keys());
+      if (this.#failure !== null) throw this.#failure;
+      const { dirtyCount } = this.#source;
+      const count = this.#source.drainDirty(writer, SLICE_BYTES);
+      if (count === 0) return;
+      // A collection too large for one slice is still dirty, and has to be pulled from again.
+      this.#pulledTotal += dirtyCount - this.#source.dirtyCount;
+      this.#send(writer.take(), count);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #send(records: Buffer, count: number): void {
+    const sent = this.#engine.write(records).then(
+      () => void (this.#flushedTotal += count),
+      (error: unknown) => this.#fail(error),
+    );
+    this.#inFlight.set(sent, count);
+    void sent.then(() => this.#inFlight.delete(sent));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== null) return;
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    // Whoever closes the flusher early knows that something was left over.
+    if (!this.#closing.signal.aborted) this.onError(this.#failure);
+  }
+
+  /**
+   * Resolves when MySQL has all that was dirty at the call; at once without MySQL. Rejects with a StoreError after timeoutMs.
+   */
+  async flushMysqlNow(timeoutMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const startedMs = this.#time.monotonicMs();
+    await this.#within(this.flushNow(), timeoutMs);
+    if (this.#options.mysql === null) return;
+    await this.#within(this.#engine.drained(), timeoutMs - (this.#time.monotonicMs() - startedMs));
+  }
+
+  async #within(work: Promise<void>, timeoutMs: number): Promise<void> {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return work;
+    let timer: { cancel(): void } | undefined;
+    const timeout = new Promise<never>((_resolve, reject) => {
+      const error = new StoreError('unavailable', 'not everything was durable in time');
+      timer = this.#time.setTimer(Math.max(0, timeoutMs), () => reject(error));
+    });
+    work.catch(() => undefined);
+    try {
+      await Promise.race([work, timeout]);
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  /**
+   * Flushes a last time and closes the stores, within timeoutMs whatever they do; 0 = without flushing. Resolves to whether
+   * everything was durable. What MySQL has not got yet stays queued in the embedded store.
+   * @param onDurable called in between, when everything is durable: what it notes holds only then
+   */
+  async close(timeoutMs: number, onDurable?: (meta: Meta) => Promise<void>): Promise<boolean> {
+    if (this.#closing.signal.aborted) return this.#source.dirtyCount === 0;
+    const endMs = this.#time.monotonicMs() + timeoutMs;
+    const leftMs = (): number => Math.max(0, endMs - CLOSE_RESERVE_MS - this.#time.monotonicMs());
+    this.#timer?.cancel();
+    let isDurable = false;
+    if (timeoutMs > 0) {
+      try {
+        await this.#within(this.flushNow(), leftMs());
+        isDurable = true;
+        if (onDurable !== undefined) await this.#within(onDurable(this.meta), leftMs());
+        // A MySQL that is away is not waited for when the embedded store has everything.
+        const isWorthWaiting =
+          this.#options.mysql !== null && (this.#options.dataDir === null || this.#mysql?.state === 'up');
+        if (isWorthWaiting) await this.#within(this.#engine.drained(), leftMs());
+      } catch {
+        // Not in time, or not at all; the result says so, and status() why.
+      }
+    }
+    this.#closing.abort();
+    this.#timer?.cancel();
+    try {
+      await this.#within(this.#engine.close(), Math.max(CLOSE_RESERVE_MS, endMs - this.#time.monotonicMs()));
+    } catch {
+      // The stores hang: the worker is ended as it is. A synced batch stays, a half-written one was never acknowledged.
+      await this.#worker?.terminate();
+    }
+    return isDurable;
+  }
+
+  #noteStatus(status: EngineStatus): void {
+    if (status.level !== null) this.#level = status.level;
+    if (status.mysql !== null) this.#mysql = status.mysql;
+  }
+
+  /** For INFO, metrics and the decision to refuse writes; the stores' part is at most about 100 ms old. */
+  status(): FlusherStatus {
+    let registersInFlight = 0;
+    for (const count of this.#inFlight.values()) registersInFlight += count;
+    return {
+      dirtyCount: this.#source.dirtyCount,
+      registersInFlight,
+      registersFlushed: this.#flushedTotal,
+      flushesCompleted: this.#flushesCompleted,
+      lastFlushAtMs: this.#lastFlushAtMs,
+      lastFlushDurationMs: this.#lastFlushDurationMs,
+      writeError: this.#level?.writeError ?? null,
+      level: this.#level,
+      mysql: this.#mysql,
+      isMysqlLoadPending: this.#isMysqlLoadPending,
+    };
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Writes slices of records into the embedded store: what has gathered while a batch was being synced becomes the next batch.
+ * A slice stays here until it is durable; a full disk only makes it wait.
+ */
+import { StoreError, type OnRecords } from './backends/backend.ts';
+import { LevelQueue, type QueueBatch } from './backends/level-queue.ts';
+import type { LevelStore } from './backends/level.ts';
+import type { RefusedRow } from './backends/mysql.ts';
+import { Backoff } from './backoff.ts';
+import type { DrainQueue, LevelStatus } from './flush-types.ts';
+
+/** Slices that one batch takes together. */
+const BATCH_BYTES_MAX = 8 << 20;
+const RETRY_BASE_MS = 100;
+const RETRY_MS_MAX = 5_000;
+
+interface Slice {
+  records: Buffer;
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+export interface LevelEngineEvents {
+  onChange(): void;
+  /** New markers wait in the queue. */
+  onQueued(): void;
+  onFatal(error: Error): void;
+}
+
+export class LevelEngine implements DrainQueue {
+  readonly #store: LevelStore;
+  readonly #queue: LevelQueue | null;
+  readonly #events: LevelEngineEvents;
+  readonly #closing = new AbortController();
+  readonly #retry: Backoff;
+  #slices: Slice[] = [];
+  #isWriting = false;
+  #writing: Promise<void> = Promise.resolve();
+  #registersWritten = 0;
+  #registersLoaded = 0;
+  #writeError: string | null = null;
+
+  /** `isQueueing`: registers are also marked for MySQL. */
+  constructor(store: LevelStore, isQueueing: boolean, random: () => number, events: LevelEngineEvents) {
+    this.#retry = new Backoff(RETRY_BASE_MS, RETRY_MS_MAX, random);
+    this.#store = store;
+    this.#queue = isQueueing ? new LevelQueue(store) : null;
+    this.#events = events;
+  }
+
+  async open(): Promise<void> {
+    await this.#store.open();
+    await this.#queue?.open();
+  }
+
+  get status(): LevelStatus {
+    return {
+      directory: this.#store.directory,
+      registersWritten: this.#registersWritten,
+      writeError: this.#writeError,
+      quarantinedCount: this.#store.quarantine.count,
+      quarantined: this.#store.quarantine.samples,
+    };
+  }
+
+  get queuedCount(): number {
+    return this.#queue?.queuedCount ?? 0;
+  }
+
+  async load(onRecords: OnRecords): Promise<void> {
+    await this.#store.load((records, rowsDone, rowsTotal) => {
+      this.#registersLoaded = rowsDone;
+      return onRecords(records, rowsDone, rowsTotal);
+    });
+    this.#events.onChange();
+  }
+
+  /** Resolves when the records are synced to disk. */
+  write(records: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing.signal.aborted) {
+        reject(closedError());
+        return;
+      }
+      this.#slices.push({ records, resolve, reject });
+      if (!this.#isWriting) this.#writing = this.#writeSlices();
+    });
+  }
+
+  async #writeSlices(): Promise<void> {
+    this.#isWriting = true;
+    try {
+      while (this.#slices.length > 0) {
+        const batch = this.#nextBatch();
+        await this.#writeBatch(batch.map(({ records }) => records));
+        for (const { resolve } of batch) resolve();
+        this.#slices.splice(0, batch.length);
+      }
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      for (const { reject } of this.#slices.splice(0)) reject(failure);
+      if (!this.#closing.signal.aborted) this.#events.onFatal(failure);
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  #nextBatch(): Slice[] {
+    let bytes = 0;
+    const count = this.#slices.findIndex(({ records }, index) => {
+      bytes += records.length;
+      return bytes > BATCH_BYTES_MAX && index > 0;
+    });
+    return this.#slices.slice(0, count < 0 ? this.#slices.length : count);
+  }
+
+  async #writeBatch(slices: Buffer[]): Promise<void> {
+    const queue = this.#queue;
+    for (;;) {
+      try {
+        const count = await this.#store.putNewest(slices, queue);
+        this.#registersWritten += count;
+        this.#setWriteError(null);
+        if (queue !== null) this.#events.onQueued();
+        return;
+      } catch (error) {
+        const isTemporary = error instanceof StoreError && (error.kind === 'full' || error.kind === 'unavailable');
+        if (!isTemporary) throw error;
+        this.#setWriteError(error.message);
+      }
+      await this.#retry.pause(this.#closing.signal);
+      if (this.#closing.signal.aborted) throw closedError();
+    }
+  }
+
+  #setWriteError(message: string | null): void {
+    if (message === null) this.#retry.reset();
+    const isChanged = this.#writeError !== message;
+    this.#writeError = message;
+    if (isChanged) this.#events.onChange();
+  }
+
+  /** Takes what MySQL gave: newer versions only, and not marked for MySQL. */
+  async merge(records: Buffer): Promise<void> {
+    // Into an empty store everything is newer; looking would cost more than writing.
+    const isEmpty = this.#registersLoaded === 0 && this.#registersWritten === 0 && this.#slices.length === 0;
+    if (isEmpty) await this.#store.putNewest([records], null);
+    else await this.#store.write(records);
+  }
+
+  /** Gives what the registers have outlived in the store: see LevelStore. */
+  outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    return this.#watch(this.#store.outlived(registers, onRecords));
+  }
+
+  /** What was handed to write() before must be durable. */
+  removeExactly(registers: Buffer): Promise<void> {
+    return this.#watch(this.#store.remove(registers));
+  }
+
+  /** A disk that fails is told of; what is full or closed is only the caller's failure. */
+  async #watch(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (error instanceof StoreError && error.kind === 'damaged') this.#events.onFatal(error);
+      throw error;
+    }
+  }
+
+  take(rowsMax: number, bytesMax: number): Promise<QueueBatch | null> {
+    return this.#queue?.take(rowsMax, bytesMax) ?? Promise.resolve(null);
+  }
+
+  async done(ticket: number, refused: RefusedRow[]): Promise<void> {
+    await this.#queue?.done(ticket, refused);
+  }
+
+  count(): Promise<number> {
+    return Promise.resolve(this.#queue?.countAtMost ?? 0);
+  }
+
+  readMeta(name: string): Promise<Buffer | null> {
+    return this.#store.readMeta(name);
+  }
+
+  writeMeta(name: string, bytes: Buffer): Promise<void> {
+    return this.#store.writeMeta(name, bytes);
+  }
+
+  /** Finishes the batch under way; slices behind it are rejected. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const waiting = this.#slices.splice(this.#isWriting ? this.#nextBatch().length : 0);
+    for (const { reject } of waiting) reject(closedError());
+    await this.#writing;
+    await this.#store.close();
+  }
+}
+
+function closedError(): StoreError {
+  return new StoreError('unavailable', 'the embedded store is closed');
+}

@@ -1,0 +1,74 @@
+/**
+ * Fetches what a run of pipelined requests will need into the processor's caches before the first of them runs.
+ *
+ * A key's index slot and its block lie anywhere in memory, so a command waits for main memory twice or thrice, one wait
+ * after the other. Here the same reads are made for all requests of a run in loops that do little else, and the processor
+ * makes many of them at once. Nothing of what was read is used but the hashes, which depend on the keys' bytes alone:
+ * whatever an earlier command of the run does, the later ones do what they would have done.
+ */
+import type { ArgumentSource } from '../protocol/resp-request.ts';
+import { REQUESTS_AHEAD_MAX, RequestsAhead } from '../protocol/requests-ahead.ts';
+import type { Database } from './database.ts';
+import type { Keyspace } from './keyspace.ts';
+
+/** Longer first arguments are hardly keys. */
+const KEY_LENGTH_MAX = 256;
+const SEGMENT_WORD_MASK = (1 << 21) - 1;
+/** Words of a block that are read: in the header, and where a key of 16 bytes ends and a value of 64. */
+const FIRST_WORD = 4;
+const SECOND_WORD = 24;
+
+export class LookAhead {
+  /** For the decoders of all sessions. */
+  readonly requests = new RequestsAhead();
+  /** The sum of all that was read, so that the reads are not found to be useless and left out. */
+  sum = 0;
+  readonly #hashes = new Int32Array(REQUESTS_AHEAD_MAX);
+  readonly #refs = new Int32Array(REQUESTS_AHEAD_MAX);
+  #count = 0;
+
+  /** The decoder's request is run next: looks at the keys of the run that it begins, if it begins one. */
+  prepare(keyspace: Keyspace, database: Database, decoder: ArgumentSource): void {
+    if (this.requests.owner !== decoder) return;
+    const { buffer } = decoder;
+    const index = this.requests.taken - 1;
+    if (index === 0) this.#fetch(keyspace, database, buffer, this.requests);
+    if (index >= this.#count || this.requests.argc[index] < 2) return;
+    const length = this.requests.lengths[index][1];
+    // The hash of its key need not be computed again.
+    if (length <= KEY_LENGTH_MAX) {
+      keyspace.hasher.know(buffer, this.requests.starts[index][1], length, this.#hashes[index]);
+    }
+  }
+
+  #fetch(keyspace: Keyspace, database: Database, buffer: Buffer, run: RequestsAhead): void {
+    const { count } = run;
+    this.#count = 0;
+    // One request would only wait here instead of there.
+    if (count < 2) return;
+    this.#count = count;
+    this.#hashKeys(keyspace, buffer, run);
+    const hashes = this.#hashes;
+    const refs = this.#refs;
+    const { index } = database;
+    for (let at = 0; at < count; at++) refs[at] = index.probe(hashes[at]);
+    const { words } = keyspace.arena;
+    let sum = 0;
+    for (let at = 0; at < count; at++) {
+      const ref = refs[at];
+      if (ref === 0) continue;
+      const segment = words[ref >>> 20];
+      const word = (ref & 0xfffff) << 1;
+      sum ^= segment[word + FIRST_WORD] ^ segment[(word + SECOND_WORD) & SEGMENT_WORD_MASK];
+    }
+    this.sum = sum;
+  }
+
+  #hashKeys(keyspace: Keyspace, buffer: Buffer, run: RequestsAhead): void {
+    const { hasher } = keyspace;
+    for (let at = 0; at < run.count; at++) {
+      const length = run.argc[at] > 1 ? run.lengths[at][1] : 0;
+      this.#hashes[at] = length > KEY_LENGTH_MAX ? 0 : hasher.hash(buffer, run.starts[at][1], length);
+    }
+  }
+}

@@ -1,0 +1,146 @@
+/** What leaves the keyspace: the turn's changes for peers, and dirty registers for the durable stores. */
+import { FLAG_BATCH_BEGIN, FLAG_BATCH_END, type RecordWriter } from '../protocol/change-record.ts';
+import { FEED, OBJECT, STORE } from './block.ts';
+import { ElementCursor } from './collections/collection.ts';
+import { encodeCollectionFeed, encodeCollectionStore } from './collections/encode.ts';
+import type { Database } from './database.ts';
+import { encodeDirtyShadowAt, encodeFloor, encodeKey } from './encode.ts';
+import type { Keyspace } from './keyspace.ts';
+
+/**
+ * Clears a mark; false for an entry whose block has moved, gone, or been dealt with already. Memory is used again: a
+ * stale entry may name what is now a block of another database, which that one's own ring names too.
+ */
+function takeMark(keyspace: Keyspace, database: Database, ref: number, mark: number, alone: boolean): boolean {
+  if (!keyspace.isKeyBlock(ref) || (keyspace.flagsOf(ref) & mark) === 0) return false;
+  if (!alone && !isIn(keyspace, database, ref)) return false;
+  keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~(mark << 16);
+  return true;
+}
+
+function isIn(keyspace: Keyspace, database: Database, ref: number): boolean {
+  keyspace.readKey(ref);
+  const { keyBuffer, keyStart, keyLength } = keyspace;
+  return keyspace.find(database, keyBuffer, keyStart, keyLength) === ref;
+}
+
+/** Whether every block is this database's, so that none need be looked up. */
+function isAlone(keyspace: Keyspace, database: Database): boolean {
+  return keyspace.databases.every((other) => other === database || other.index.count === 0);
+}
+
+/**
+ * Appends all local changes of this turn, each key once and as it is now, as one batch: what a transaction wrote is
+ * visible at a peer whole or not at all. Returns how many keys and floors that was.
+ */
+export function drainFeed(keyspace: Keyspace, writer: RecordWriter): number {
+  const begin = writer.length;
+  let last = begin;
+  let count = 0;
+  for (const database of keyspace.databases) {
+    if (database.floorFeed) {
+      database.floorFeed = false;
+      last = writer.length;
+      encodeFloor(keyspace, database, writer);
+      count++;
+    }
+    const ring = database.feedRing;
+    const alone = ring.length > 0 && isAlone(keyspace, database);
+    while (ring.length > 0) {
+      const ref = ring.shift();
+      if (!takeMark(keyspace, database, ref, FEED, alone)) continue;
+      const start = writer.length;
+      if ((keyspace.flagsOf(ref) & OBJECT) !== 0) encodeCollectionFeed(keyspace, database, ref, writer);
+      else encodeKey(keyspace, database, ref, writer);
+      if (writer.length === start) continue;
+      last = start;
+      count++;
+    }
+  }
+  if (count > 0) {
+    writer.patchFlags(begin, FLAG_BATCH_BEGIN);
+    writer.patchFlags(lastRecord(writer, last), FLAG_BATCH_END);
+  }
+  keyspace.feedSent();
+  return count;
+}
+
+/** The start of the last record from `at` on: a counter's key is several records. */
+function lastRecord(writer: RecordWriter, at: number): number {
+  for (;;) {
+    const next = at + writer.buffer.readUInt32LE(at);
+    if (next >= writer.length) return at;
+    at = next;
+  }
+}
+
+/** Registers that the durable stores have yet to be given, stale entries included. */
+export function dirtyCount(keyspace: Keyspace): number {
+  let count = 0;
+  for (const database of keyspace.databases) count += database.storeRing.length + (database.floorStore ? 1 : 0);
+  return count;
+}
+
+/**
+ * Appends registers that the stores lack, oldest first, until the writer holds `bytesMax` or about 4 ms have passed.
+ * Returns how many keys; 0 when nothing is left.
+ */
+export function drainDirty(keyspace: Keyspace, writer: RecordWriter, bytesMax: number): number {
+  let count = 0;
+  for (const database of keyspace.databases) {
+    if (database.floorStore) {
+      database.floorStore = false;
+      encodeFloor(keyspace, database, writer);
+      count++;
+    }
+    count += drainDatabase(keyspace, database, writer, bytesMax);
+    if (writer.length >= bytesMax) break;
+  }
+  return count;
+}
+
+function drainDatabase(keyspace: Keyspace, database: Database, writer: RecordWriter, bytesMax: number): number {
+  const ring = database.storeRing;
+  const alone = ring.length > 0 && isAlone(keyspace, database);
+  let count = 0;
+  while (ring.length > 0 && writer.length < bytesMax) {
+    const ref = ring.shift();
+    if (!takeMark(keyspace, database, ref, STORE, alone)) continue;
+    count++;
+    if ((keyspace.flagsOf(ref) & OBJECT) === 0) {
+      encodeKey(keyspace, database, ref, writer);
+      continue;
+    }
+    if (database.shadows.size > 0) encodeDirtyShadowAt(keyspace, database, ref, writer);
+    if (!encodeCollectionStore(keyspace, database, ref, writer, bytesMax)) {
+      keyspace.mark(database, ref, keyspace.flagsOf(ref), false);
+    }
+  }
+  return count;
+}
+
+/** Drops stale entries of a ring that has grown past what can be dirty. */
+export function compactStoreRing(keyspace: Keyspace, database: Database): void {
+  const kept: number[] = [];
+  const alone = isAlone(keyspace, database);
+  database.storeRing.compact((ref) => {
+    if (!takeMark(keyspace, database, ref, STORE, alone)) return false;
+    kept.push(ref);
+    return true;
+  });
+  for (const ref of kept) keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= STORE << 16;
+}
+
+/** Makes every register dirty again, for a store that was named or emptied while the node ran. */
+export function markEverything(keyspace: Keyspace): void {
+  for (const database of keyspace.databases) {
+    if (database.floorHi !== 0) database.floorStore = true;
+    for (let at = 0; at < 0x100000000;) {
+      at = database.index.visitRange(at, 1000, (ref) => {
+        const flags = keyspace.flagsOf(ref);
+        if ((flags & OBJECT) !== 0) keyspace.collectionAt(ref).storeWalk = new ElementCursor();
+        keyspace.mark(database, ref, flags, false);
+      });
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Tombstones leave memory when nobody can bring back what they bury. A node without members waits for its own stores only.
+ * In a cluster a key that has expired goes when every member is known to have had it, and a deletion goes after
+ * `tombstone-horizon`: digests say nothing of deletions (docs/decisions/0001), so that nobody can know earlier who has one.
+ * A sweep in small steps looks at every key in turn.
+ *
+ * With durable stores a tombstone leaves them first, and memory when it is gone there (Removals): a node that stops in between
+ * loads it again, or does not need it any more. While a removal is under way, or fails, the sweep stands still and memory keeps
+ * its tombstones.
+ */
+import { compareStamp } from '../protocol/stamp.ts';
+import { COUNTER, DEADLINE, EXPIRED, FEED, HIDDEN, OBJECT, STORE } from './block.ts';
+import { dropElements, spentElements } from './collections/reap.ts';
+import type { Keyspace } from './keyspace.ts';
+import { type RemovalSink, Removals } from './removals.ts';
+import { decodeCounter } from './types/counter-payload.ts';
+
+const KEYS_A_STEP = 4000;
+/** Tombstones of one collection that are dropped in a step. */
+const ELEMENTS_A_KEY = 1000;
+const HASH_END = 0x100000000;
+const HIDDEN_MARKS = HIDDEN | FEED | STORE;
+
+export interface StampBound {
+  readonly hi: number;
+  readonly lo: number;
+}
+
+export class Reaper {
+  readonly #keyspace: Keyspace;
+  readonly #removals: Removals | null;
+  #database = 0;
+  #at = 0;
+
+  /** @param sink the durable stores; null when there are none */
+  constructor(keyspace: Keyspace, sink: RemovalSink | null = null) {
+    this.#keyspace = keyspace;
+    this.#removals = sink === null ? null : new Removals(keyspace, sink, isReapable);
+  }
+
+  /**
+   * Looks at the next 4,000 keys and drops the deletions stamped up to `deleted`, and the expired keys stamped up to
+   * `expired`, that the stores have; with stores, once they are gone from there. Returns how many were dropped since the last
+   * step.
+   */
+  step(deleted: StampBound, expired: StampBound): number {
+    const keyspace = this.#keyspace;
+    const removals = this.#removals;
+    if (removals !== null && !removals.isReady) return removals.takeDropped();
+    const database = keyspace.databases[this.#database];
+    let dropped = 0;
+    removals?.begin(this.#database);
+    this.#at = database.index.visitRange(this.#at, KEYS_A_STEP, (ref, hash) => {
+      const flags = keyspace.flagsOf(ref);
+      if ((flags & OBJECT) !== 0 && !keyspace.isPacked(ref) && removals?.isFull !== true) {
+        const collection = keyspace.glanceAt(ref);
+        const spent = spentElements(keyspace, collection, deleted, ELEMENTS_A_KEY);
+        if (removals === null) dropped += dropElements(keyspace, collection, spent);
+        else removals.addElements(database, collection, spent);
+      }
+      if ((flags & HIDDEN_MARKS) !== HIDDEN) return;
+      if (!isReapable(keyspace, ref, (flags & EXPIRED) !== 0 ? expired : deleted)) return;
+      if (removals !== null) {
+        removals.addKey(database, ref);
+        return;
+      }
+      keyspace.drop(database, hash, ref);
+      dropped++;
+    });
+    if (this.#at >= HASH_END) {
+      this.#at = 0;
+      this.#database = (this.#database + 1) % keyspace.databases.length;
+    }
+    removals?.send();
+    return dropped + (removals?.takeDropped() ?? 0);
+  }
+}
+
+/** Whether a key is hidden, stored, and every register of it stamped up to the bound, its deadline and its sums included. */
+function isReapable(keyspace: Keyspace, ref: number, { hi, lo }: StampBound): boolean {
+  const flags = keyspace.flagsOf(ref);
+  if ((flags & HIDDEN_MARKS) !== HIDDEN) return false;
+  if ((flags & OBJECT) !== 0) {
+    // What is hidden may be older than its being hidden.
+    const { touchedHi, touchedLo, count } = keyspace.glanceAt(ref);
+    return count === 0 && compareStamp(touchedHi, touchedLo, hi, lo) <= 0;
+  }
+  const words = keyspace.arena.words[ref >>> 20];
+  const word = (ref & 0xfffff) << 1;
+  if (compareStamp(words[word + 2], words[word + 3], hi, lo) > 0) return false;
+  if ((flags & DEADLINE) !== 0 && compareStamp(words[word + 8], words[word + 9], hi, lo) > 0) return false;
+  if ((flags & COUNTER) === 0) return true;
+  const { entries, dormant } = decodeCounter(keyspace.arena, ref);
+  if (dormant !== null && compareStamp(dormant.stampHi, dormant.stampLo, hi, lo) > 0) return false;
+  return entries.every((entry) => compareStamp(entry.versionHi, entry.versionLo, hi, lo) <= 0);
+}

@@ -1,0 +1,57 @@
+/**
+ * A growing first-in first-out queue of block references. Entries may be stale: blocks move and are freed; the reader
+ * checks each block's own flag, so a stale or repeated entry does nothing.
+ */
+export class RefRing {
+  #refs = new Uint32Array(256);
+  #head = 0;
+  #tail = 0;
+
+  get length(): number {
+    return this.#tail - this.#head;
+  }
+
+  push(ref: number): void {
+    if (this.#tail === this.#refs.length) this.#makeRoom();
+    this.#refs[this.#tail++] = ref;
+  }
+
+  /** The oldest entry; call only when there is one. */
+  shift(): number {
+    const ref = this.#refs[this.#head++];
+    if (this.#head === this.#tail) {
+      this.#head = 0;
+      this.#tail = 0;
+    }
+    return ref;
+  }
+
+  /** Drops the entries that `keep` refuses; used when stale entries have piled up. */
+  compact(keep: (ref: number) => boolean): void {
+    let to = 0;
+    for (let at = this.#head; at < this.#tail; at++) {
+      const ref = this.#refs[at];
+      if (keep(ref)) this.#refs[to++] = ref;
+    }
+    this.#head = 0;
+    this.#tail = to;
+  }
+
+  clear(): void {
+    this.#refs = new Uint32Array(256);
+    this.#head = 0;
+    this.#tail = 0;
+  }
+
+  #makeRoom(): void {
+    if (this.#head > this.#refs.length >>> 1) {
+      this.#refs.copyWithin(0, this.#head, this.#tail);
+    } else {
+      const larger = new Uint32Array(this.#refs.length * 2);
+      larger.set(this.#refs.subarray(this.#head, this.#tail));
+      this.#refs = larger;
+    }
+    this.#tail -= this.#head;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,138 @@
+/** Walks over everything in slices: for full state, for repair by digests, and for computing digests afresh. */
+import type { RecordWriter } from '../protocol/change-record.ts';
+import { HIDDEN, OBJECT } from './block.ts';
+import { ElementCursor } from './collections/collection.ts';
+import { encodeCollection } from './collections/encode.ts';
+import { recomputeElements } from './collections/element-writes.ts';
+import { encodeFloor, encodeKey, encodeShadowAt } from './encode.ts';
+import type { Keyspace } from './keyspace.ts';
+
+const HASH_END = 0x100000000;
+const KEYS_A_STEP = 200;
+
+/** Larger collections are encoded in slices. */
+const ELEMENTS_AT_ONCE = 64;
+
+/** A collection of which only a part was encoded. */
+interface Unfinished {
+  database: number;
+  key: Buffer;
+  cursor: ElementCursor;
+}
+
+/** One pass over all keys of all databases; keys present throughout are visited at least once. */
+export class RegisterScan {
+  readonly #keyspace: Keyspace;
+  #database = 0;
+  #at = 0;
+  #floorsSent = false;
+  readonly #unfinished: Unfinished[] = [];
+
+  constructor(keyspace: Keyspace) {
+    this.#keyspace = keyspace;
+  }
+
+  /** Visits about 200 more keys; false when all were visited. `hi`, `lo`: the key's hash as in Digests. */
+  step(visit: (database: number, ref: number, hi: number, lo: number) => void): boolean {
+    const keyspace = this.#keyspace;
+    const database = keyspace.databases[this.#database];
+    if (database === undefined) return false;
+    this.#at = database.index.visitRange(this.#at, KEYS_A_STEP, (ref) => {
+      keyspace.readKey(ref);
+      keyspace.digests.hashKey(database.number, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+      visit(database.number, ref, keyspace.digests.keyHi, keyspace.digests.keyLo);
+    });
+    if (this.#at >= HASH_END) {
+      this.#at = 0;
+      this.#database++;
+    }
+    return this.#database < keyspace.databases.length;
+  }
+
+  /** Appends the floors of all databases, the first time it is called. */
+  floors(writer: RecordWriter): void {
+    if (this.#floorsSent) return;
+    this.#floorsSent = true;
+    for (const database of this.#keyspace.databases) encodeFloor(this.#keyspace, database, writer);
+  }
+
+  /** Appends every register of a key that `step` visited; of a large collection they follow through `encodeUnfinished`. */
+  encode(database: number, ref: number, writer: RecordWriter): void {
+    const keyspace = this.#keyspace;
+    if ((keyspace.flagsOf(ref) & OBJECT) !== 0 && keyspace.isPacked(ref)) {
+      const collection = keyspace.collectionAt(ref);
+      encodeKey(keyspace, keyspace.databases[database], ref, writer);
+      keyspace.objects.packNow(collection.slot);
+      return;
+    }
+    if ((keyspace.flagsOf(ref) & OBJECT) !== 0 && keyspace.collectionAt(ref).count > ELEMENTS_AT_ONCE) {
+      keyspace.readKey(ref);
+      const key = Buffer.from(keyspace.keyBuffer.subarray(keyspace.keyStart, keyspace.keyStart + keyspace.keyLength));
+      this.#unfinished.push({ database, key, cursor: new ElementCursor() });
+      return;
+    }
+    encodeKey(keyspace, keyspace.databases[database], ref, writer);
+  }
+
+  /** Whether large collections have yet to be encoded, before the next step. */
+  get hasUnfinished(): boolean {
+    return this.#unfinished.length > 0;
+  }
+
+  /** Goes on with a large collection until the writer holds `bytesMax` or `isTimeUp`. */
+  encodeUnfinished(writer: RecordWriter, bytesMax: number, isTimeUp: () => boolean): void {
+    const keyspace = this.#keyspace;
+    const { database: number, key, cursor } = this.#unfinished.at(-1)!;
+    const database = keyspace.databases[number];
+    const ref = keyspace.find(database, key, 0, key.length);
+    let done = true;
+    if (ref !== 0 && (keyspace.flagsOf(ref) & OBJECT) !== 0) {
+      if (cursor.isFresh) encodeShadowAt(keyspace, database, ref, writer);
+      done = encodeCollection(keyspace, database, ref, cursor, writer, bytesMax, isTimeUp);
+    } else if (ref !== 0) {
+      encodeKey(keyspace, database, ref, writer);
+    }
+    if (done) this.#unfinished.pop();
+  }
+
+  /** The digest of one key's visible registers, left in `digestHi` and `digestLo`; 0 for a tombstone. */
+  digestHi = 0;
+  digestLo = 0;
+  digestKey(database: number, ref: number): void {
+    const keyspace = this.#keyspace;
+    const { words } = keyspace.digests;
+    this.digestHi = 0;
+    this.digestLo = 0;
+    if ((keyspace.flagsOf(ref) & HIDDEN) !== 0) return;
+    keyspace.readKey(ref);
+    keyspace.digests.hashKey(database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+    const at = (keyspace.digests.keyHi >>> 16) * 2;
+    const hi = words[at];
+    const lo = words[at + 1];
+    keyspace.toggleDigest(keyspace.databases[database], ref);
+    this.digestHi = (words[at] ^ hi) >>> 0;
+    this.digestLo = (words[at + 1] ^ lo) >>> 0;
+    words[at] = hi;
+    words[at + 1] = lo;
+  }
+}
+
+/** Computes all digests from what is there; from then on they are kept up to date at each change. */
+export function startDigesting(keyspace: Keyspace): void {
+  if (keyspace.digesting) return;
+  recomputeDigests(keyspace);
+  keyspace.digesting = true;
+}
+
+/** Computes all digests from what is there. */
+export function recomputeDigests(keyspace: Keyspace): void {
+  keyspace.digests.clear();
+  const scan = new RegisterScan(keyspace);
+  const visit = (database: number, ref: number): void => {
+    const flags = keyspace.flagsOf(ref);
+    if ((flags & HIDDEN) !== 0) return;
+    if ((flags & OBJECT) !== 0) recomputeElements(keyspace, keyspace.collectionAt(ref));
+    keyspace.toggleDigest(keyspace.databases[database], ref);
+  };
+  while (scan.step(visit));
+}

@@ -1,0 +1,50 @@
+/** Local writes of hashes: fields, and numbers in fields. */
+import type { Collection } from '../collections/collection.ts';
+import { ELEMENT_DEAD } from '../collections/element.ts';
+import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
+import { addDecimals, formatDecimal, parseDecimal } from '../decimal.ts';
+import type { Keyspace } from '../keyspace.ts';
+
+/** The block of an element that commands see, or 0. */
+export function findVisible(
+  keyspace: Keyspace,
+  collection: Collection,
+  name: Uint8Array,
+  start: number,
+  length: number,
+): number {
+  const element = collection.find(name, start, length);
+  return element !== 0 && keyspace.elements.isVisible(element) ? element : 0;
+}
+
+/**
+ * Adds to the number in an element of an open collection, so that what several nodes add at once adds up. `delta` is decimal
+ * text. Returns the element's block; `elements.readValue` gives the new number.
+ */
+export function addToElement(
+  keyspace: Keyspace,
+  collection: Collection,
+  name: Uint8Array,
+  start: number,
+  length: number,
+  delta: string,
+): number {
+  const { elements, clock } = keyspace;
+  const ref = collection.find(name, start, length);
+  const state = readElementCounter(keyspace, ref);
+  const isDead = ref === 0 || (elements.flagsOf(ref) & ELEMENT_DEAD) !== 0;
+  let own = state.entries.find((entry) => entry.origin === 0);
+  if (own === undefined) {
+    own = { origin: 0, beginHi: clock.hi, beginLo: clock.lo, versionHi: 0, versionLo: 0, sum: '0' };
+    state.entries.unshift(own);
+  }
+  const zero = { digits: 0n, scale: 0 };
+  own.sum = formatDecimal(addDecimals(parseDecimal(own.sum) ?? zero, parseDecimal(delta) ?? zero));
+  own.versionHi = clock.hi;
+  own.versionLo = clock.lo;
+  keepDeadline(keyspace, ref);
+  const stampHi = ref === 0 ? 0 : elements.stampHiOf(ref);
+  const stampLo = ref === 0 ? 0 : elements.stampLoOf(ref);
+  const origin = ref === 0 ? 0 : elements.originOf(ref);
+  return writeCounted(keyspace, collection, ref, isDead, stampHi, stampLo, origin, name, start, length, state, true);
+}

@@ -1,0 +1,169 @@
+/** Local writes of streams that are open for changes: entries, what is known of the stream, groups and their pending entries. */
+import { removeElement, putElement } from '../collections/local.ts';
+import type { Stream, StreamMeta } from '../collections/stream.ts';
+import {
+  CONSUMER,
+  type Delivery,
+  GROUP,
+  META,
+  PENDING,
+  type StreamConsumer,
+  type StreamGroup,
+} from '../collections/stream-group.ts';
+import type { Keyspace } from '../keyspace.ts';
+import { formatId, greaterId, idBytes, type StreamId } from './stream-id.ts';
+
+function put(keyspace: Keyspace, stream: Stream, name: Buffer, value: Buffer): void {
+  const ref = stream.find(name, 0, name.length);
+  putElement(keyspace, stream, ref, name, 0, name.length, value, 0, value.length);
+}
+
+function removeNamed(keyspace: Keyspace, stream: Stream, name: Buffer): void {
+  const ref = stream.find(name, 0, name.length);
+  if (ref !== 0 && keyspace.elements.isVisible(ref)) removeElement(keyspace, stream, ref);
+}
+
+// ---- entries ----
+
+/** Fields and values as netstrings: `5:field,5:value,`. */
+export function encodeFields(
+  buffer: Buffer,
+  starts: Int32Array,
+  lengths: Int32Array,
+  from: number,
+  to: number,
+): Buffer {
+  let size = 0;
+  for (let index = from; index < to; index++) size += lengths[index] + String(lengths[index]).length + 2;
+  const value = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (let index = from; index < to; index++) {
+    const length = lengths[index];
+    at += value.write(`${length}:`, at, 'latin1');
+    at += buffer.copy(value, at, starts[index], starts[index] + length);
+    value[at++] = 44;
+  }
+  return value;
+}
+
+/** Visits the parts that `encodeFields` put together; returns how many there are. */
+export function visitFields(
+  buffer: Buffer,
+  start: number,
+  length: number,
+  visit: ((start: number, length: number) => void) | null,
+): number {
+  const end = start + length;
+  let count = 0;
+  for (let at = start; at < end; count++) {
+    let size = 0;
+    for (; buffer[at] !== 58; at++) size = size * 10 + buffer[at] - 48;
+    visit?.(at + 1, size);
+    at += size + 2;
+  }
+  return count;
+}
+
+export function addEntry(keyspace: Keyspace, stream: Stream, id: StreamId, value: Buffer): void {
+  put(keyspace, stream, idBytes(id), value);
+}
+
+/** Removes the first `count` entries, which there are. */
+export function trimEntries(keyspace: Keyspace, stream: Stream, count: number): void {
+  if (count === 0) return;
+  const { lastId } = stream;
+  const refs: number[] = [];
+  stream.visit(0, count, false, (ref) => refs.push(ref));
+  for (const ref of refs) removeElement(keyspace, stream, ref);
+  const own = stream.ownMeta;
+  writeMeta(keyspace, stream, { ...own, lastId, removed: own.removed + count });
+}
+
+/** Removes entries that there are. */
+export function deleteEntries(keyspace: Keyspace, stream: Stream, ids: readonly StreamId[]): void {
+  const { lastId } = stream;
+  const own = stream.ownMeta;
+  let { maxDeletedId } = own;
+  for (const id of ids) {
+    removeNamed(keyspace, stream, idBytes(id));
+    maxDeletedId = greaterId(maxDeletedId, id);
+  }
+  writeMeta(keyspace, stream, { lastId, removed: own.removed + ids.length, maxDeletedId });
+}
+
+/** Says what this node knows of the stream; without entries and groups, that there is one. */
+export function writeMeta(keyspace: Keyspace, stream: Stream, meta: StreamMeta): void {
+  const removed = Math.min(Math.max(Number.MIN_SAFE_INTEGER, meta.removed), Number.MAX_SAFE_INTEGER);
+  const value = `${formatId(meta.lastId)} ${removed} ${formatId(meta.maxDeletedId)}`;
+  put(keyspace, stream, Buffer.from(`${META}:${stream.node}`, 'latin1'), Buffer.from(value, 'latin1'));
+}
+
+// ---- groups ----
+
+function groupName(stream: Stream, group: string): Buffer {
+  return Buffer.from(`${GROUP}:${stream.node}:${group}`, 'latin1');
+}
+
+function consumerName(stream: Stream, group: string, consumer: string): Buffer {
+  return Buffer.from(`${CONSUMER}:${stream.node}:${group.length}:${group}${consumer}`, 'latin1');
+}
+
+function pendingName(stream: Stream, group: string, id: StreamId): Buffer {
+  return Buffer.concat([Buffer.from(`${PENDING}:${stream.node}:${group.length}:${group}`, 'latin1'), idBytes(id)]);
+}
+
+export function putGroup(
+  keyspace: Keyspace,
+  stream: Stream,
+  group: string,
+  lastId: StreamId,
+  entriesRead: number,
+): void {
+  put(
+    keyspace,
+    stream,
+    groupName(stream, group),
+    Buffer.from(`${formatId(lastId)} ${Math.min(entriesRead, Number.MAX_SAFE_INTEGER)}`, 'latin1'),
+  );
+}
+
+/** Removes a group with its consumers and pending entries. The stream stays, also without entries. */
+export function removeGroup(keyspace: Keyspace, stream: Stream, group: StreamGroup): void {
+  const pending: number[] = [];
+  group.pending.visit(0, group.pending.count, (ref) => pending.push(ref));
+  for (const ref of pending) removeElement(keyspace, stream, ref);
+  for (const { name } of group.sortedConsumers) removeNamed(keyspace, stream, consumerName(stream, group.name, name));
+  removeNamed(keyspace, stream, groupName(stream, group.name));
+  if (stream.length === 0) writeMeta(keyspace, stream, { ...stream.ownMeta, lastId: stream.lastId });
+}
+
+export function putConsumer(
+  keyspace: Keyspace,
+  stream: Stream,
+  group: string,
+  consumer: string,
+  seenMs: number,
+  activeMs: number,
+): void {
+  put(keyspace, stream, consumerName(stream, group, consumer), Buffer.from(`${seenMs} ${activeMs}`, 'latin1'));
+}
+
+/** Removes a consumer and what is pending for it. */
+export function removeConsumer(keyspace: Keyspace, stream: Stream, group: StreamGroup, consumer: StreamConsumer): void {
+  const pending: number[] = [];
+  consumer.pending.visit(0, consumer.pending.count, (ref) => pending.push(ref));
+  for (const ref of pending) removeElement(keyspace, stream, ref);
+  removeNamed(keyspace, stream, consumerName(stream, group.name, consumer.name));
+}
+
+export function putPending(keyspace: Keyspace, stream: Stream, group: string, id: StreamId, delivery: Delivery): void {
+  const count = Math.min(delivery.count, Number.MAX_SAFE_INTEGER);
+  const deliveredMs = Math.min(Math.max(0, delivery.deliveredMs), Number.MAX_SAFE_INTEGER);
+  const value = `${deliveredMs} ${count} ${delivery.consumer}`;
+  put(keyspace, stream, pendingName(stream, group, id), Buffer.from(value, 'latin1'));
+}
+
+/** Takes an entry off the list of pending ones, where it is. */
+export function removePending(keyspace: Keyspace, stream: Stream, group: string, id: StreamId): void {
+  removeNamed(keyspace, stream, pendingName(stream, group, id));
+}

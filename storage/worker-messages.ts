@@ -1,0 +1,42 @@
+/** The messages between the main thread (remote-engine.ts) and the flush worker (flush-worker.ts). */
+import { isNativeError } from 'node:util/types';
+import { StoreError, type StoreErrorKind } from './backends/backend.ts';
+import type { RefusedRow } from './backends/mysql.ts';
+import type { EngineStatus } from './flush-types.ts';
+
+/** A call of a StoreEngine's method. Buffers arrive as Uint8Arrays. */
+export type EngineMethod =
+  | { name: 'open' | 'drained' | 'count' | 'close' }
+  | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number }
+  | { name: 'write' | 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'readMeta'; key: string }
+  | { name: 'writeMeta'; key: string; bytes: Uint8Array }
+  | { name: 'take'; rowsMax: number; bytesMax: number }
+  | { name: 'done'; ticket: number; refused: RefusedRow[] };
+
+export type ToWorker =
+  | { type: 'call'; id: number; call: EngineMethod }
+  /** One slice of the load, or of what was outlived, with this id was used up. */
+  | { type: 'credit'; id: number };
+
+export type FromWorker =
+  | { type: 'result'; id: number; value: unknown }
+  | { type: 'failed'; id: number; failure: Failure }
+  | { type: 'records'; id: number; records: Uint8Array; rowsDone: number; rowsTotal: number }
+  | { type: 'status'; status: EngineStatus }
+  | { type: 'fatal'; failure: Failure };
+
+/** An error that can be sent: which kind of StoreError, or null for our own mistake. */
+export interface Failure {
+  kind: StoreErrorKind | null;
+  message: string;
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof StoreError) return { kind: error.kind, message: error.message };
+  return { kind: null, message: isNativeError(error) ? (error.stack ?? error.message) : String(error) };
+}
+
+export function errorOf({ kind, message }: Failure): Error {
+  return kind === null ? new Error(message) : new StoreError(kind, message);
+}

@@ -1,0 +1,202 @@
+/** The small parts that links are made of. */
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { FRAME_FLAG_MORE, FRAME_PART_BYTES } from '../../protocol/peer-frame.ts';
+import { formatPeerAddress, isLoopback, parsePeerAddress } from '../../replication/address.ts';
+import { checkProofs, prove } from '../../replication/handshake.ts';
+import { KeyTable } from '../../replication/key-table.ts';
+import { Outbox } from '../../replication/outbox.ts';
+import { StreamProgress } from '../../replication/progress.ts';
+import { RepairRate } from '../../replication/repair.ts';
+import { fillSettings } from '../../replication/settings.ts';
+
+const at = (lo: number): { hi: number; lo: number } => ({ hi: 1, lo });
+
+describe('Outbox', () => {
+  it('holds what fits, and says what it no longer holds', () => {
+    const outbox = new Outbox(3000);
+    expect(outbox.sequenceAfter({ hi: 0, lo: 0 })).toBe(0);
+    for (let turn = 1; turn <= 100; turn++) outbox.append(Buffer.alloc(50), at(turn));
+    expect(outbox.bytes).toBeLessThanOrEqual(3000);
+    const held = outbox.nextSequence - outbox.firstSequence;
+    expect(outbox.droppedFrames).toBe(100 - held);
+    expect(outbox.sequenceAfter(at(100))).toBe(100);
+    expect(outbox.sequenceAfter(at(99))).toBe(99);
+    expect(outbox.sequenceAfter(at(100 - held))).toBe(outbox.firstSequence);
+    expect(outbox.sequenceAfter(at(100 - held - 1))).toBe(-1);
+    expect(outbox.bytesFrom(99)).toBe(outbox.frameAt(99).length);
+    outbox.trim(at(99));
+    expect(outbox.firstSequence).toBe(99);
+    expect(outbox.sequenceAfter(at(98))).toBe(-1);
+    outbox.trim(at(100));
+    expect([outbox.bytes, outbox.bytesFrom(outbox.nextSequence)]).toEqual([0, 0]);
+  });
+
+  it('grows its ring without losing the order', () => {
+    const outbox = new Outbox(1 << 20);
+    for (let turn = 1; turn <= 40; turn++) outbox.append(Buffer.alloc(1), at(turn));
+    outbox.trim(at(30));
+    for (let turn = 41; turn <= 300; turn++) outbox.append(Buffer.alloc(1), at(turn));
+    for (let sequence = outbox.firstSequence; sequence < outbox.nextSequence; sequence++) {
+      expect(outbox.stampAt(sequence)).toEqual(at(sequence + 1));
+    }
+  });
+
+  it('splits a long turn, and keeps nothing that was skipped', () => {
+    const outbox = new Outbox(1 << 26);
+    outbox.skip(at(5));
+    expect(outbox.sequenceAfter(at(4))).toBe(-1);
+    expect(outbox.sequenceAfter(at(5))).toBe(0);
+    outbox.append(Buffer.alloc(2 * FRAME_PART_BYTES + 1), at(6));
+    expect([0, 1, 2].map((sequence) => outbox.frameAt(sequence)[10] & FRAME_FLAG_MORE)).toEqual([1, 1, 0]);
+    expect(outbox.last).toEqual(at(6));
+    expect(outbox.append(Buffer.alloc(1), at(6))).toEqual(at(7));
+    expect(outbox.skip({ hi: 1, lo: 0xffffffff })).toEqual(at(0xffffffff));
+    expect(outbox.skip(at(3))).toEqual({ hi: 2, lo: 0 });
+  });
+
+  it('drops even a single turn that is over its bound', () => {
+    const outbox = new Outbox(1000);
+    outbox.append(Buffer.alloc(5000), at(1));
+    expect([outbox.bytes, outbox.sequenceAfter(at(0)), outbox.sequenceAfter(at(1))]).toEqual([0, -1, 1]);
+  });
+});
+
+describe('StreamProgress', () => {
+  it('reaches the end of a chain in whatever order its turns come, if a repair covers what was lost', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 60 }),
+        fc.integer({ min: 0, max: 20 }),
+        (order, cover) => {
+          const progress = new StreamProgress();
+          const seen = new Set<number>();
+          for (const turn of order) {
+            progress.advance(at(turn - 1), at(turn));
+            seen.add(turn);
+            // Never beyond the first turn that is missing.
+            let unbroken = 0;
+            while (seen.has(unbroken + 1)) unbroken++;
+            const { applied } = progress;
+            if (unbroken > 0) expect(applied.hi === 0 ? 0 : applied.lo).toBeLessThanOrEqual(unbroken);
+          }
+          progress.cover(at(cover));
+          const highest = Math.max(cover, ...order);
+          expect(progress.has(at(cover))).toBe(true);
+          if (progress.applied.lo !== highest) progress.cover(at(highest));
+          expect([progress.applied, progress.hasGap]).toEqual([at(highest), false]);
+        },
+      ),
+    );
+  });
+
+  it('joins the tail when the repair reaches its beginning', () => {
+    const progress = new StreamProgress();
+    progress.advance(at(0), at(1));
+    expect(progress.hasGap).toBe(true);
+    progress.cover(at(1));
+    progress.advance(at(4), at(5));
+    progress.advance(at(5), at(6));
+    progress.cover(at(3));
+    expect([progress.applied, progress.hasGap]).toEqual([at(3), true]);
+    progress.cover(at(4));
+    expect([progress.applied, progress.hasGap]).toEqual([at(6), false]);
+    progress.startAt(at(9));
+    expect([progress.applied, progress.hasGap]).toEqual([at(6), true]);
+  });
+});
+
+describe('KeyTable', () => {
+  it('agrees with a Map', () => {
+    const hash = fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 0xffffffff }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(hash, fc.nat(5)), { maxLength: 1500 }), fc.integer(), (entries, seed) => {
+        const table = new KeyTable(seed);
+        const map = new Map<string, number>();
+        for (const [[hi, lo], digest] of entries) {
+          table.set(hi, lo, 0, digest);
+          map.set(`${hi} ${lo}`, digest);
+        }
+        expect(table.size).toBe(map.size);
+        let unmatched = 0;
+        for (const [key, digest] of map) {
+          const [hi, lo] = key.split(' ').map(Number) as [number, number];
+          expect(table.has(hi, lo)).toBe(true);
+          expect(table.match(hi, lo, 1, digest)).toBe(false);
+          if (digest === 0) expect(table.match(hi, lo, 0, digest)).toBe(true);
+          else unmatched++;
+        }
+        const left = Array.from({ length: KeyTable.shardCount }, (_unused, shard) => table.unmatched(shard).length);
+        expect(left.reduce((sum, count) => sum + count, 0)).toBe(unmatched * 2);
+        expect(table.match(9, 9, 0, 0)).toBe(false);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('the proofs of the secret', () => {
+  const transcript = { dialed: Buffer.from('one'), accepted: Buffer.from('two') };
+
+  it('are accepted for either of two secrets, and only in the role and over the words they were made for', () => {
+    expect(checkProofs(['new', 'old'], 'dial', transcript, prove(['old'], 'dial', transcript))).toBeNull();
+    expect(checkProofs(['old'], 'dial', transcript, prove(['new', 'old'], 'dial', transcript))).toBeNull();
+    expect(checkProofs(['old'], 'accept', transcript, prove(['old'], 'dial', transcript))).toContain('not the same');
+    const other = { dialed: Buffer.from('onet'), accepted: Buffer.from('wo') };
+    expect(checkProofs(['old'], 'dial', other, prove(['old'], 'dial', transcript))).toContain('not the same');
+    expect(checkProofs([], 'dial', transcript, [])).toBeNull();
+    expect(checkProofs([], 'dial', transcript, prove(['old'], 'dial', transcript))).toContain('the other has none');
+  });
+
+  it('are those that every release must make', () => {
+    expect(prove(['secret'], 'dial', transcript)[0].toString('hex')).toBe(
+      'f6697981ce1bec20e5246835ab36e4bde32778bbfa96fdcd5481855578edfeb7',
+    );
+  });
+});
+
+describe('peer addresses', () => {
+  it.each([
+    ['10.0.0.2:16379', '10.0.0.2', 16379],
+    [' mantis-1.internal:7000 ', 'mantis-1.internal', 7000],
+    ['[::1]:80', '::1', 80],
+  ])('reads %s', (text, host, port) => {
+    expect(parsePeerAddress(text)).toEqual({ host, port });
+    expect(parsePeerAddress(formatPeerAddress(host, port))).toEqual({ host, port });
+  });
+
+  it.each(['', 'host', 'host:', ':80', 'host:0', 'host:65536', '::1:80', 'a b:80', 'host:8e1'])(
+    'refuses "%s"',
+    (text) => {
+      expect(() => parsePeerAddress(text)).toThrow('is not a peer address; write host:peer-port');
+    },
+  );
+
+  it('knows loopback', () => {
+    expect(['127.0.0.1', '::1', 'localhost', '127.9.9.9'].every(isLoopback)).toBe(true);
+    expect(['0.0.0.0', '::', '10.0.0.1', 'localhost.example'].some(isLoopback)).toBe(false);
+  });
+});
+
+describe('RepairRate', () => {
+  it('lets through what the rate allows, with a tenth of a second in stock', () => {
+    const rate = new RepairRate(1000, 0);
+    let sent = 0;
+    for (let nowMs = 0; nowMs < 10_000; nowMs += 5) {
+      if (!rate.isReady(nowMs)) continue;
+      rate.spend(50);
+      sent += 50;
+    }
+    expect(sent).toBeGreaterThan(9_900);
+    expect(sent).toBeLessThan(10_250);
+    expect(new RepairRate(0, 0).isReady(0)).toBe(true);
+  });
+});
+
+describe('fillSettings', () => {
+  it('refuses a frame bound below what nodes send', () => {
+    expect(() => fillSettings({ nodeId: at(1), port: 0, frameBytesMax: 1000 }, at(2))).toThrow(
+      'at least 2097152 bytes',
+    );
+  });
+});

@@ -1,0 +1,116 @@
+/** The same replication over real sockets on loopback. */
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Replicator } from '../../replication/replicator.ts';
+import type { ReplicatorOptions } from '../../replication/settings.ts';
+import { systemRandom, systemTime } from '../../replication/system.ts';
+import { tcpNetwork, type PeerTls } from '../../replication/tcp.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { ModelReplica } from './model-replica.ts';
+import { LogKeeper } from './virtual-world.ts';
+
+interface RealNode {
+  replica: ModelReplica;
+  replicator: Replicator;
+  log: LogKeeper;
+  port: number;
+}
+
+const started: RealNode[] = [];
+
+async function startNode(number: number, options: Partial<ReplicatorOptions> = {}, tls?: PeerTls): Promise<RealNode> {
+  const nodeId = { hi: 0xabc00000, lo: number };
+  const replica = new ModelReplica(nodeId, () => Date.now());
+  const log = new LogKeeper();
+  const environment = { time: systemTime, random: systemRandom, network: tcpNetwork(tls), log };
+  const replicator = new Replicator({ nodeId, port: 0, ...options }, replica, environment);
+  const { port } = await replicator.start();
+  const node = { replica, replicator, log, port };
+  started.push(node);
+  return node;
+}
+
+function write(node: RealNode, key: string, value: string): { hi: number; lo: number } {
+  const stamp = node.replica.set(key, value);
+  node.replicator.publish(node.replica.takeTurn(), stamp.hi, stamp.lo);
+  return stamp;
+}
+
+const peersOf = (node: RealNode): { host: string; port: number }[] => [{ host: 'localhost', port: node.port }];
+const fixture = (name: string): string =>
+  readFileSync(new URL(`../fixtures/peer-tls/${name}`, import.meta.url), 'utf8');
+const nodeTls: PeerTls = {
+  certificate: fixture('node.pem'),
+  key: fixture('node.key'),
+  authority: fixture('ca.pem'),
+  isMutual: true,
+};
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((node) => node.replicator.stop()));
+});
+
+describe('replication over TCP', () => {
+  it('meshes three nodes from one address, spreads writes, and waits for acknowledgements', async () => {
+    const first = await startNode(1);
+    for (let key = 0; key < 20_000; key++) first.replica.set(`key ${key}`, 'x'.repeat(50));
+    first.replica.takeTurn();
+    const second = await startNode(2, { peers: peersOf(first) });
+    const third = await startNode(3, { peers: peersOf(first) });
+    const nodes = [first, second, third];
+    await waitFor('a mesh', () => nodes.every((node) => node.replicator.linkedPeers === 2));
+    await waitFor('equal replicas', () => nodes.every((node) => node.replica.digest() === first.replica.digest()));
+    expect(third.replica.keyCount()).toBe(20_000);
+    const stamp = write(second, 'key', 'value');
+    expect(await second.replicator.waitForAcks(stamp, 2, 5000)).toBe(2);
+    expect([first.replica.get('key'), third.replica.get('key')]).toEqual(['value', 'value']);
+    await third.replicator.stop();
+    await waitFor('the loss', () => first.replicator.linkedPeers === 1);
+    expect(first.log.has('refused this node: the node is stopping')).toBe(true);
+  });
+
+  it('carries turns of many megabytes, and recovers from dropped links', async () => {
+    const first = await startNode(1);
+    const second = await startNode(2, { peers: peersOf(first) });
+    await waitFor('a link', () => second.replicator.linkedPeers === 1);
+    write(first, 'large', 'x'.repeat(20_000_000));
+    await waitFor('the large value', () => second.replica.get('large')?.length === 20_000_000);
+    second.replicator.pauseLinks();
+    write(first, 'a', '1');
+    write(second, 'b', '2');
+    await waitFor('the loss', () => first.replicator.linkedPeers === 0);
+    second.replicator.resumeLinks();
+    await waitFor('both writes', () => first.replica.get('b') === '2' && second.replica.get('a') === '1');
+    expect(await first.replicator.drain(5000)).toBe(true);
+  });
+
+  it('says which port is taken, and closes on what is not a peer', async () => {
+    const first = await startNode(1);
+    await expect(startNode(2, { port: first.port })).rejects.toThrow(
+      `cannot listen for peers on 127.0.0.1 port ${first.port}: the port is taken`,
+    );
+    const socket = connect(first.port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'));
+    const answer: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => answer.push(chunk));
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(Buffer.concat(answer).toString('latin1')).toContain('not a Mantis peer');
+  });
+
+  it('runs over TLS with certificates on both sides, and keeps strangers out', async () => {
+    const first = await startNode(1, { secrets: ['s'] }, { ...nodeTls, serverName: 'mantis-test-node' });
+    const second = await startNode(2, { secrets: ['s'], peers: [{ host: '127.0.0.1', port: first.port }] }, nodeTls);
+    await waitFor('a link', () => second.replicator.linkedPeers === 1);
+    write(second, 'key', 'value');
+    await waitFor('the write', () => first.replica.get('key') === 'value');
+    const peers = [{ host: '127.0.0.1', port: first.port }];
+    const unsigned = { ...nodeTls, certificate: fixture('stranger.pem'), key: fixture('stranger.key') };
+    const stranger = await startNode(3, { secrets: ['s'], peers }, unsigned);
+    const plain = await startNode(4, { secrets: ['s'], peers });
+    await waitFor('refusals', () =>
+      [stranger, plain].every((node) => (node.replicator.status().dialing[0]?.failures ?? 0) > 1),
+    );
+    expect(first.replicator.linkedPeers).toBe(1);
+    expect([stranger, plain].map((node) => node.replica.keyCount())).toEqual([0, 0]);
+  });
+});

@@ -1,0 +1,323 @@
+/** Virtual time, a virtual network and seeded randomness: a whole cluster in one thread, the same from the same seed. */
+import type {
+  Connection,
+  ConnectionEvents,
+  Listener,
+  Log,
+  Network,
+  Random,
+  Time,
+  Timer,
+} from '../../replication/environment.ts';
+
+/** A local name, because looking up a global in jest's module context is slow. */
+const { imul } = Math;
+
+/** A small seeded generator (mulberry32). */
+export class SeededRandom implements Random {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+  fraction(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let word = this.#state;
+    word = imul(word ^ (word >>> 15), word | 1);
+    word ^= word + imul(word ^ (word >>> 7), word | 61);
+    return ((word ^ (word >>> 14)) >>> 0) / 0x1_0000_0000;
+  }
+  below(limit: number): number {
+    return Math.floor(this.fraction() * limit);
+  }
+  bytes(length: number): Buffer {
+    const bytes = Buffer.alloc(length);
+    for (let index = 0; index < length; index++) bytes[index] = this.below(256);
+    return bytes;
+  }
+}
+
+interface Event {
+  atMs: number;
+  order: number;
+  callback: (() => void) | null;
+}
+
+export class VirtualTime implements Time {
+  #nowMs = 0;
+  #order = 0;
+  #heap: Event[] = [];
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+  setTimer(delayMs: number, callback: () => void): Timer {
+    const event: Event = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
+    this.#push(event);
+    return { cancel: () => (event.callback = null) };
+  }
+  defer(callback: () => void): void {
+    this.setTimer(0.01, callback);
+  }
+
+  /** Runs everything that is due in the next `durationMs`. */
+  run(durationMs: number): void {
+    const endMs = this.#nowMs + durationMs;
+    for (let next = this.#heap[0]; next !== undefined && next.atMs <= endMs; next = this.#heap[0]) {
+      this.#pop();
+      this.#nowMs = next.atMs;
+      next.callback?.();
+    }
+    this.#nowMs = endMs;
+  }
+
+  /** Runs until `condition` holds; false when it does not within `limitMs`. */
+  runUntil(condition: () => boolean, limitMs: number, stepMs = 50): boolean {
+    const endMs = this.#nowMs + limitMs;
+    while (!condition()) {
+      if (this.#nowMs >= endMs) return false;
+      this.run(stepMs);
+    }
+    return true;
+  }
+
+  #isBefore(a: Event, b: Event): boolean {
+    return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+  }
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!this.#isBefore(heap[at], heap[parent])) break;
+      [heap[at], heap[parent]] = [heap[parent], heap[at]];
+      at = parent;
+    }
+  }
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    heap[0] = last;
+    for (let at = 0; ;) {
+      let least = at;
+      for (const child of [at * 2 + 1, at * 2 + 2]) {
+        if (child < heap.length && this.#isBefore(heap[child], heap[least])) least = child;
+      }
+      if (least === at) return;
+      [heap[at], heap[least]] = [heap[least], heap[at]];
+      at = least;
+    }
+  }
+}
+
+class VirtualConnection implements Connection {
+  readonly remoteHost: string;
+  readonly localHost: string;
+  events: ConnectionEvents | null = null;
+  other: VirtualConnection | null = null;
+  isClosed = false;
+  #world: VirtualWorld;
+  #inFlight = 0;
+  #deliveredAtMs = 0;
+
+  constructor(world: VirtualWorld, localHost: string, remoteHost: string) {
+    this.#world = world;
+    this.localHost = localHost;
+    this.remoteHost = remoteHost;
+  }
+
+  write(buffers: readonly Buffer[]): void {
+    if (this.isClosed) return;
+    const bytes = Buffer.concat(buffers);
+    this.#inFlight += bytes.length;
+    // What a cut cable swallows is never delivered; the connection ends by silence or reset.
+    if (this.#world.isCut(this.localHost, this.remoteHost)) return;
+    this.#later(() => this.#deliver(bytes));
+  }
+
+  #later(callback: () => void): void {
+    const { time } = this.#world;
+    const atMs = Math.max(time.monotonicMs() + this.#world.delayMs(), this.#deliveredAtMs);
+    this.#deliveredAtMs = atMs;
+    time.setTimer(atMs - time.monotonicMs(), callback);
+  }
+
+  #deliver(bytes: Buffer): void {
+    const { other } = this;
+    if (this.#world.holdBack(this.remoteHost, () => this.#deliver(bytes))) return;
+    if (this.#world.isCut(this.localHost, this.remoteHost) || other === null) return;
+    this.#inFlight -= bytes.length;
+    for (let at = 0; at < bytes.length && !other.isClosed;) {
+      const count = this.#world.pieceBytes(bytes.length - at);
+      other.events?.received(bytes, at, at + count);
+      at += count;
+    }
+    if (!this.isClosed) this.events?.writable();
+  }
+
+  queuedBytes(): number {
+    return this.#inFlight;
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#world.time.setTimer(0, () => this.events?.closed('closed here'));
+    if (!this.#world.isCut(this.localHost, this.remoteHost)) this.#later(() => this.#tellClosed());
+  }
+
+  #tellClosed(): void {
+    if (!this.#world.holdBack(this.remoteHost, () => this.#tellClosed())) this.other?.reset('closed by the peer');
+  }
+
+  /** The connection breaks. */
+  reset(reason: string): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.events?.closed(reason);
+  }
+}
+
+export class VirtualWorld {
+  readonly time = new VirtualTime();
+  readonly random: SeededRandom;
+  /** Hosts that read nothing for now, and what waits for them. */
+  #stalled = new Map<string, (() => void)[]>();
+  /** Names that stand for several addresses. */
+  readonly names = new Map<string, string[]>();
+  minDelayMs = 0.1;
+  maxDelayMs = 5;
+  /** When set, what arrives is cut into pieces of up to this many bytes. */
+  pieceBytesMax = 0;
+  #listeners = new Map<string, (connection: Connection) => void>();
+  #cuts = new Set<string>();
+  #connections: VirtualConnection[] = [];
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+  }
+
+  delayMs(): number {
+    return this.minDelayMs + this.random.fraction() * (this.maxDelayMs - this.minDelayMs);
+  }
+  pieceBytes(available: number): number {
+    return this.pieceBytesMax === 0 ? available : Math.min(available, 1 + this.random.below(this.pieceBytesMax));
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(`${from}>${to}`);
+  }
+  /** The host stops reading. */
+  stall(host: string): void {
+    if (!this.#stalled.has(host)) this.#stalled.set(host, []);
+  }
+  /** Everyone reads again. */
+  unstall(): void {
+    const waiting = [...this.#stalled.values()].flat();
+    this.#stalled.clear();
+    for (const callback of waiting) callback();
+  }
+  /** True when the host does not read; `later` is kept for when it does. */
+  holdBack(host: string, later: () => void): boolean {
+    const waiting = this.#stalled.get(host);
+    waiting?.push(later);
+    return waiting !== undefined;
+  }
+
+  /** Nothing passes from one host to the other any more. */
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+  cutBoth(a: string, b: string): void {
+    this.cut(a, b);
+    this.cut(b, a);
+  }
+  /** Cables are whole again; connections that lost bytes are reset. */
+  heal(): void {
+    const cuts = this.#cuts;
+    this.#cuts = new Set();
+    for (const one of this.#connections) {
+      if (cuts.has(`${one.localHost}>${one.remoteHost}`)) {
+        one.reset('reset');
+        one.other?.reset('reset');
+      }
+    }
+  }
+  /** Breaks connections between two hosts, in the middle of whatever they carry. */
+  resetBetween(a: string, b: string): void {
+    this.#connections = this.#connections.filter((one) => !one.isClosed);
+    for (const one of this.#connections) {
+      if ((one.localHost === a && one.remoteHost === b) || (one.localHost === b && one.remoteHost === a))
+        one.reset('reset');
+    }
+  }
+  /** The host is gone: what it held open is reset. */
+  crash(host: string): void {
+    for (const key of [...this.#listeners.keys()]) if (key.startsWith(`${host}:`)) this.#listeners.delete(key);
+    for (const one of this.#connections) if (one.remoteHost === host) one.reset('reset');
+    for (const one of this.#connections) if (one.localHost === host) one.isClosed = true;
+  }
+
+  /** The network as one host sees it. */
+  networkOf(host: string): Network {
+    return {
+      listen: (_bind, port, accept) => this.#listen(host, port, accept),
+      resolve: (name, callback) => {
+        this.time.setTimer(this.delayMs(), () => callback(null, this.names.get(name) ?? [name]));
+      },
+      connect: (address, port) => this.#connect(host, address, port),
+    };
+  }
+
+  #listen(host: string, port: number, accept: (connection: Connection) => void): Promise<Listener> {
+    const key = `${host}:${port}`;
+    this.#listeners.set(key, accept);
+    return Promise.resolve({
+      port,
+      close: () => {
+        this.#listeners.delete(key);
+        return Promise.resolve();
+      },
+    });
+  }
+
+  #connect(host: string, address: string, port: number): Connection {
+    const near = new VirtualConnection(this, host, address);
+    this.#connections.push(near);
+    this.time.setTimer(this.delayMs(), () => {
+      if (near.isClosed || this.isCut(host, address) || this.isCut(address, host)) return;
+      const accept = this.#listeners.get(`${address}:${port}`);
+      if (accept === undefined) {
+        near.reset('connection refused');
+        return;
+      }
+      const far = new VirtualConnection(this, address, host);
+      this.#connections.push(far);
+      near.other = far;
+      far.other = near;
+      accept(far);
+      near.events?.opened();
+    });
+    return near;
+  }
+}
+
+/** Keeps what was logged. */
+export class LogKeeper implements Log {
+  readonly lines: string[] = [];
+  debug(message: string): void {
+    this.lines.push(`debug ${message}`);
+  }
+  info(message: string): void {
+    this.lines.push(`info ${message}`);
+  }
+  warn(message: string): void {
+    this.lines.push(`warn ${message}`);
+  }
+  error(message: string): void {
+    this.lines.push(`error ${message}`);
+  }
+  has(part: string): boolean {
+    return this.lines.some((line) => line.includes(part));
+  }
+}

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
+import { RespClient } from '../../support/resp-client.ts';
+import type { Reply } from '../../support/resp3-parser.ts';
+
+let server: MantisProcess;
+let client: RespClient;
+
+beforeAll(async () => {
+  server = await startMantis({ dataDir: 'none', args: ['--enable-debug-command', 'yes'] });
+  client = await RespClient.connect(server.port);
+});
+
+afterAll(async () => {
+  await client.close();
+  await server.server.stop();
+});
+
+beforeEach(async () => {
+  await client.pipeline([
+    ['CONFIG', 'SET', 'slowlog-log-slower-than', 10_000, 'slowlog-max-len', 128, 'latency-monitor-threshold', 0],
+    ['CLIENT', 'SETNAME', 'worker'],
+    ['SLOWLOG', 'RESET'],
+    ['LATENCY', 'RESET'],
+  ]);
+});
+
+/** The commands in the slow log, newest first. */
+async function logged(): Promise<string[]> {
+  const entries = (await client.command('SLOWLOG', 'GET', -1)) as Reply[][];
+  return entries.map((entry) => (entry[3] as string[]).join(' '));
+}
+
+describe('SLOWLOG', () => {
+  it('has what took long, with its client, and nothing else', async () => {
+    await client.pipeline([['PING'], ['SET', 'a', 1], ['DEBUG', 'SLEEP', 0.02], ['GET', 'a']]);
+    const [entry, ...more] = (await client.command('SLOWLOG', 'GET')) as Reply[][];
+    expect(more).toEqual([]);
+    const [id, seconds, microseconds, words, address, name] = entry;
+    expect(Number(id)).toBeGreaterThanOrEqual(0);
+    expect(Math.abs(Number(seconds) - Date.now() / 1000)).toBeLessThan(5);
+    expect(Number(microseconds)).toBeGreaterThanOrEqual(20_000);
+    expect(words).toEqual(['DEBUG', 'SLEEP', '0.02']);
+    expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(name).toBe('worker');
+    expect(await client.command('SLOWLOG', 'LEN')).toBe(1);
+    expect(await client.command('SLOWLOG', 'RESET')).toBe('OK');
+    expect(await client.command('SLOWLOG', 'LEN')).toBe(0);
+  });
+
+  it('has everything when it may be short, up to its length, and no secrets', async () => {
+    await client.pipeline([
+      ['CONFIG', 'SET', 'slowlog-log-slower-than', 0, 'slowlog-max-len', 6],
+      ['GET', 'first'],
+      ['AUTH', 'default', 'hidden'],
+      ['HELLO', 2, 'AUTH', 'default', 'hidden', 'SETNAME', 'worker'],
+      ['CONFIG', 'SET', 'masterauth', 'hidden', 'timeout', 0],
+      ['SET', 'b', 'x'.repeat(200)],
+      ['MGET', ...Array.from({ length: 40 }, (_, index) => `k${index}`)],
+    ]);
+    expect((await logged()).slice(0, 5)).toEqual([
+      ['MGET', ...Array.from({ length: 30 }, (_, index) => `k${index}`), '... (10 more arguments)'].join(' '),
+      `SET b ${'x'.repeat(128)}... (72 more bytes)`,
+      'CONFIG SET masterauth (redacted) timeout 0',
+      'HELLO 2 AUTH (redacted) (redacted) SETNAME worker',
+      'AUTH (redacted) (redacted)',
+    ]);
+    expect(await client.command('SLOWLOG', 'LEN')).toBe(6);
+  });
+
+  it('has nothing when it is off', async () => {
+    await client.pipeline([
+      ['CONFIG', 'SET', 'slowlog-log-slower-than', -1],
+      ['DEBUG', 'SLEEP', 0.02],
+    ]);
+    expect(await logged()).toEqual([]);
+  });
+});
+
+describe('LATENCY', () => {
+  it('remembers what took longer than the threshold', async () => {
+    expect(String(await client.command('LATENCY', 'DOCTOR'))).toContain('CONFIG SET latency-monitor-threshold');
+    await client.pipeline([['CONFIG', 'SET', 'latency-monitor-threshold', 10], ['DEBUG', 'SLEEP', 0.02], ['PING']]);
+    const [[event, seconds, latest, worst]] = (await client.command('LATENCY', 'LATEST')) as [Reply[]];
+    expect(event).toBe('command');
+    expect(Number(latest)).toBeGreaterThanOrEqual(20);
+    expect(worst).toBe(latest);
+    expect(await client.command('LATENCY', 'HISTORY', 'command')).toEqual([[seconds, latest]]);
+    expect(String(await client.command('LATENCY', 'GRAPH', 'command'))).toMatch(
+      /^command - high \d+ ms, low \d+ ms \(all time high \d+ ms\)\n-{80}\n/,
+    );
+    expect(String(await client.command('LATENCY', 'DOCTOR'))).toContain('- command: 1 times');
+    expect(await client.command('LATENCY', 'RESET', 'command', 'other')).toBe(1);
+    expect(await client.command('LATENCY', 'LATEST')).toEqual([]);
+  });
+});

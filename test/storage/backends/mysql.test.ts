@@ -1,0 +1,306 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createPool } from 'mysql2';
+import { createPool as createPromisePool } from 'mysql2/promise';
+import { StoreError } from '../../../storage/backends/backend.ts';
+import { migrate, SCHEMA_STEPS, SCHEMA_VERSION } from '../../../storage/backends/mysql-schema.ts';
+import { MysqlStore } from '../../../storage/backends/mysql.ts';
+import { MariadbProcess } from '../../support/mariadb-process.ts';
+import { withSeed } from '../../support/seed.ts';
+import { storeEnvironment } from '../../support/store-environment.ts';
+import { contentsOf, describeBackend } from '../backend-contract.ts';
+import { pack, randomRecord, RegisterModel } from '../registers.ts';
+
+const testFile = 'test/storage/backends/mysql.test.ts';
+let mariadb: MariadbProcess;
+let databases = 0;
+
+beforeAll(async () => {
+  // The server's habits that once broke others: a narrow character set, small packets, no strictness.
+  mariadb = await MariadbProcess.create({
+    args: [
+      '--character-set-server=latin1',
+      '--collation-server=latin1_swedish_ci',
+      '--max-allowed-packet=1M',
+      '--sql-mode=',
+    ],
+  });
+}, 60_000);
+
+afterAll(() => mariadb?.stop());
+
+/** The URL of a new empty database on the shared server. */
+async function newDatabase(): Promise<string> {
+  const name = `mantis_${++databases}`;
+  await mariadb.query(`CREATE DATABASE ${name}`);
+  return mariadb.url.replace(/[^/]*$/, name);
+}
+
+async function openStore(url: string): Promise<MysqlStore> {
+  const store = new MysqlStore({ target: url, environment: storeEnvironment });
+  await store.open();
+  return store;
+}
+
+async function newStore(): Promise<{ store: MysqlStore; url: string; database: string }> {
+  const url = await newDatabase();
+  await migrate(url);
+  return { store: await openStore(url), url, database: url.split('/').at(-1)! };
+}
+
+describeBackend(
+  'mysql',
+  async () => {
+    const { store, url } = await newStore();
+    return { store, reopen: () => openStore(url) };
+  },
+  testFile,
+);
+
+async function failureOf(work: Promise<unknown>): Promise<StoreError> {
+  const failure: unknown = await work.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (!(failure instanceof StoreError)) throw new Error('it did not fail with a StoreError', { cause: failure });
+  return failure;
+}
+
+describe('mysql schema', () => {
+  it('is made once, says its plan, and is refused when it is missing, behind or ahead', async () => {
+    const url = await newDatabase();
+    const missing = await failureOf(openStore(url));
+    expect(missing.kind).toBe('refused');
+    expect(missing.message).toMatch(/run `mantis migrate`/);
+    expect(await migrate(url, { plan: true })).toEqual(SCHEMA_STEPS);
+    expect(await migrate(url, { plan: true })).toEqual(SCHEMA_STEPS);
+    expect(await Promise.all([migrate(url), migrate(url)])).toContainEqual(SCHEMA_STEPS);
+    expect(await migrate(url)).toEqual([]);
+    await (await openStore(url)).close();
+
+    const database = url.split('/').at(-1)!;
+    await mariadb.query(`INSERT INTO ${database}.mantis_schema VALUES (${SCHEMA_VERSION + 1}, 'later', NOW())`);
+    const ahead = await failureOf(openStore(url));
+    expect(ahead.kind).toBe('refused');
+    expect(ahead.message).toMatch(/newer release/);
+    expect((await failureOf(migrate(url))).message).toMatch(/newer release/);
+    await mariadb.query(`DELETE FROM ${database}.mantis_schema`);
+    expect((await failureOf(openStore(url))).message).toMatch(/run `mantis migrate`/);
+  });
+
+  it('takes pools of both kinds and leaves them open', async () => {
+    const url = await newDatabase();
+    for (const pool of [createPool(url), createPromisePool(url)]) {
+      await migrate(pool);
+      const store = new MysqlStore({ target: pool, environment: storeEnvironment });
+      await store.open();
+      await store.write(pack({ key: 'pool', value: 'shared' }));
+      expect(await contentsOf(store)).toHaveLength(1);
+      await store.close();
+      await new Promise<void>((resolve, reject) => {
+        const core = 'pool' in pool ? pool.pool : pool;
+        core.query('SELECT 1', (error) => {
+          if (error) reject(error);
+          else core.end(() => resolve());
+        });
+      });
+    }
+  });
+});
+
+describe('mysql rows', () => {
+  it('can be read by people', async () => {
+    const { store, database } = await newStore();
+    await store.write(
+      pack(
+        { key: 'session:1', value: 'Zoë', deadline: { ms: Date.UTC(2030, 0, 2, 3, 4, 5, 678), step: 1 }, database: 2 },
+        { key: 'gone', dead: true },
+      ),
+    );
+    const rows = await mariadb.query(
+      `SELECT db, CAST(k AS CHAR) k, CAST(v AS CHAR CHARACTER SET utf8mb4) v, CAST(expires_at AS CHAR) expires_at, dead ` +
+        `FROM ${database}.mantis_registers ORDER BY db`,
+    );
+    expect(rows).toEqual([
+      { db: 0, k: 'gone', v: '', expires_at: null, dead: 1 },
+      { db: 2, k: 'session:1', v: 'Zoë', expires_at: '2030-01-02 03:04:05.678', dead: 0 },
+    ]);
+    await store.close();
+  });
+
+  it('are set aside when they are damaged or of the future, and the rest is loaded', async () => {
+    const { store, database } = await newStore();
+    await store.write(
+      pack({ key: 'fine' }, { key: 'moved' }, { key: 'kind' }, { key: 'deadline' }, { key: 'zero' }, { key: 'future' }),
+    );
+    const damage = (key: string, change: string) =>
+      mariadb.query(`UPDATE ${database}.mantis_registers SET ${change} WHERE k='${key}'`);
+    await damage('moved', 'db=3');
+    await damage('kind', 'kind=0');
+    await damage('deadline', 'expires_ms=5');
+    await damage('zero', "ver=''");
+    await damage('future', 'ver=0x7fffffffffffffff0000000000000001');
+    expect(await contentsOf(store)).toEqual([pack({ key: 'fine' }).toString('hex')]);
+    expect(store.quarantine.count).toBe(5);
+    expect(store.quarantine.samples.map(({ key }) => key).sort()).toEqual([
+      'deadline',
+      'future',
+      'kind',
+      'moved',
+      'zero',
+    ]);
+    await store.close();
+  });
+
+  it('larger than half a packet, and many megabytes of them, arrive', async () => {
+    const { store } = await newStore();
+    const model = new RegisterModel();
+    // Hex text of 600 kB does not fit a packet of 1 MB, the bytes do.
+    for (let index = 0; index < 100; index++) {
+      const records = pack(
+        { key: `large:${index}`, value: Buffer.alloc(600_000 + index * 4000, index) },
+        ...Array.from({ length: 3 }, (_, small) => ({
+          key: `small:${index}:${small}`,
+          value: Buffer.alloc(90_000, small),
+        })),
+      );
+      model.merge(records);
+      await store.write(records);
+    }
+    expect(await contentsOf(store)).toEqual(model.contents());
+    expect(store.refused.count).toBe(0);
+    await store.close();
+  });
+
+  it('that are larger than a packet are refused alone, with the reason', async () => {
+    const { store } = await newStore();
+    const fine = Array.from({ length: 30 }, (_, index) => ({ key: `fine:${index}`, value: 'v' }));
+    const refused = await store.writeRows(pack(...fine, { key: 'huge', value: Buffer.alloc(2_000_000) }));
+    expect(refused).toHaveLength(1);
+    expect(refused[0].reason).toMatch(/max_allowed_packet of 1048576/);
+    expect(store.refused.samples).toMatchObject([{ store: 'mysql', key: 'huge' }]);
+    expect(await contentsOf(store)).toHaveLength(30);
+    await store.close();
+  });
+
+  it('that the server refuses are found by halving; the rest is written', async () => {
+    const { store, database } = await newStore();
+    await mariadb.query(
+      `CREATE TRIGGER ${database}.choosy BEFORE INSERT ON ${database}.mantis_registers FOR EACH ROW ` +
+        `IF NEW.k LIKE 'bad%' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no thanks'; END IF`,
+    );
+    const keys = Array.from({ length: 200 }, (_, index) => (index % 60 === 7 ? `bad:${index}` : `good:${index}`));
+    const refused = await store.writeRows(pack(...keys.map((key) => ({ key }))));
+    expect(refused.map(({ reason }) => reason)).toEqual(['no thanks', 'no thanks', 'no thanks', 'no thanks']);
+    expect(store.refused.samples.map(({ key }) => key).sort()).toEqual(['bad:127', 'bad:187', 'bad:67', 'bad:7']);
+    expect(await contentsOf(store)).toHaveLength(196);
+    await store.close();
+  });
+
+  it('of a server without autocommit are committed', async () => {
+    const { store, url } = await newStore();
+    await store.close();
+    const pool = createPool(url);
+    pool.on('connection', (connection) => connection.query('SET autocommit=0'));
+    const uncommitted = new MysqlStore({ target: pool, environment: storeEnvironment });
+    await uncommitted.write(pack({ key: 'a' }));
+    const reader = await openStore(url);
+    expect(await contentsOf(reader)).toHaveLength(1);
+    await reader.close();
+    await new Promise<void>((resolve) => pool.end(() => resolve()));
+  });
+
+  it('are the same whichever of two writers comes first, deadlocks included', async () => {
+    await withSeed(testFile, async (random) => {
+      const { store, url } = await newStore();
+      const other = await openStore(url);
+      const model = new RegisterModel();
+      const slices = Array.from({ length: 40 }, () => {
+        const records = Array.from({ length: 60 }, () => randomRecord(random));
+        return Buffer.concat(records.map((fields) => pack(fields)));
+      });
+      for (const slice of slices) model.merge(slice);
+      await Promise.all(
+        [store, other].map(async (writer) => {
+          for (const slice of random.shuffle(slices)) await writer.write(slice);
+        }),
+      );
+      expect(await contentsOf(store)).toEqual(model.contents());
+      await store.close();
+      await other.close();
+    });
+  });
+
+  it('wait out the locks of another transaction', async () => {
+    const { store, url } = await newStore();
+    await store.write(pack({ key: 'locked', value: 'old' }));
+    const pool = createPromisePool(url);
+    const holder = await pool.getConnection();
+    await holder.query('SET GLOBAL innodb_lock_wait_timeout=1');
+    const late = await openStore(url);
+    await holder.query('BEGIN');
+    await holder.query("UPDATE mantis_registers SET dead=dead WHERE k='locked'");
+    const writing = late.write(pack({ key: 'locked', value: 'new', step: 5 }));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await holder.query('COMMIT');
+    await writing;
+    expect(await contentsOf(store)).toEqual([pack({ key: 'locked', value: 'new', step: 5 }).toString('hex')]);
+    await holder.query('SET GLOBAL innodb_lock_wait_timeout=50');
+    holder.release();
+    await pool.end();
+    await late.close();
+    await store.close();
+  });
+});
+
+describe('mysql that does not work', () => {
+  it('is unavailable with the remedy, for an address, a password and a database that are wrong', async () => {
+    const url = await newDatabase();
+    const attempts: [string, RegExp][] = [
+      ['mysql://u:p@127.0.0.1:1/db', /ECONNREFUSED/],
+      [url.replace(':secret@', ':wrong@'), /check the user/],
+      [url.replace(/[^/]*$/, 'nowhere'), /create the database/],
+    ];
+    for (const [target, message] of attempts) {
+      const failure = await failureOf(openStore(target));
+      expect(failure.kind).toBe('unavailable');
+      expect(failure.message).toMatch(message);
+      expect(failure.message).not.toMatch(/secret|wrong/);
+    }
+    expect(() => new MysqlStore({ target: 'not a url', environment: storeEnvironment })).toThrow(/mysql:\/\//);
+  });
+
+  it('is unavailable without its table, and while it is read-only', async () => {
+    const { store, database } = await newStore();
+    await mariadb.query(`RENAME TABLE ${database}.mantis_registers TO ${database}.elsewhere`);
+    expect((await failureOf(store.write(pack({ key: 'a' })))).message).toMatch(/mantis migrate/);
+    await mariadb.query(`RENAME TABLE ${database}.elsewhere TO ${database}.mantis_registers`);
+    await store.write(pack({ key: 'a' }));
+    expect(await contentsOf(store)).toHaveLength(1);
+    await store.close();
+  });
+
+  it('is given up when it says nothing, and closing does not wait for it', async () => {
+    const { url } = await newStore();
+    const store = new MysqlStore({
+      target: url,
+      queryTimeoutMs: 300,
+      connectTimeoutMs: 300,
+      environment: storeEnvironment,
+    });
+    await store.open();
+    mariadb.pause();
+    try {
+      expect((await failureOf(store.write(pack({ key: 'a' })))).kind).toBe('unavailable');
+      const hanging = new MysqlStore({ target: url, environment: storeEnvironment });
+      const opening = failureOf(hanging.open());
+      const startedAt = performance.now();
+      await hanging.close();
+      await store.close();
+      expect(performance.now() - startedAt).toBeLessThan(5000);
+      mariadb.resume();
+      await opening;
+    } finally {
+      mariadb.resume();
+    }
+  });
+});

@@ -1,0 +1,222 @@
+/** What docs/crdt.md promises of merging, for strings, counters, hashes and sets at once. */
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { OBJECT, TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
+import { Model } from './model.ts';
+import { Replica } from './replicas.ts';
+
+const NODES = 3;
+
+type Step =
+  | {
+      do: 'set' | 'put' | 'putMember' | 'remove' | 'removeMember' | 'add' | 'increment';
+      node: number;
+      key: string;
+      name: string;
+      value: number;
+    }
+  | { do: 'delete' | 'expire' | 'persist'; node: number; key: string }
+  | { do: 'flush' | 'tick'; node: number }
+  | { do: 'send'; node: number; to: number };
+
+const node = fc.integer({ min: 0, max: NODES - 1 });
+const key = fc.constantFrom('a', 'b');
+const name = fc.constantFrom('f', 'g', 'h');
+const value = fc.integer({ min: 0, max: 9 });
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('put', 'putMember', 'add'), node, key, name, value }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('remove', 'removeMember'), node, key, name, value }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('set', 'increment'), node, key, name, value }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('delete', 'expire', 'persist'), node, key }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('flush', 'tick', 'tick', 'tick'), node }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('send'), node, to: node }) },
+);
+
+const FAR_MS = 2_000_000_000_000;
+
+function run(replica: Replica, step: Step, world: { nowMs: number }): void {
+  switch (step.do) {
+    case 'set':
+      return replica.set(step.key, String(step.value));
+    case 'increment':
+      return replica.increment(step.key, step.value);
+    case 'put':
+      return replica.put(TYPE_HASH, step.key, step.name, String(step.value));
+    case 'putMember':
+      return replica.put(TYPE_SET, step.key, step.name, '');
+    case 'remove':
+      return replica.remove(TYPE_HASH, step.key, step.name);
+    case 'removeMember':
+      return replica.remove(TYPE_SET, step.key, step.name);
+    case 'add':
+      return replica.add(TYPE_HASH, step.key, step.name, step.value);
+    case 'delete':
+      return replica.delete(step.key);
+    case 'expire':
+      return replica.expireAt(step.key, FAR_MS + (world.nowMs % 1000));
+    case 'persist':
+      return replica.expireAt(step.key, 0);
+    case 'flush':
+      return replica.flush();
+    case 'tick':
+      world.nowMs += 3;
+      return;
+    case 'send':
+      return;
+  }
+}
+
+/** Runs the steps on three nodes that hear from each other only where a step says so; returns what each has sent. */
+function history(
+  steps: Step[],
+  packs = false,
+): {
+  replicas: Replica[];
+  sent: Buffer[][];
+  heard: number[][];
+  fresh: (id: number) => Replica;
+  release: () => void;
+} {
+  const world = { nowMs: 1_700_000_000_000 };
+  const now = (): number => world.nowMs;
+  const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
+  // What has yet to be stored is not packed.
+  for (const { keyspace } of replicas) keyspace.storing = !packs;
+  const sent: Buffer[][] = replicas.map(() => []);
+  const heard = replicas.map(() => replicas.map(() => 0));
+  for (const step of steps) {
+    const replica = replicas[step.node];
+    if (packs) for (const each of replicas) each.pack();
+    replica.keyspace.clock.refresh();
+    if (step.do === 'send') {
+      for (; heard[step.to][step.node] < sent[step.node].length; heard[step.to][step.node]++) {
+        if (step.to !== step.node) replicas[step.to].apply(sent[step.node][heard[step.to][step.node]]);
+      }
+    } else {
+      run(replica, step, world);
+      sent[step.node].push(Buffer.from(replica.takeFeed()));
+    }
+  }
+  const taken = [...replicas];
+  const fresh = (id: number): Replica => {
+    const replica = Replica.take(id, now);
+    taken.push(replica);
+    return replica;
+  };
+  const release = (): void => {
+    for (const replica of taken) replica.release();
+  };
+  return { replicas, sent, heard, fresh, release };
+}
+
+function deliverAll(replicas: Replica[], sent: Buffer[][], heard: number[][]): void {
+  for (let to = 0; to < NODES; to++) {
+    for (let from = 0; from < NODES; from++) {
+      if (from === to) continue;
+      for (let at = heard[to][from]; at < sent[from].length; at++) replicas[to].apply(sent[from][at]);
+    }
+  }
+}
+
+describe('merging', () => {
+  it('equals a slow model that keeps every record it ever heard of', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const { replicas, sent, heard, release } = history(steps);
+        deliverAll(replicas, sent, heard);
+        const model = new Model();
+        for (const records of sent.flat()) model.apply(records);
+        expect(replicas[0].view()).toEqual(model.view());
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('brings all nodes to the same state, whatever they heard of each other and when', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const { replicas, sent, heard, release } = history(steps);
+        deliverAll(replicas, sent, heard);
+        const [first, ...others] = replicas.map((replica) => replica.view());
+        for (const other of others) expect(other).toEqual(first);
+        const digests = replicas.map((replica) => replica.digest());
+        expect(new Set(digests).size).toBe(1);
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('is the same when small collections are packed between all steps', () => {
+    let packed = 0;
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const { replicas, sent, heard, release } = history(steps, true);
+        deliverAll(replicas, sent, heard);
+        const model = new Model();
+        for (const records of sent.flat()) model.apply(records);
+        for (const replica of replicas) {
+          replica.pack();
+          const { database, keyspace } = replica;
+          database.index.visitRange(0, Infinity, (ref) => {
+            if ((keyspace.flagsOf(ref) & OBJECT) !== 0 && keyspace.isPacked(ref)) packed++;
+          });
+          replica.digest();
+          replica.pack();
+          expect(replica.view()).toEqual(model.view());
+        }
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+    expect(packed > 500).toBe(true);
+  });
+
+  it('is commutative, associative and idempotent over whole states', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const { replicas, fresh, release } = history(steps);
+        const states = replicas.map((replica) => Buffer.from(replica.takeState()));
+        const merged = [
+          [0, 1, 2],
+          [2, 1, 0],
+          [1, 2, 0, 1, 2],
+        ].map((order) => {
+          const replica = fresh(9);
+          for (const index of order) replica.apply(states[index]);
+          return replica;
+        });
+        // (0 ⊔ 1) ⊔ 2 against 0 ⊔ (1 ⊔ 2), the inner one passed on as a state of its own.
+        const inner = fresh(9);
+        inner.apply(states[1]);
+        inner.apply(states[2]);
+        const outer = fresh(9);
+        outer.apply(states[0]);
+        outer.apply(Buffer.from(inner.takeState()));
+        const views = [...merged, outer].map((replica) => replica.view());
+        for (const view of views) expect(view).toEqual(views[0]);
+        expect(new Set([...merged, outer].map((replica) => replica.digest())).size).toBe(1);
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('gives stores what a node needs to come back as it was', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), fc.integer({ min: 1, max: 200 }), (steps, bytesMax) => {
+        const { replicas, fresh, release } = history(steps);
+        for (const replica of replicas) {
+          const restored = fresh(9);
+          restored.apply(Buffer.from(replica.takeStore(bytesMax)));
+          expect(restored.view()).toEqual(replica.view());
+          expect(restored.digest()).toBe(replica.digest());
+        }
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

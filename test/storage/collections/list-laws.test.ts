@@ -1,0 +1,195 @@
+/** What docs/crdt.md promises of merging lists, on three nodes. */
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { editList, valuesOfList } from './list-edits.ts';
+import { Model } from './model.ts';
+import { Replica } from './replicas.ts';
+
+const NODES = 3;
+
+interface Edit {
+  do: 'rpush' | 'lpush' | 'insert' | 'set' | 'remove';
+  node: number;
+  key: string;
+  at: number;
+  value: number;
+}
+
+type Step =
+  | Edit
+  | { do: 'delete' | 'string'; node: number; key: string }
+  | { do: 'flush' | 'tick'; node: number }
+  | { do: 'send'; node: number; to: number };
+
+const node = fc.integer({ min: 0, max: NODES - 1 });
+const key = fc.constantFrom('a', 'b');
+const at = fc.integer({ min: 0, max: 12 });
+const value = fc.integer({ min: 0, max: 99 });
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constantFrom('rpush', 'lpush', 'insert', 'set'), node, key, at, value }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('remove'), node, key, at, value }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('delete', 'string'), node, key }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('flush', 'tick', 'tick', 'tick'), node }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('send'), node, to: node }) },
+);
+
+function run(replica: Replica, step: Step, world: { nowMs: number }): void {
+  switch (step.do) {
+    case 'flush':
+      return replica.flush();
+    case 'delete':
+      return replica.delete(step.key);
+    case 'string':
+      return replica.set(step.key, '7');
+    case 'tick':
+      world.nowMs += 3;
+      return;
+    case 'send':
+      return;
+    default:
+      return editList(replica, { ...step, value: String(step.value) });
+  }
+}
+
+interface History {
+  replicas: Replica[];
+  sent: Buffer[][];
+  heard: number[][];
+  fresh: (id: number) => Replica;
+  release: () => void;
+}
+
+/** Runs the steps on three nodes that hear from each other only where a step says so. */
+function history(steps: readonly Step[]): History {
+  const world = { nowMs: 1_700_000_000_000 };
+  const now = (): number => world.nowMs;
+  const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
+  const sent: Buffer[][] = replicas.map(() => []);
+  const heard = replicas.map(() => replicas.map(() => 0));
+  for (const step of steps) {
+    const replica = replicas[step.node];
+    replica.keyspace.clock.refresh();
+    if (step.do === 'send') {
+      for (; heard[step.to][step.node] < sent[step.node].length; heard[step.to][step.node]++) {
+        if (step.to !== step.node) replicas[step.to].apply(sent[step.node][heard[step.to][step.node]]);
+      }
+    } else {
+      run(replica, step, world);
+      sent[step.node].push(Buffer.from(replica.takeFeed()));
+    }
+  }
+  const taken = [...replicas];
+  const fresh = (id: number): Replica => {
+    const replica = Replica.take(id, now);
+    taken.push(replica);
+    return replica;
+  };
+  return { replicas, sent, heard, fresh, release: () => taken.forEach((replica) => replica.release()) };
+}
+
+function deliverAll({ replicas, sent, heard }: History): void {
+  for (let to = 0; to < NODES; to++) {
+    for (let from = 0; from < NODES; from++) {
+      if (from === to) continue;
+      for (let index = heard[to][from]; index < sent[from].length; index++) replicas[to].apply(sent[from][index]);
+    }
+  }
+}
+
+const steps = fc.array(step, { maxLength: 30 });
+
+describe('merging lists', () => {
+  it('equals a slow model, on all nodes, in the same order', () => {
+    fc.assert(
+      fc.property(steps, (steps) => {
+        const past = history(steps);
+        deliverAll(past);
+        const model = new Model();
+        for (const records of past.sent.flat()) model.apply(records);
+        const [first, ...others] = past.replicas;
+        expect(first.view()).toEqual(model.view());
+        for (const other of others) {
+          expect(other.view()).toEqual(first.view());
+          expect(other.digest()).toBe(first.digest());
+          for (const key of ['a', 'b']) expect(valuesOfList(other, key)).toEqual(valuesOfList(first, key));
+        }
+        past.release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('is commutative, associative and idempotent over whole states', () => {
+    fc.assert(
+      fc.property(steps, (steps) => {
+        const { replicas, fresh, release } = history(steps);
+        const states = replicas.map((replica) => Buffer.from(replica.takeState()));
+        const merged = [
+          [0, 1, 2],
+          [2, 1, 0],
+          [1, 2, 0, 1, 2],
+        ].map((order) => {
+          const replica = fresh(9);
+          for (const index of order) replica.apply(states[index]);
+          return replica;
+        });
+        const inner = fresh(9);
+        inner.apply(states[1]);
+        inner.apply(states[2]);
+        const outer = fresh(9);
+        outer.apply(states[0]);
+        outer.apply(Buffer.from(inner.takeState()));
+        for (const replica of [...merged, outer]) {
+          expect(replica.view()).toEqual(merged[0].view());
+          expect(replica.digest()).toBe(merged[0].digest());
+        }
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('gives stores what a node needs to come back as it was', () => {
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 1, max: 200 }), (steps, bytesMax) => {
+        const { replicas, fresh, release } = history(steps);
+        for (const replica of replicas) {
+          const restored = fresh(9);
+          restored.apply(Buffer.from(replica.takeStore(bytesMax)));
+          expect(restored.view()).toEqual(replica.view());
+          expect(restored.digest()).toBe(replica.digest());
+        }
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('keeps together what one node pushes in a row', () => {
+    const push = (node: number, value: number): Step => ({ do: 'rpush', node, key: 'a', at: 0, value });
+    const past = history([
+      push(0, 0),
+      { do: 'send', node: 0, to: 1 },
+      ...[1, 2, 3].map((value) => push(0, value)),
+      ...[11, 12, 13].map((value) => push(1, value)),
+    ]);
+    deliverAll(past);
+    const values = valuesOfList(past.replicas[2], 'a').join(' ');
+    expect(['0 1 2 3 11 12 13', '0 11 12 13 1 2 3']).toContain(values);
+    past.release();
+  });
+
+  it('keeps what one node pushes while another pops', () => {
+    const past = history([
+      { do: 'rpush', node: 0, key: 'a', at: 0, value: 1 },
+      { do: 'send', node: 0, to: 1 },
+      { do: 'remove', node: 0, key: 'a', at: 0, value: 0 },
+      { do: 'remove', node: 1, key: 'a', at: 0, value: 0 },
+      { do: 'rpush', node: 1, key: 'a', at: 0, value: 2 },
+    ]);
+    deliverAll(past);
+    for (const replica of past.replicas) expect(valuesOfList(replica, 'a')).toEqual(['2']);
+    past.release();
+  });
+});

@@ -1,0 +1,115 @@
+import { describe, expect, it } from '@jest/globals';
+import { Arena } from '../../../storage/arena.ts';
+import { Elements } from '../../../storage/collections/element.ts';
+import { OrderedMembers } from '../../../storage/collections/ordered-members.ts';
+import { type SeededRandom, withSeed } from '../../support/seed.ts';
+
+const thisFile = 'test/storage/collections/ordered-members.test.ts';
+
+interface Entry {
+  name: string;
+  score: number;
+  ref: number;
+}
+
+/** The order beside a sorted array of the same. */
+class Model {
+  readonly elements = new Elements(new Arena());
+  readonly order = new OrderedMembers(this.elements);
+  readonly entries: Entry[] = [];
+
+  static before(a: Entry, score: number, name: string): boolean {
+    return a.score < score || (a.score === score && a.name < name);
+  }
+
+  insert(name: string, score: number): void {
+    const bytes = Buffer.from(name, 'latin1');
+    this.elements.deadlineMs = -1;
+    const ref = this.elements.allocate(34, 0, 0, 1, 1, 0, bytes, 0, bytes.length, bytes, 0, 0);
+    this.order.insert(score, ref);
+    this.entries.splice(this.rank(score, name), 0, { name, score, ref });
+  }
+
+  removeAt(rank: number): void {
+    const [{ score, ref }] = this.entries.splice(rank, 1) as [Entry];
+    this.order.remove(score, ref);
+    this.elements.free(ref);
+  }
+
+  rank(score: number, name: string): number {
+    let low = 0;
+    let high = this.entries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (Model.before(this.entries[middle], score, name)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  check(random: SeededRandom, scoreOf: () => number, nameOf: () => string): void {
+    const { order, entries } = this;
+    expect(order.count).toBe(entries.length);
+    const score = scoreOf();
+    const name = Buffer.from(nameOf(), 'latin1');
+    expect(order.rank(score, name, 0, name.length)).toBe(this.rank(score, name.toString('latin1')));
+    expect(order.countBelow(score, false)).toBe(entries.filter((entry) => entry.score < score).length);
+    expect(order.countBelow(score, true)).toBe(entries.filter((entry) => entry.score <= score).length);
+    if (entries.length === 0) return;
+    const rank = random.below(entries.length);
+    expect(order.at(rank)).toBe(entries[rank].ref);
+    const count = random.below(entries.length - rank + 1);
+    const up: number[] = [];
+    order.visit(rank, count, false, (ref) => up.push(ref));
+    expect(up).toEqual(entries.slice(rank, rank + count).map((entry) => entry.ref));
+    const down: number[] = [];
+    order.visit(rank, Math.min(count, rank + 1), true, (_ref, at) => down.push(at));
+    expect(down).toEqual(
+      entries
+        .slice(0, rank + 1)
+        .reverse()
+        .slice(0, count)
+        .map((entry) => entry.score),
+    );
+  }
+}
+
+function run(random: SeededRandom, steps: number, scores: number, growth: (step: number) => number): void {
+  const model = new Model();
+  const scoreOf = (): number => (random.chance(0.01) ? -Infinity : random.below(scores) - 3);
+  let names = 0;
+  const nameOf = (): string => `${random.below(100_000)}:${names++}`;
+  for (let step = 0; step < steps; step++) {
+    if (model.entries.length === 0 || random.chance(growth(step))) model.insert(nameOf(), scoreOf());
+    else model.removeAt(random.chance(0.3) ? 0 : random.below(model.entries.length));
+    if (step % 97 === 0) model.check(random, scoreOf, nameOf);
+  }
+  const names1: number[] = [];
+  model.order.visit(0, model.order.count, false, (ref) => names1.push(ref));
+  expect(names1).toEqual(model.entries.map((entry) => entry.ref));
+  while (model.entries.length > 0) model.removeAt(random.below(model.entries.length));
+  expect(model.order.count).toBe(0);
+}
+
+describe('the order of a sorted set', () => {
+  it('is that of a sorted array, while it grows and shrinks', async () => {
+    await withSeed(thisFile, (random) => {
+      run(random, 12_000, 5, (step) => (Math.floor(step / 3000) % 2 === 0 ? 0.9 : 0.25));
+      run(random, 12_000, 1_000_000, (step) => (Math.floor(step / 3000) % 2 === 0 ? 0.9 : 0.25));
+      run(random, 6_000, 1, () => 0.7);
+    });
+  });
+
+  it('takes elements in order, and finds names among equal scores', () => {
+    const model = new Model();
+    const name = (at: number): string => String(at).padStart(6, '0');
+    for (let at = 0; at < 20_000; at += 2) model.insert(name(at), 0);
+    for (let at = 19_999; at > 0; at -= 2) model.insert(name(at), 0);
+    for (const at of [0, 1, 63, 64, 65, 4095, 4096, 4097, 10_000, 19_999]) {
+      const bytes = Buffer.from(name(at));
+      expect(model.order.countBelowName(bytes, false)).toBe(at);
+      expect(model.order.countBelowName(bytes, true)).toBe(at + 1);
+      expect(model.order.rank(0, bytes, 0, bytes.length)).toBe(at);
+    }
+  });
+});

@@ -1,0 +1,236 @@
+/** Keyspaces that exchange change records, and what can be seen of them. */
+import { RecordWriter } from '../../../protocol/change-record.ts';
+import { COUNTER, HIDDEN, OBJECT, TYPE_STRING } from '../../../storage/block.ts';
+import { Clock } from '../../../storage/clock.ts';
+import { putElement, endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
+import { installPacking } from '../../../storage/collections/packing.ts';
+import type { MemberCollection } from '../../../storage/collections/member-collection.ts';
+import { encodeFloor, encodeKey } from '../../../storage/encode.ts';
+import { flushDatabase } from '../../../storage/floor.ts';
+import { Keyspace } from '../../../storage/keyspace.ts';
+import { applyRecords } from '../../../storage/merge.ts';
+import { drainDirty, drainFeed } from '../../../storage/outflow.ts';
+import { recomputeDigests } from '../../../storage/register-scan.ts';
+import { incrementExactly } from '../../../storage/types/counter.ts';
+import { addToElement, findVisible } from '../../../storage/types/hash.ts';
+import { deleteKey, setDeadline, setString } from '../../../storage/types/string.ts';
+
+/** One node's keyspace, with operations by text on database 0. */
+export class Replica {
+  readonly keyspace: Keyspace;
+  readonly #writer = new RecordWriter();
+
+  static readonly #idle: Replica[] = [];
+  #nowMs: () => number;
+
+  /** A replica without content; its memory is used again after `release`, which many short runs need. */
+  static take(node: number, nowMs: () => number): Replica {
+    const at = Replica.#idle.findIndex(({ keyspace }) => keyspace.nodes.lo[0] === node);
+    if (at < 0) return new Replica(node, nowMs);
+    const [replica] = Replica.#idle.splice(at, 1);
+    replica.#nowMs = nowMs;
+    replica.keyspace.clock.refresh();
+    return replica;
+  }
+
+  /** Packs every collection that can be. */
+  pack(): void {
+    this.keyspace.objects.packSome(Infinity);
+    this.keyspace.objects.packSome(Infinity);
+  }
+
+  /** Empties the replica and keeps it for another run. */
+  release(): void {
+    const { keyspace } = this;
+    for (const database of keyspace.databases) {
+      database.reset();
+      Object.assign(database, { floorHi: 0, floorLo: 0, floorOrigin: 0, floorFeed: false, floorStore: false });
+      Object.assign(database, { stampHi: 0, stampLo: 0 });
+    }
+    keyspace.arena.clear();
+    keyspace.objects.clear();
+    keyspace.digests.clear();
+    Object.assign(keyspace.clock, { hi: 0, lo: 0 });
+    keyspace.feedSent();
+    Replica.#idle.push(this);
+  }
+
+  constructor(node: number, nowMs: () => number) {
+    this.#nowMs = nowMs;
+    const clock = new Clock(() => this.#nowMs());
+    this.keyspace = new Keyspace({ databases: 2, clock, nodeHi: 0, nodeLo: node, hashKey0: node, hashKey1: 7 });
+    this.keyspace.digesting = true;
+    this.keyspace.feeding = true;
+    this.keyspace.storing = true;
+    installPacking(this.keyspace);
+  }
+
+  get database() {
+    return this.keyspace.databases[0];
+  }
+
+  #ref(key: Buffer): number {
+    return this.keyspace.lookup(this.database, key, 0, key.length);
+  }
+
+  set(key: string, value: string): void {
+    const bytes = Buffer.from(key);
+    const text = Buffer.from(value);
+    setString(this.keyspace, this.database, bytes, 0, bytes.length, text, 0, text.length, 0);
+  }
+
+  increment(key: string, by: number): void {
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref !== 0 && this.keyspace.typeOf(ref) !== TYPE_STRING) return;
+    incrementExactly(this.keyspace, this.database, bytes, 0, bytes.length, String(by));
+  }
+
+  delete(key: string): void {
+    const bytes = Buffer.from(key);
+    deleteKey(this.keyspace, this.database, bytes, 0, bytes.length);
+  }
+
+  expireAt(key: string, deadlineMs: number): void {
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref !== 0) setDeadline(this.keyspace, this.database, this.keyspace.hash, ref, deadlineMs);
+  }
+
+  flush(): void {
+    flushDatabase(this.keyspace, this.database);
+  }
+
+  /** HSET or SADD; nothing when the key is of another type. */
+  put(type: number, key: string, name: string, value: string): void {
+    const { keyspace } = this;
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref !== 0 && keyspace.typeOf(ref) !== type) return;
+    const collection = openCollection(keyspace, this.database, ref, type, bytes, 0, bytes.length);
+    const field = Buffer.from(name);
+    const text = Buffer.from(value);
+    putElement(
+      keyspace,
+      collection,
+      collection.find(field, 0, field.length),
+      field,
+      0,
+      field.length,
+      text,
+      0,
+      text.length,
+    );
+    endChange(keyspace, collection, true);
+  }
+
+  /** HDEL or SREM. */
+  remove(type: number, key: string, name: string): void {
+    const { keyspace } = this;
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref === 0 || keyspace.typeOf(ref) !== type) return;
+    const field = Buffer.from(name);
+    const found = findVisible(keyspace, keyspace.collectionAt(ref), field, 0, field.length);
+    if (found === 0) return;
+    const collection = openCollection(keyspace, this.database, ref, type, bytes, 0, bytes.length);
+    removeElement(keyspace, collection, found);
+    endChange(keyspace, collection, true);
+  }
+
+  /** HINCRBY. */
+  add(type: number, key: string, name: string, by: number): void {
+    const { keyspace } = this;
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref !== 0 && keyspace.typeOf(ref) !== type) return;
+    const collection = openCollection(keyspace, this.database, ref, type, bytes, 0, bytes.length);
+    const field = Buffer.from(name);
+    addToElement(keyspace, collection, field, 0, field.length, String(by));
+    endChange(keyspace, collection, true);
+  }
+
+  /** This turn's changes, as peers are sent them. */
+  takeFeed(): Buffer {
+    drainFeed(this.keyspace, this.#writer);
+    return this.#writer.take();
+  }
+
+  /** What the stores lack, in pieces of at most about `bytesMax`. */
+  takeStore(bytesMax: number): Buffer {
+    const pieces: Buffer[] = [];
+    while (drainDirty(this.keyspace, this.#writer, bytesMax) > 0) pieces.push(Buffer.from(this.#writer.take()));
+    this.#writer.reset();
+    return Buffer.concat(pieces);
+  }
+
+  /** Everything, as a full state or a repair sends it. */
+  takeState(): Buffer {
+    encodeFloor(this.keyspace, this.database, this.#writer);
+    this.database.index.visitRange(0, Infinity, (ref) => encodeKey(this.keyspace, this.database, ref, this.#writer));
+    return this.#writer.take();
+  }
+
+  apply(records: Buffer): void {
+    applyRecords(this.keyspace, records, 0, records.length);
+  }
+
+  /** The digest, after checking that it and the counts are what a walk over everything finds. */
+  digest(): string {
+    const { keyspace } = this;
+    const kept = keyspace.digests.total();
+    recomputeDigests(keyspace);
+    if (keyspace.digests.total() !== kept) throw new Error('the digest that was kept is not what there is');
+    let count = 0;
+    this.database.index.visitRange(0, Infinity, (ref) => {
+      if ((keyspace.flagsOf(ref) & HIDDEN) === 0) count++;
+    });
+    if (count !== this.database.keyCount)
+      throw new Error(`${this.database.keyCount} keys were counted, ${count} are there`);
+    return kept;
+  }
+
+  /** What commands see: every key with its type, deadline and content, in order. */
+  view(): string[] {
+    const { keyspace } = this;
+    const lines: string[] = [];
+    this.database.index.visitRange(0, Infinity, (ref) => {
+      const flags = keyspace.flagsOf(ref);
+      if ((flags & HIDDEN) !== 0) return;
+      keyspace.readKey(ref);
+      const key = keyspace.keyBuffer.toString('latin1', keyspace.keyStart, keyspace.keyStart + keyspace.keyLength);
+      const deadline = Math.max(0, keyspace.deadlineOf(ref));
+      const content = (flags & OBJECT) !== 0 ? this.#elements(ref) : this.#value(ref);
+      lines.push(`${key} type ${keyspace.typeOf(ref)}${deadline > 0 ? ` until ${deadline}` : ''}: ${content}`);
+    });
+    return lines.sort();
+  }
+
+  #value(ref: number): string {
+    const { keyspace } = this;
+    keyspace.readValue(ref);
+    const text = keyspace.valueBuffer.toString(
+      'latin1',
+      keyspace.valueStart,
+      keyspace.valueStart + keyspace.valueLength,
+    );
+    return (keyspace.flagsOf(ref) & COUNTER) !== 0 ? `${text}` : text;
+  }
+
+  #elements(ref: number): string {
+    const { elements } = this.keyspace;
+    const collection = this.keyspace.collectionAt(ref) as MemberCollection;
+    const found: string[] = [];
+    collection.forEach((element) => {
+      elements.readName(element);
+      const name = elements.nameBuffer.toString('latin1', elements.nameStart, elements.nameStart + elements.nameLength);
+      elements.readValue(element);
+      found.push(
+        `${name}=${elements.valueBuffer.toString('latin1', elements.valueStart, elements.valueStart + elements.valueLength)}`,
+      );
+    });
+    if (found.length !== collection.count)
+      throw new Error(`${collection.count} elements were counted, ${found.length} are there`);
+    return found.sort().join(' ');
+  }
+}

@@ -1,0 +1,74 @@
+import { describe, expect, it } from '@jest/globals';
+import { Clock } from '../../storage/clock.ts';
+import { KeyHasher } from '../../storage/key-hash.ts';
+import { Keyspace } from '../../storage/keyspace.ts';
+import { LookAhead } from '../../storage/look-ahead.ts';
+import { deleteKey, setString } from '../../storage/types/string.ts';
+
+function makeKeyspace(): Keyspace {
+  const clock = new Clock(() => 1_000_000);
+  return new Keyspace({ databases: 2, clock, nodeHi: 1, nodeLo: 2, hashKey0: 3, hashKey1: 4 });
+}
+
+describe('looking ahead', () => {
+  it('knows the hash of the key of the request that was entered, and of nothing else', () => {
+    const keyspace = makeKeyspace();
+    const { hasher } = keyspace;
+    const [database] = keyspace.databases;
+    const names = ['present', 'absent', 'k'.repeat(300), '', 'present'];
+    const bytes = Buffer.from(
+      names.map((key) => `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`).join('') + '*1\r\n$4\r\nPING\r\n',
+    );
+    setString(keyspace, database, Buffer.from('present'), 0, 7, Buffer.from('v'), 0, 1, 0);
+    const lookAhead = new LookAhead();
+    const ahead = lookAhead.requests;
+    const owner = { buffer: bytes, argc: 0, starts: new Int32Array(0), lengths: new Int32Array(0) };
+    const plain = new KeyHasher(3, 4);
+    for (let index = 0; index <= names.length; index++) {
+      const position = index === 0 ? 0 : ahead.position;
+      expect(ahead.hasNext(owner, bytes, position, bytes.length)).toBe(true);
+      expect(ahead.take()).toBe(index);
+      lookAhead.prepare(keyspace, database, owner);
+      // Every stretch of the bytes has the hash that it has.
+      for (let start = 0; start < bytes.length; start += 3) {
+        for (const length of [0, 6, 7, 300]) {
+          if (start + length <= bytes.length)
+            expect(hasher.hash(bytes, start, length)).toBe(plain.hash(bytes, start, length));
+        }
+      }
+      const start = ahead.starts[index][1];
+      const length = ahead.lengths[index][1];
+      if (index < names.length) expect(hasher.hash(bytes, start, length)).toBe(plain.hash(bytes, start, length));
+    }
+    hasher.forget();
+    bytes.fill(0x61);
+    expect(hasher.hash(bytes, ahead.starts[4][1], 7)).toBe(plain.hash(bytes, 0, 7));
+  });
+
+  it('reads blocks at the very end of a segment of memory', () => {
+    const keyspace = makeKeyspace();
+    const [database] = keyspace.databases;
+    const value = Buffer.alloc(4000, 1);
+    const lookAhead = new LookAhead();
+    const ahead = lookAhead.requests;
+    // More than one segment, full to the end.
+    for (let number = 0; number < 4500; number++) {
+      const key = Buffer.from(`key:${number}`);
+      setString(keyspace, database, key, 0, key.length, value, 0, number % 2 === 0 ? 4000 : 0, 0);
+      if (number % 9 === 0) deleteKey(keyspace, database, key, 0, key.length);
+    }
+    for (let number = 0; number < 4500; number += 30) {
+      const requests = Array.from(
+        { length: 30 },
+        (_, at) => `*2\r\n$3\r\nGET\r\n$8\r\n${`key:${number + at}`.padEnd(8)}\r\n`,
+      );
+      const bytes = Buffer.from(requests.join(''));
+      const owner = { buffer: bytes, argc: 0, starts: new Int32Array(0), lengths: new Int32Array(0) };
+      expect(ahead.hasNext(owner, bytes, 0, bytes.length)).toBe(true);
+      ahead.take();
+      lookAhead.prepare(keyspace, database, owner);
+      expect(Number.isInteger(lookAhead.sum)).toBe(true);
+      ahead.forget(owner);
+    }
+  });
+});

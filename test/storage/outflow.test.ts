@@ -1,0 +1,179 @@
+import { describe, expect, it } from '@jest/globals';
+import { FLAG_BATCH_BEGIN, FLAG_BATCH_END, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
+import { flushDatabase } from '../../storage/floor.ts';
+import { compactStoreRing, dirtyCount, drainDirty, drainFeed, markEverything } from '../../storage/outflow.ts';
+import { type SeededRandom, withSeed } from '../support/seed.ts';
+import { RegisterModel } from './register-model.ts';
+import { Replica, START_MS, splitRecords } from './replica.ts';
+
+const FILE = 'test/storage/outflow.test.ts';
+
+function keyOf(record: Buffer): string {
+  const reader = new RecordReader();
+  reader.read(record, 0);
+  return `${reader.database}:${reader.kind}:${record.toString('latin1', reader.keyStart, reader.keyStart + reader.keyLength)}`;
+}
+
+function flagsOf(record: Buffer): number {
+  const reader = new RecordReader();
+  reader.read(record, 0);
+  return reader.flags & (FLAG_BATCH_BEGIN | FLAG_BATCH_END);
+}
+
+/** Writes that move blocks about: other sizes, deadlines, two databases, keys that come and go. */
+function churn(random: SeededRandom, replica: Replica, count: number): void {
+  for (let left = count; left > 0; left--) {
+    const key = `key:${random.below(200)}`;
+    const database = random.below(2);
+    const choice = random.below(100);
+    if (choice < 55) replica.set(key, random.bytes(random.pick([0, 10, 60, 500, 4096, 4097])), 0, database);
+    else if (choice < 70) replica.delete(key, database);
+    else if (choice < 80) replica.expireAt(key, START_MS + 100_000, database);
+    else if (choice < 99) replica.increment(`n${key}`, 1, database);
+    else if (random.chance(0.2)) flushDatabase(replica.keyspace, replica.database(database));
+  }
+}
+
+describe('the feed', () => {
+  it('sends each key of a turn once, as it is in the end, as one batch', () => {
+    const replica = new Replica();
+    for (let count = 0; count < 10; count++) {
+      replica.set('a', 'v'.repeat(count * 50));
+      replica.increment('n');
+      replica.set('b', 'v', 0, 1);
+    }
+    replica.delete('b', 1);
+    const records = splitRecords(replica.takeFeed());
+    expect(records.map(keyOf).sort()).toEqual(['0:1:a', '0:2:n', '1:1:b']);
+    expect(records.map(flagsOf)).toEqual([FLAG_BATCH_BEGIN, 0, FLAG_BATCH_END]);
+    expect(replica.takeFeed()).toHaveLength(0);
+  });
+
+  it('marks a batch of one record, and the last record of a key that is several', () => {
+    const replica = new Replica();
+    replica.set('a', 'v');
+    expect(splitRecords(replica.takeFeed()).map(flagsOf)).toEqual([FLAG_BATCH_BEGIN | FLAG_BATCH_END]);
+    replica.set('n', '5');
+    replica.increment('n');
+    const two = splitRecords(replica.takeFeed());
+    expect(two.map(flagsOf)).toEqual([FLAG_BATCH_BEGIN, FLAG_BATCH_END]);
+    flushDatabase(replica.keyspace, replica.database());
+    expect(splitRecords(replica.takeFeed()).map(flagsOf)).toEqual([FLAG_BATCH_BEGIN | FLAG_BATCH_END]);
+  });
+
+  it('appends to what the writer holds already', () => {
+    const replica = new Replica();
+    const writer = new RecordWriter();
+    replica.set('a', 'v');
+    drainFeed(replica.keyspace, writer);
+    replica.set('b', 'v');
+    replica.set('c', 'v');
+    expect(drainFeed(replica.keyspace, writer)).toBe(2);
+    expect(splitRecords(writer.take()).map(flagsOf)).toEqual([
+      FLAG_BATCH_BEGIN | FLAG_BATCH_END,
+      FLAG_BATCH_BEGIN,
+      FLAG_BATCH_END,
+    ]);
+  });
+
+  it('is asked for once a turn', () => {
+    const replica = new Replica();
+    let asked = 0;
+    replica.keyspace.onFeed = () => {
+      asked++;
+    };
+    replica.set('a', 'v');
+    replica.set('b', 'v');
+    expect(asked).toBe(1);
+    replica.takeFeed();
+    replica.set('a', 'v');
+    expect(asked).toBe(2);
+  });
+
+  it('does not send on what came from a peer', () => {
+    const replica = new Replica();
+    const peer = new Replica({ node: 2 });
+    replica.set('a', 'v');
+    peer.apply(replica.takeFeed());
+    expect(peer.takeFeed()).toHaveLength(0);
+    expect(splitRecords(peer.takeDirty())).toHaveLength(1);
+  });
+
+  it('brings a peer everything, whatever blocks did meanwhile', async () => {
+    await withSeed(FILE, (random) => {
+      const replica = new Replica();
+      const peer = new Replica({ node: 2 });
+      for (let turn = 0; turn < 60; turn++) {
+        churn(random, replica, random.below(60));
+        const records = replica.takeFeed();
+        const keys = splitRecords(records)
+          .map(keyOf)
+          .filter((key) => key.includes(':1:'));
+        expect(new Set(keys).size).toBe(keys.length);
+        peer.apply(records);
+      }
+      expect(peer.contents()).toEqual(replica.contents());
+      expect(peer.keyspace.digests.total()).toBe(replica.keyspace.digests.total());
+    });
+  });
+});
+
+describe('what the stores lack', () => {
+  it('is all drained in the end, in slices, through moves and reused memory', async () => {
+    await withSeed(FILE, (random) => {
+      for (let round = 0; round < 3; round++) {
+        const replica = new Replica({ feeding: false, digesting: random.chance(0.5) });
+        const store = new RegisterModel();
+        for (let turn = 0; turn < 40; turn++) {
+          churn(random, replica, random.below(120));
+          const writer = new RecordWriter();
+          if (random.chance(0.3)) drainDirty(replica.keyspace, writer, random.below(5000));
+          store.apply(writer.take());
+          if (random.chance(0.1)) {
+            for (const database of replica.keyspace.databases) compactStoreRing(replica.keyspace, database);
+          }
+        }
+        store.apply(replica.takeDirty());
+        expect(dirtyCount(replica.keyspace)).toBe(0);
+        expect(store.contents(replica.wallMs)).toEqual(replica.contents());
+      }
+    });
+  });
+
+  it('survives the ring being full of stale entries', async () => {
+    await withSeed(FILE, (random) => {
+      const replica = new Replica({ feeding: false, digesting: false });
+      const store = new RegisterModel();
+      // What is being written while the ring is compacted is not written again.
+      const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+      let compactions = 0;
+      let present = '';
+      replica.keyspace.onRingFull = (database) => {
+        compactions++;
+        keys.splice(keys.indexOf(present), 1);
+        compactStoreRing(replica.keyspace, database);
+      };
+      // Every write moves the block.
+      for (let count = 0; count < 150_000; count++) {
+        present = keys[count % keys.length];
+        replica.set(present, 'v'.repeat(random.below(2) * 100 + (count % 3) * 30));
+      }
+      expect(compactions).toBeGreaterThan(0);
+      expect(dirtyCount(replica.keyspace)).toBeLessThan(70_000);
+      store.apply(replica.takeDirty());
+      expect(store.contents(replica.wallMs)).toEqual(replica.contents());
+    });
+  });
+
+  it('is everything once more when a store was emptied', async () => {
+    await withSeed(FILE, (random) => {
+      const replica = new Replica();
+      churn(random, replica, 500);
+      replica.takeDirty();
+      markEverything(replica.keyspace);
+      const store = new RegisterModel();
+      store.apply(replica.takeDirty());
+      expect(store.contents(replica.wallMs)).toEqual(replica.contents());
+    });
+  });
+});

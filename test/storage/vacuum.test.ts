@@ -1,0 +1,337 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ClassicLevel } from 'classic-level';
+import { join } from 'node:path';
+import { RecordReader } from '../../protocol/change-record.ts';
+import { migrate } from '../../storage/backends/mysql-schema.ts';
+import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
+import { expireDue } from '../../storage/expiry.ts';
+import { Flusher } from '../../storage/flusher.ts';
+import { dirtyCount, drainDirty } from '../../storage/outflow.ts';
+import { Reaper } from '../../storage/reaper.ts';
+import type { RemovalSink } from '../../storage/removals.ts';
+import { MariadbProcess } from '../support/mariadb-process.ts';
+import { SeededRandom, withSeed } from '../support/seed.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { Replica } from './collections/replicas.ts';
+
+const testFile = 'test/storage/vacuum.test.ts';
+const HOUR_MS = 3_600_000;
+let mariadb: MariadbProcess;
+let databases = 0;
+
+beforeAll(async () => {
+  mariadb = await MariadbProcess.create();
+}, 60_000);
+
+afterAll(() => mariadb?.stop());
+
+async function newDatabase(): Promise<string> {
+  const name = `vacuum_${++databases}`;
+  await mariadb.query(`CREATE DATABASE ${name}`);
+  const url = mariadb.url.replace(/[^/]*$/, name);
+  await migrate(url);
+  return url;
+}
+
+const time = {
+  monotonicMs: () => performance.now(),
+  setTimer: (delayMs: number, callback: () => void) => {
+    const timer = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** A keyspace on its stores, whose day passes as fast as the test wants. */
+class StoredNode {
+  readonly replica: Replica;
+  readonly flusher: Flusher;
+  readonly #reaper: Reaper;
+  nowMs: number;
+
+  constructor(dataDir: string | null, mysql: string | null, nowMs: number, sinkOf = (sink: RemovalSink) => sink) {
+    this.nowMs = nowMs;
+    this.replica = new Replica(1, () => this.nowMs);
+    const { keyspace } = this.replica;
+    keyspace.feeding = false;
+    keyspace.digesting = false;
+    this.flusher = new Flusher(
+      {
+        dataDir,
+        mysql,
+        flushIntervalMs: HOUR_MS,
+        backoffMsMax: 50,
+        environment: { nowMs: () => this.nowMs, random: () => 0.5 },
+      },
+      {
+        get dirtyCount() {
+          return dirtyCount(keyspace);
+        },
+        drainDirty: (writer, bytesMax) => drainDirty(keyspace, writer, bytesMax),
+      },
+      time,
+    );
+    this.#reaper = new Reaper(keyspace, sinkOf(this.flusher));
+  }
+
+  async start(): Promise<void> {
+    const { keyspace } = this.replica;
+    await this.flusher.open();
+    keyspace.storing = false;
+    keyspace.hydrating = true;
+    keyspace.clock.refresh();
+    await this.flusher.hydrate((records) => this.replica.apply(records));
+    keyspace.hydrating = false;
+    keyspace.storing = true;
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms;
+    this.replica.keyspace.clock.refresh();
+    expireDue(this.replica.keyspace, Number.POSITIVE_INFINITY);
+  }
+
+  step(): number {
+    const { hi, lo } = this.replica.keyspace.clock;
+    return this.#reaper.step({ hi, lo }, { hi, lo });
+  }
+
+  /** Flushes, and reaps until memory holds nothing that commands do not see. */
+  async settle(): Promise<void> {
+    await this.flusher.flushNow();
+    const { keyspace } = this.replica;
+    await waitFor('the vacuum', () => {
+      this.step();
+      return keyspace.databases.every((database) => database.index.count === database.keyCount);
+    });
+  }
+
+  /** Sweeps on for so many steps, whatever there is. */
+  async sweep(steps: number): Promise<void> {
+    await this.flusher.flushNow();
+    for (let step = 0; step < steps; step++) {
+      this.step();
+      await new Promise(setImmediate);
+    }
+  }
+}
+
+async function openTables(dataDir: string): Promise<ClassicLevel<Buffer, Buffer>> {
+  const level = new ClassicLevel<Buffer, Buffer>(join(dataDir, 'registers'), {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+  });
+  await level.open();
+  return level;
+}
+
+const REGISTERS = { gte: Buffer.from('r'), lt: Buffer.from('s') };
+
+async function measure(dataDir: string): Promise<{ bytes: number; liveBytes: number; count: number; kinds: number[] }> {
+  const level = await openTables(dataDir);
+  await level.compactRange(Buffer.alloc(0), Buffer.alloc(1, 0xff));
+  const entries = await level.iterator(REGISTERS).all();
+  const bytes = await level.approximateSize(Buffer.alloc(0), Buffer.alloc(1, 0xff));
+  await level.close();
+  const liveBytes = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+  const reader = new RecordReader();
+  const kinds = new Set(entries.map(([, value]) => (reader.read(value, 4), reader.kind)));
+  return { bytes, liveBytes, count: entries.length, kinds: [...kinds].sort((a, b) => a - b) };
+}
+
+/** One day of sessions that expire, things that are deleted, and counters and hashes that come and go. */
+async function liveADay(node: StoredNode, sessions: number): Promise<void> {
+  const { replica } = node;
+  const random = new SeededRandom(5);
+  const value = (): string => random.bytes(60).toString('hex');
+  for (let index = 0; index < sessions; index++) replica.set(`user:${index}`, value());
+  for (let hour = 0; hour < 24; hour++) {
+    for (let index = 0; index < sessions; index++) {
+      const session = `session:${hour}:${random.below(1_000_000)}`;
+      replica.set(session, value());
+      replica.expireAt(session, node.nowMs + random.below(HOUR_MS));
+      replica.set(`job:${hour}:${index}`, value());
+    }
+    for (let index = 0; index < sessions / 10; index++) {
+      replica.increment(`limit:${hour}:${index}`, 1);
+      replica.expireAt(`limit:${hour}:${index}`, node.nowMs + 60_000);
+      for (const field of ['a', 'b', 'c']) replica.put(TYPE_HASH, `cart:${hour}:${index}`, field, value());
+      replica.put(TYPE_SET, 'online', `${hour}:${index}`, '');
+    }
+    await node.flusher.flushNow();
+    for (let index = 0; index < sessions; index++) replica.delete(`job:${hour}:${index}`);
+    for (let index = 0; index < sessions / 10; index++) {
+      if (index % 2 === 0) replica.delete(`cart:${hour}:${index}`);
+      else replica.expireAt(`cart:${hour}:${index}`, node.nowMs + 1);
+      replica.remove(TYPE_SET, 'online', `${hour}:${index}`);
+    }
+    node.pass(HOUR_MS);
+    await node.settle();
+  }
+}
+
+describe('the vacuum', () => {
+  it('leaves nothing but what is alive in the embedded store after a day of churn', async () => {
+    const dataDir = temporaryFolder('vacuum');
+    const node = new StoredNode(dataDir, null, Date.now());
+    await node.start();
+    await liveADay(node, 500);
+    const view = node.replica.view();
+    expect(view).toHaveLength(500);
+    expect(await node.flusher.close(5000)).toBe(true);
+    const { bytes, liveBytes, count, kinds } = await measure(dataDir);
+    expect({ count, kinds }).toEqual({ count: 500, kinds: [1] });
+    expect(bytes).toBeLessThan(1.5 * liveBytes);
+    const again = new StoredNode(dataDir, null, node.nowMs);
+    await again.start();
+    expect(again.replica.view()).toEqual(view);
+    await again.flusher.close(0);
+  }, 60_000);
+
+  it.each([
+    ['behind the embedded store', true],
+    ['alone', false],
+  ])(
+    'leaves no dead row in MySQL %s',
+    async (_how, isEmbedded) => {
+      const url = await newDatabase();
+      const node = new StoredNode(isEmbedded ? temporaryFolder('vacuum') : null, url, Date.now());
+      await node.start();
+      await liveADay(node, 50);
+      const view = node.replica.view();
+      await node.flusher.close(5000);
+      const table = `${url.split('/').at(-1)}.mantis_registers`;
+      const rows = await mariadb.query(`SELECT kind, dead, COUNT(*) count FROM ${table} GROUP BY kind, dead`);
+      expect(rows).toEqual([{ kind: 1, dead: 0, count: 50 }]);
+      const again = new StoredNode(null, url, node.nowMs);
+      await again.start();
+      expect(again.replica.view()).toEqual(view);
+      await again.flusher.close(0);
+    },
+    60_000,
+  );
+
+  it('takes what a FLUSHDB has covered out of the stores, but for the floor', async () => {
+    const url = await newDatabase();
+    const dataDir = temporaryFolder('vacuum');
+    const node = new StoredNode(dataDir, url, Date.now());
+    await node.start();
+    for (let index = 0; index < 500; index++) node.replica.put(TYPE_HASH, `hash:${index % 50}`, `field:${index}`, 'v');
+    node.replica.increment('count', 3);
+    await node.flusher.flushMysqlNow(10_000);
+    node.replica.flush();
+    node.replica.set('later', 'v');
+    await node.settle();
+    const table = `${url.split('/').at(-1)}.mantis_registers`;
+    const kindsNow = async (): Promise<unknown[]> =>
+      (await mariadb.query(`SELECT kind FROM ${table} ORDER BY kind`)).map(({ kind }) => kind);
+    await waitFor('the sweep', async () => {
+      node.step();
+      return (await kindsNow()).length === 2;
+    });
+    expect(await kindsNow()).toEqual([1, 3]);
+    await node.flusher.close(5000);
+    expect(await measure(dataDir)).toMatchObject({ count: 2, kinds: [1, 3] });
+  });
+
+  it('brings nothing back, whatever lies over what, however often removals fail, and wherever the node stops', async () => {
+    await withSeed(testFile, async (random) => {
+      for (const what of ['level', 'mysql', 'both']) {
+        const dataDir = what === 'mysql' ? null : temporaryFolder('vacuum');
+        const url = what === 'level' ? null : await newDatabase();
+        let nowMs = Date.now();
+        let before: string[] = [];
+        for (let life = 0; life < 6; life++) {
+          const node = new StoredNode(dataDir, url, nowMs, (sink) => unreliable(sink, random));
+          await node.start();
+          expect(node.replica.view()).toEqual(before);
+          for (let round = 0; round < 4; round++) {
+            for (let count = 0; count < 40; count++) change(node, random);
+            node.pass(random.below(3));
+            await node.sweep(random.below(40));
+          }
+          node.pass(1);
+          await node.flusher.flushNow();
+          before = node.replica.view();
+          nowMs = node.nowMs;
+          await node.flusher.close(random.chance(0.5) ? 5000 : 0);
+        }
+      }
+    });
+  }, 60_000);
+
+  it('waits while MySQL is away, and keeps the tombstones meanwhile', async () => {
+    const url = await newDatabase();
+    const dataDir = temporaryFolder('vacuum');
+    const node = new StoredNode(dataDir, url, Date.now());
+    await node.start();
+    node.replica.set('k', 'v');
+    await node.flusher.flushMysqlNow(10_000);
+    await mariadb.stop();
+    node.replica.delete('k');
+    await node.sweep(50);
+    expect(node.replica.database.index.count).toBe(1);
+    await mariadb.start();
+    await node.settle();
+    const again = new StoredNode(null, url, node.nowMs);
+    await again.start();
+    expect(again.replica.view()).toEqual([]);
+    await again.flusher.close(0);
+    await node.flusher.close(5000);
+  }, 60_000);
+
+  it('reaps nothing before the rows of a MySQL that was absent at start are merged', async () => {
+    const url = await newDatabase();
+    const dataDir = temporaryFolder('vacuum');
+    const first = new StoredNode(dataDir, url, Date.now());
+    await first.start();
+    first.replica.set('k', 'v');
+    await first.flusher.flushMysqlNow(10_000);
+    await first.flusher.close(5000);
+    await mariadb.stop();
+    const node = new StoredNode(dataDir, url, first.nowMs + 1);
+    await node.start();
+    expect(node.replica.view()).toHaveLength(1);
+    node.replica.delete('k');
+    await node.sweep(50);
+    await mariadb.start();
+    await waitFor('the merge', () => !node.flusher.status().isMysqlLoadPending);
+    await node.settle();
+    expect(node.replica.view()).toEqual([]);
+    await node.flusher.close(5000);
+  }, 60_000);
+});
+
+const keys = ['a', 'b', 'c', 'a ', 'A', ''];
+const fields = ['f', 'g', 'h'];
+
+/** Changes one of a few keys, of any type over any other. */
+function change({ replica, nowMs }: StoredNode, random: SeededRandom): void {
+  const key = random.pick(keys);
+  const type = random.pick([TYPE_HASH, TYPE_SET]);
+  random.pick([
+    () => replica.set(key, String(random.below(100))),
+    () => replica.increment(key, random.below(100)),
+    () => replica.put(type, key, random.pick(fields), 'v'),
+    () => replica.remove(type, key, random.pick(fields)),
+    () => replica.add(TYPE_HASH, key, random.pick(fields), 1),
+    () => replica.delete(key),
+    () => replica.delete(key),
+    () => replica.expireAt(key, nowMs + random.below(4)),
+    () => random.chance(0.1) && replica.flush(),
+  ])();
+}
+
+/** A sink that fails before its work, after it, or not at all. */
+function unreliable(sink: RemovalSink, random: SeededRandom): RemovalSink {
+  return {
+    get canRemove() {
+      return sink.canRemove;
+    },
+    remove: async (records) => {
+      if (random.chance(0.2)) throw new Error('before');
+      await sink.remove(records);
+      if (random.chance(0.2)) throw new Error('after');
+    },
+  };
+}

@@ -1,0 +1,2 @@
+/** Time and chance of this machine, for stores under test. */
+export const storeEnvironment = { nowMs: () => Date.now(), random: () => Math.random() };
