@@ -1,6 +1,6 @@
 /** HSCAN, SSCAN, ZSCAN: a walk over the elements of one key, a few at a time. */
 import { GlobPattern } from '../protocol/glob.ts';
-import { TYPE_HASH } from '../storage/block.ts';
+import { TYPE_HASH, TYPE_SORTED_SET } from '../storage/block.ts';
 import type { MemberCollection } from '../storage/collections/member-collection.ts';
 import { HASH_END } from '../storage/collections/member-index.ts';
 import type { Call } from './call.ts';
@@ -26,6 +26,8 @@ function parse(call: Call, type: number, hasValues: boolean): ElementScanOptions
       const pattern = new GlobPattern(call.buffer, call.starts[++index], call.lengths[index]);
       options.pattern = pattern.matchesAll ? null : pattern;
     } else if (type === TYPE_HASH && call.is(index, 'NOVALUES')) {
+      options.withValues = false;
+    } else if (type === TYPE_SORTED_SET && call.is(index, 'NOSCORES')) {
       options.withValues = false;
     } else {
       call.syntaxError();

@@ -4,7 +4,7 @@ import { swapDatabases } from '../../storage/swap-databases.ts';
 import type { Call } from '../call.ts';
 import { command } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
-import { databaseArgument } from '../database-argument.ts';
+import { databaseArgument, databaseNumber, databaseOf } from '../database-argument.ts';
 
 const FLUSH_MERGE =
   'Deletes what this node has seen, on every node. What other nodes write meanwhile, before they have heard of it, survives.';
@@ -21,8 +21,10 @@ function select(call: Call): void {
 }
 
 function swapdb(call: Call): void {
-  const first = databaseArgument(call, 1, 'ERR invalid first DB index');
-  const second = databaseArgument(call, 2, 'ERR invalid second DB index');
+  const firstNumber = databaseNumber(call, 1, 'ERR invalid first DB index');
+  const secondNumber = databaseNumber(call, 2, 'ERR invalid second DB index');
+  const first = databaseOf(call, firstNumber);
+  const second = databaseOf(call, secondNumber);
   if (first !== second) swapDatabases(call.keyspace, first, second);
   call.reply.ok();
 }
