@@ -76,7 +76,10 @@ function randomSort(random: SeededRandom): Request {
   const chosen = Array.from({ length: random.below(4) }, () =>
     random.pick(random.below(10) === 0 ? options : options.slice(0, -2)),
   );
-  return [random.below(5) === 0 ? 'SORT_RO' : 'SORT', random.pick(['list', 'set', 'zset', 'none']), ...chosen.flat()];
+  // BY with a pattern that names no key leaves the order alone, and a set has none that two servers share.
+  const keepsOrder = chosen.some((option) => option.length === 1 && option[0] === 'BY');
+  const key = random.pick(keepsOrder ? ['list', 'zset', 'none'] : ['list', 'set', 'zset', 'none']);
+  return [random.below(5) === 0 ? 'SORT_RO' : 'SORT', key, ...chosen.flat()];
 }
 
 describe('SORT and SORT_RO', () => {
