@@ -57,15 +57,9 @@ function smove(call: Call): void {
     reply.integer(element === 0 ? 0 : 1);
     return;
   }
-  const isThere = target !== 0 && elementAt(call, keyspace.collectionAt(target), 3) !== 0;
   openAt(call, 1, source, TYPE_SET);
-  removeElement(keyspace, from, from.find(buffer, starts[3], lengths[3]));
+  removeElement(keyspace, from, element);
   endChange(keyspace, from, true);
-  if (isThere) {
-    // The destination does not change, and whoever watches it is not told.
-    reply.integer(1);
-    return;
-  }
   // The block may have moved, and the key that was looked up last is another one.
   const into = openAt(call, 2, collectionToWrite(call, 2, TYPE_SET), TYPE_SET);
   const present = into.find(buffer, starts[3], lengths[3]);

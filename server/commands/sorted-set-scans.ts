@@ -68,7 +68,7 @@ export const sortedSetScanCommands: readonly CommandDefinition[] = [
     arity: -3,
     flags: ['readonly'],
     keys: [keyRange(1, 1, 1, 'RO', 'access')],
-    syntax: 'key cursor [MATCH pattern] [COUNT count]',
+    syntax: 'key cursor [MATCH pattern] [COUNT count] [NOSCORES]',
     run: zscan,
   }),
 ];
