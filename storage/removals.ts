@@ -152,7 +152,7 @@ export class Removals {
   #dropElements(all: Elements[]): void {
     for (const { collection, refs } of all) {
       // An emptied or dropped collection has left its slot to another.
-      if (this.#keyspace.objects.get(collection.slot) !== collection) continue;
+      if (!this.#keyspace.objects.holds(collection)) continue;
       this.#dropped += dropElements(this.#keyspace, collection, refs);
     }
   }

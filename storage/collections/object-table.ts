@@ -33,6 +33,11 @@ export class ObjectTable {
     return this.#collections[slot] as Collection;
   }
 
+  /** Whether the collection is in its slot still: not released, not emptied, not packed since. */
+  holds(collection: Collection): boolean {
+    return this.#collections[collection.slot] === collection;
+  }
+
   /** The block of the collection in the slot when it is packed, else 0. */
   packedAt(slot: number): number {
     const found = this.#collections[slot];
