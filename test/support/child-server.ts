@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { stopAtEnd } from './temporary-folder.ts';
 import { waitFor } from './wait-for.ts';
@@ -117,9 +117,15 @@ export class ChildServer {
     }
   }
 
-  /** Stops the process in its tracks: connections stay open and nothing is answered. */
+  /** Stops the process in its tracks: connections stay open and nothing is answered. Returns when no thread runs any more. */
   pause(): void {
     this.child.kill('SIGSTOP');
+    const deadlineAtMs = performance.now() + 10_000;
+    // The signal is only asked for: on a busy machine a thread may answer one more request before it stops.
+    while (this.isRunning && !isStopped(this.pid)) {
+      if (performance.now() > deadlineAtMs) throw new Error(`${String(this)} does not stop`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
   }
 
   resume(): void {
@@ -132,6 +138,24 @@ export class ChildServer {
 
   toString(): string {
     return `${this.program} (process ${this.pid})`;
+  }
+}
+
+/** Whether each thread of the process is stopped or gone. */
+function isStopped(processId: number): boolean {
+  const folder = `/proc/${processId}/task`;
+  return readdirSync(folder).every((thread) => {
+    const stat = readIfThere(join(folder, thread, 'stat'));
+    // The name is in brackets and may hold anything; the state is the letter behind it.
+    return stat === null || /\) [TtZX] [^)]*$/.test(stat);
+  });
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
   }
 }
 
