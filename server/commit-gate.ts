@@ -17,18 +17,22 @@ export class CommitGate {
   readonly #commit: Commit;
   readonly #release: (session: Session, replies: Buffer) => void;
   readonly #refuse: (session: Session, reason: unknown) => void;
+  readonly #defer: (callback: () => void) => void;
   #waiting: Waiting[] = [];
   #running = false;
 
   /**
    * @param release called with a session and its replies once they may be sent
    * @param refuse called when the commit failed: what the replies say must not be said
+   * @param defer calls back in a later turn of the event loop
    */
   constructor(
     commit: Commit,
     release: (session: Session, replies: Buffer) => void,
     refuse: (session: Session, reason: unknown) => void,
+    defer: (callback: () => void) => void,
   ) {
+    this.#defer = defer;
     this.#commit = commit;
     this.#release = release;
     this.#refuse = refuse;
@@ -43,7 +47,7 @@ export class CommitGate {
   async #run(): Promise<void> {
     this.#running = true;
     // Everything of this turn shares the first commit.
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => this.#defer(resolve));
     while (this.#waiting.length > 0) {
       const group = this.#waiting;
       this.#waiting = [];

@@ -2,7 +2,6 @@
  * The composition root: builds a node from its configuration and injects time, randomness, network and disk. What a
  * write passes through is wired here: listener → dispatcher → keyspace → feed → peers and durable stores.
  */
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { RecordWriter } from '../protocol/change-record.ts';
 import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
@@ -12,7 +11,7 @@ import type { KnownMember } from '../replication/settings.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
-import { Flusher } from '../storage/flusher.ts';
+import { Flusher, type FlusherOptions, type MakeEngine } from '../storage/flusher.ts';
 import { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords } from '../storage/merge.ts';
 import { compactStoreRing, dirtyCount, drainDirty, drainFeed } from '../storage/outflow.ts';
@@ -41,6 +40,10 @@ import { WatchTable } from './watch-table.ts';
 export interface RuntimeEnvironment extends Environment {
   wallClockMs(): number;
   readonly logger: Logger;
+  /** Ends the process, because the node must not go on. */
+  exit(code: number): void;
+  /** Makes the durable stores; a worker thread with them unless it is given. */
+  readonly makeEngine?: MakeEngine;
 }
 
 /** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
@@ -72,7 +75,7 @@ export class Runtime implements Node {
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
   readonly log: Logger;
-  readonly runId = randomBytes(20).toString('hex');
+  readonly runId: string;
   readonly startedAtMs: number;
   readonly save: SaveState;
   readonly nodeHi: number;
@@ -100,8 +103,10 @@ export class Runtime implements Node {
     const stored = flusherOptions(config.values, options.mysqlPool, {
       nowMs: environment.wallClockMs,
       random: () => environment.random.fraction(),
+      setTimer: (delayMs, callback) => environment.time.setTimer(delayMs, callback),
     });
-    const flusher = stored === null ? null : new Flusher(stored, source, environment.time);
+    const flusher =
+      stored === null ? null : new Flusher(withEngine(stored, environment.makeEngine), source, environment.time);
     await flusher?.open();
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
     const runtime = new Runtime(config, environment, options, flusher, identity);
@@ -121,6 +126,7 @@ export class Runtime implements Node {
     this.#options = options;
     this.log = environment.logger;
     this.flusher = flusher;
+    this.runId = environment.random.bytes(20).toString('hex');
     this.nodeHi = identity.node.hi;
     this.nodeLo = identity.node.lo;
     this.#writer = identity.writer;
@@ -164,6 +170,7 @@ export class Runtime implements Node {
         () => this.#commit(),
         (session, replies) => this.dispatcher.release(session, replies),
         (session, reason) => this.#refuseCommit(session, reason),
+        (callback) => this.#environment.time.defer(callback),
       );
       this.dispatcher.gate = this.#gate;
     }
@@ -348,8 +355,7 @@ export class Runtime implements Node {
 
   #onStoreError(error: Error): void {
     this.log.fatal({ err: error }, 'the durable store is damaged or cannot be trusted any more; stopping');
-    process.exitCode = 1;
-    void this.shutdown({ save: false, force: true, now: true }).finally(() => process.exit(1));
+    void this.shutdown({ save: false, force: true, now: true }).finally(() => this.#environment.exit(1));
   }
 
   // ---- stop ----
@@ -394,6 +400,10 @@ export class Runtime implements Node {
   monotonicMs(): number {
     return this.#environment.time.monotonicMs();
   }
+}
+
+function withEngine(options: FlusherOptions, makeEngine: MakeEngine | undefined): FlusherOptions {
+  return makeEngine === undefined ? options : { ...options, makeEngine };
 }
 
 /** The flusher is there before the keyspace: the stores know this node's identity. */

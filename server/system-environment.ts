@@ -15,5 +15,6 @@ export function systemEnvironment(config: Config): RuntimeEnvironment {
     log: replicationLog(logger),
     logger,
     wallClockMs: () => Date.now(),
+    exit: (code) => process.exit(code),
   };
 }

@@ -1,17 +1,16 @@
 /** Pauses between attempts: doubling, jittered so that many nodes do not come back at once, bounded, and ended by an abort. */
-import { setTimeout as delay } from 'node:timers/promises';
+import type { StoreEnvironment } from './environment.ts';
 
 export class Backoff {
   readonly #baseMs: number;
   readonly #maxMs: number;
-  readonly #random: () => number;
+  readonly #environment: StoreEnvironment;
   #attempts = 0;
 
-  /** `random`: 0 ≤ x < 1. */
-  constructor(baseMs: number, maxMs: number, random: () => number) {
+  constructor(baseMs: number, maxMs: number, environment: StoreEnvironment) {
     this.#baseMs = baseMs;
     this.#maxMs = maxMs;
-    this.#random = random;
+    this.#environment = environment;
   }
 
   reset(): void {
@@ -22,6 +21,16 @@ export class Backoff {
   async pause(signal: AbortSignal): Promise<void> {
     const ceilingMs = Math.min(this.#maxMs, this.#baseMs * 2 ** this.#attempts);
     this.#attempts = Math.min(this.#attempts + 1, 30);
-    await delay(ceilingMs * (0.5 + this.#random() / 2), undefined, { signal }).catch(() => undefined);
+    const pauseMs = ceilingMs * (0.5 + this.#environment.random() / 2);
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = this.#environment.setTimer(pauseMs, end);
+      signal.addEventListener('abort', end, { once: true });
+    });
   }
 }

@@ -4,4 +4,6 @@ export interface StoreEnvironment {
   nowMs(): number;
   /** 0 ≤ x < 1. */
   random(): number;
+  /** Calls back once, unless it was cancelled before. */
+  setTimer(delayMs: number, callback: () => void): { cancel(): void };
 }

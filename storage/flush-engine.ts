@@ -5,11 +5,11 @@ import { StoreError, type OnRecords } from './backends/backend.ts';
 import type { QueueBatch } from './backends/level-queue.ts';
 import { LevelStore } from './backends/level.ts';
 import type { MysqlPool } from './backends/mysql-connections.ts';
-import { MysqlStore, type RefusedRow } from './backends/mysql.ts';
+import { MysqlStore, type MysqlStoreOptions, type RefusedRow } from './backends/mysql.ts';
 import type { StoreEnvironment } from './environment.ts';
 import type { EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
 import { LevelEngine } from './level-engine.ts';
-import { countRecords, MysqlDrainer } from './mysql-drainer.ts';
+import { countRecords, type DrainTarget, MysqlDrainer } from './mysql-drainer.ts';
 import { SliceQueue } from './slice-queue.ts';
 
 /** The least time between two status messages that nothing urgent asks for. */
@@ -18,13 +18,28 @@ const STATUS_INTERVAL_MS = 100;
 /** An embedded store in this thread, or another thread's engine that has one. */
 type EmbeddedPart = LevelEngine | StoreEngine;
 
+/** The table of registers in MySQL, as the engine uses it. */
+export type MysqlTable = DrainTarget & Pick<MysqlStore, 'load' | 'outlived' | 'remove'>;
+
+/** Makes the stores. */
+export interface EngineStores {
+  level(directory: string): LevelStore;
+  mysql(options: MysqlStoreOptions): MysqlTable;
+}
+
+const realStores: EngineStores = {
+  level: (directory) => new LevelStore({ directory }),
+  mysql: (options) => new MysqlStore(options),
+};
+
 export class FlushEngine implements StoreEngine {
   readonly #events: EngineEvents;
   readonly #level: EmbeddedPart | null;
   readonly #slices: SliceQueue | null;
-  readonly #mysql: MysqlStore | null;
+  readonly #mysql: MysqlTable | null;
+  readonly #environment: StoreEnvironment;
   readonly #drainer: MysqlDrainer | null;
-  #statusTimer: NodeJS.Timeout | null = null;
+  #statusTimer: { cancel(): void } | null = null;
   #isClosed = false;
 
   /**
@@ -37,7 +52,9 @@ export class FlushEngine implements StoreEngine {
     remote: StoreEngine | null,
     events: EngineEvents,
     environment: StoreEnvironment,
+    stores: EngineStores = realStores,
   ) {
+    this.#environment = environment;
     this.#events = events;
     const onChange = (): void => this.#noteChange();
     const onFatal = (error: Error): void => events.onFatal(error);
@@ -46,13 +63,13 @@ export class FlushEngine implements StoreEngine {
     else if (directory === null) this.#level = null;
     else {
       const isQueueing = target !== null || options.isQueueing;
-      this.#level = new LevelEngine(new LevelStore({ directory }), isQueueing, () => environment.random(), {
+      this.#level = new LevelEngine(stores.level(directory), isQueueing, environment, {
         onChange,
         onQueued: () => this.wake(),
         onFatal,
       });
     }
-    this.#mysql = target === null ? null : new MysqlStore({ target, connectTimeoutMs, queryTimeoutMs, environment });
+    this.#mysql = target === null ? null : stores.mysql({ target, connectTimeoutMs, queryTimeoutMs, environment });
     this.#slices = this.#mysql !== null && this.#level === null ? new SliceQueue(() => this.wake()) : null;
     if (this.#mysql === null) {
       this.#drainer = null;
@@ -172,10 +189,10 @@ export class FlushEngine implements StoreEngine {
   /** Status goes out in bundles: it changes with every batch. */
   #noteChange(): void {
     if (this.#statusTimer !== null || this.#isClosed) return;
-    this.#statusTimer = setTimeout(() => {
+    this.#statusTimer = this.#environment.setTimer(STATUS_INTERVAL_MS, () => {
       this.#statusTimer = null;
       void this.#sendStatus();
-    }, STATUS_INTERVAL_MS);
+    });
   }
 
   async #sendStatus(): Promise<void> {
@@ -192,7 +209,7 @@ export class FlushEngine implements StoreEngine {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    if (this.#statusTimer !== null) clearTimeout(this.#statusTimer);
+    this.#statusTimer?.cancel();
     await this.#drainer?.close();
     this.#slices?.close();
     await this.#level?.close();

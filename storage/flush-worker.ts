@@ -29,7 +29,14 @@ const engine = new FlushEngine(
     onStatus: (status) => post({ type: 'status', status }),
     onFatal: (error) => post({ type: 'fatal', failure: failureOf(error) }),
   },
-  { nowMs: () => Date.now(), random: () => Math.random() },
+  {
+    nowMs: () => Date.now(),
+    random: () => Math.random(),
+    setTimer(delayMs, callback) {
+      const timer = setTimeout(callback, delayMs);
+      return { cancel: () => clearTimeout(timer) };
+    },
+  },
 );
 
 const credits = new Map<number, { left: number; resume: (() => void) | null }>();

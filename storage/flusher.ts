@@ -39,12 +39,19 @@ export interface FlusherOptions {
   futureMsMax?: number;
   /** The clock must not be before what the node itself has stamped. */
   environment: StoreEnvironment;
+  /** Makes the stores; a worker thread with them unless it is given. */
+  makeEngine?: MakeEngine;
 }
+
+/** Makes the engine behind a flusher, in whatever thread. */
+export type MakeEngine = (options: EngineOptions, events: EngineEvents, environment: StoreEnvironment) => StoreEngine;
 
 /** Time as the flusher needs it; a composition root may inject its own. */
 export interface FlushTime {
   monotonicMs(): number;
   setTimer(delayMs: number, callback: () => void): { cancel(): void };
+  /** Calls back in a later turn of the event loop. */
+  defer(callback: () => void): void;
 }
 
 export interface FlusherStatus {
@@ -129,17 +136,18 @@ export class Flusher {
       onStatus: (status) => this.#noteStatus(status),
       onFatal: (error) => this.#fail(error),
     };
-    this.#worker = dataDir === null && url === null ? null : new RemoteEngine(engineOptions, events);
-    // Either the worker has it all, or MySQL is written here, in front of what the worker has.
-    if (pool === null && this.#worker !== null) this.#engine = this.#worker;
-    else
-      this.#engine = new FlushEngine(
-        { ...engineOptions, directory: null },
-        pool,
-        this.#worker,
-        events,
-        options.environment,
-      );
+    const { makeEngine, environment } = options;
+    if (makeEngine !== undefined) {
+      this.#worker = null;
+      this.#engine = makeEngine(engineOptions, events, environment);
+    } else {
+      this.#worker = dataDir === null && url === null ? null : new RemoteEngine(engineOptions, events);
+      // Either the worker has it all, or MySQL is written here, in front of what the worker has.
+      this.#engine =
+        pool === null && this.#worker !== null
+          ? this.#worker
+          : new FlushEngine({ ...engineOptions, directory: null }, pool, this.#worker, events, environment);
+    }
     const engine = this.#engine;
     this.meta = {
       get: (name) => engine.readMeta(name),
@@ -191,7 +199,7 @@ export class Flusher {
 
   /** False when MySQL does not answer, and nobody wants to wait until it does or the flusher is closed. */
   async #loadMysql(onRecords: OnRecords, isPatient: boolean): Promise<boolean> {
-    const retry = new Backoff(LOAD_RETRY_BASE_MS, LOAD_RETRY_MS_MAX, () => this.#options.environment.random());
+    const retry = new Backoff(LOAD_RETRY_BASE_MS, LOAD_RETRY_MS_MAX, this.#options.environment);
     while (!this.#closing.signal.aborted) {
       try {
         await this.#engine.load('mysql', this.#stampMsMax(), onRecords);
@@ -280,7 +288,7 @@ export class Flusher {
       // A collection too large for one slice is still dirty, and has to be pulled from again.
       this.#pulledTotal += dirtyCount - this.#source.dirtyCount;
       this.#send(writer.take(), count);
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise<void>((resolve) => this.#time.defer(resolve));
     }
   }
 

@@ -7,6 +7,7 @@ import { LevelQueue, type QueueBatch } from './backends/level-queue.ts';
 import type { LevelStore } from './backends/level.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import { Backoff } from './backoff.ts';
+import type { StoreEnvironment } from './environment.ts';
 import type { DrainQueue, LevelStatus } from './flush-types.ts';
 
 /** Slices that one batch takes together. */
@@ -41,8 +42,8 @@ export class LevelEngine implements DrainQueue {
   #writeError: string | null = null;
 
   /** `isQueueing`: registers are also marked for MySQL. */
-  constructor(store: LevelStore, isQueueing: boolean, random: () => number, events: LevelEngineEvents) {
-    this.#retry = new Backoff(RETRY_BASE_MS, RETRY_MS_MAX, random);
+  constructor(store: LevelStore, isQueueing: boolean, environment: StoreEnvironment, events: LevelEngineEvents) {
+    this.#retry = new Backoff(RETRY_BASE_MS, RETRY_MS_MAX, environment);
     this.#store = store;
     this.#queue = isQueueing ? new LevelQueue(store) : null;
     this.#events = events;

@@ -71,7 +71,7 @@ export class MysqlDrainer {
     this.#store = store;
     this.#queue = queue;
     this.#options = options;
-    this.#retry = new Backoff(RETRY_BASE_MS, options.backoffMsMax, () => options.environment.random());
+    this.#retry = new Backoff(RETRY_BASE_MS, options.backoffMsMax, options.environment);
     this.#closing.signal.addEventListener('abort', () => this.wake(), { once: true });
   }
 

@@ -22,6 +22,7 @@ function makeGate(onRelease: (id: number) => void = () => undefined) {
       onRelease(session.id);
     },
     (session, reason) => events.push(`refuse ${session.id} ${String(reason)}`),
+    setImmediate,
   );
   return { gate, commits, events };
 }

@@ -212,6 +212,7 @@ describe('replies to writes that wait for a commit', () => {
         harness.dispatcher.release(session, replies);
       },
       () => undefined,
+      setImmediate,
     );
     return { harness, commits };
   }

@@ -12,6 +12,7 @@ const realTime = {
     const timer = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(timer) };
   },
+  defer: (callback: () => void) => void setImmediate(callback),
 };
 
 export interface FlushedNode {

@@ -7,6 +7,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { contentsOf } from './backend-contract.ts';
 import { pack, split } from './registers.ts';
+import { storeEnvironment } from '../support/store-environment.ts';
 
 /** A disk whose writes can be made to fail, as LevelDB says it. */
 class FailingDisk {
@@ -38,11 +39,16 @@ async function openEngine(disk: FailingDisk, isQueueing = false) {
   const store = new LevelStore({ directory: disk.directory, openDatabase: disk.openDatabase });
   const fatal: Error[] = [];
   let queued = 0;
-  const engine = new LevelEngine(store, isQueueing, () => 0.5, {
-    onChange: () => undefined,
-    onQueued: () => queued++,
-    onFatal: (error) => fatal.push(error),
-  });
+  const engine = new LevelEngine(
+    store,
+    isQueueing,
+    { ...storeEnvironment, random: () => 0.5 },
+    {
+      onChange: () => undefined,
+      onQueued: () => queued++,
+      onFatal: (error) => fatal.push(error),
+    },
+  );
   await engine.open();
   return { engine, store, fatal, queued: () => queued };
 }

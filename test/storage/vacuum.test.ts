@@ -11,6 +11,7 @@ import { Reaper } from '../../storage/reaper.ts';
 import type { RemovalSink } from '../../storage/removals.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { SeededRandom, withSeed } from '../support/seed.ts';
+import { storeEnvironment } from '../support/store-environment.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Replica } from './collections/replicas.ts';
@@ -40,6 +41,7 @@ const time = {
     const timer = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(timer) };
   },
+  defer: (callback: () => void) => void setImmediate(callback),
 };
 
 /** A keyspace on its stores, whose day passes as fast as the test wants. */
@@ -61,7 +63,7 @@ class StoredNode {
         mysql,
         flushIntervalMs: HOUR_MS,
         backoffMsMax: 50,
-        environment: { nowMs: () => this.nowMs, random: () => 0.5 },
+        environment: { ...storeEnvironment, nowMs: () => this.nowMs, random: () => 0.5 },
       },
       {
         get dirtyCount() {

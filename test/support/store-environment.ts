@@ -1,2 +1,9 @@
 /** Time and chance of this machine, for stores under test. */
-export const storeEnvironment = { nowMs: () => Date.now(), random: () => Math.random() };
+export const storeEnvironment = {
+  nowMs: (): number => Date.now(),
+  random: (): number => Math.random(),
+  setTimer(delayMs: number, callback: () => void): { cancel(): void } {
+    const timer = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
