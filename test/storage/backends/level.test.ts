@@ -134,8 +134,7 @@ describe('level store on its disk', () => {
 
   it('is closed, and not damaged, for who reads on when it is closed meanwhile', async () => {
     const store = await openStore(temporaryFolder('level'));
-    for (let index = 0; index < 4; index++)
-      await store.write(pack([{ key: `k${index}`, value: Buffer.alloc(900_000) }]));
+    for (let index = 0; index < 4; index++) await store.write(pack({ key: `k${index}`, value: Buffer.alloc(900_000) }));
     let closing = Promise.resolve();
     const reading = store.load(() => {
       closing = store.close();
