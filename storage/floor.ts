@@ -1,6 +1,6 @@
 /** FLUSHDB and FLUSHALL: a floor under a whole database. Registers stamped up to it are dead, on every node. */
 import { compareStamp } from '../protocol/stamp.ts';
-import { COUNTER, DEAD, DEADLINE, HIDDEN, OBJECT } from './block.ts';
+import { COUNTER, DEAD, DEADLINE, EXPIRED, HIDDEN, OBJECT } from './block.ts';
 import { forgetCreation, killUpTo, revealShadow } from './collections/merge.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -132,5 +132,8 @@ function trimCounter(keyspace: Keyspace, database: Database, hash: number, ref: 
   const left = { base: '0', total: '0', entries, dormant: null };
   keyspace.readKey(ref);
   const key = Buffer.from(keyspace.keyBuffer.subarray(keyspace.keyStart, keyspace.keyStart + keyspace.keyLength));
-  writeCounter(keyspace, database, hash, ref, key, 0, key.length, left, DEAD, false);
+  // The deadline may come into force only now that its base is gone, and long be over.
+  const isPast = keyspace.deadlineMs > 0 && keyspace.clock.nowMs > keyspace.deadlineMs;
+  const flags = isPast ? DEAD | EXPIRED | HIDDEN : DEAD;
+  writeCounter(keyspace, database, hash, ref, key, 0, key.length, left, flags, false);
 }

@@ -48,7 +48,8 @@ export function levelErrorOf(error: unknown, directory: string): StoreError | nu
       error,
     );
   }
-  if (code === 'LEVEL_DATABASE_NOT_OPEN' && cause === error) {
+  const isClosed = code === 'LEVEL_DATABASE_NOT_OPEN' || code === 'LEVEL_ITERATOR_NOT_OPEN';
+  if (isClosed && cause === error) {
     return new StoreError('unavailable', `${directory} is not open`, error);
   }
   return new StoreError(

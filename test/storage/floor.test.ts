@@ -100,6 +100,22 @@ describe('FLUSHDB', () => {
     }
   });
 
+  it('ends a counter whose deadline has passed, also when the floor comes after the base that it covers', () => {
+    const writer = new Replica();
+    writer.set('n', '32');
+    const base = Buffer.from(writer.takeFeed());
+    flushDatabase(writer.keyspace, writer.database());
+    const floor = Buffer.from(writer.takeFeed());
+    writer.increment('n', 99);
+    writer.expireAt('n', START_MS + 1);
+    const sum = Buffer.from(writer.takeFeed());
+    const loaded = new Replica({ node: 2 });
+    loaded.pass(5);
+    for (const records of [base, sum, floor]) loaded.apply(records);
+    expect(loaded.database().keyCount).toBe(0);
+    expect(loaded.contents()).toEqual({});
+  });
+
   it('does nothing a second time', () => {
     const replica = new Replica();
     replica.set('k', 'v');

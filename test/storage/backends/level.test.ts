@@ -132,6 +132,18 @@ describe('level store on its disk', () => {
     expect(failure.message).toContain('restore a backup');
   });
 
+  it('is closed, and not damaged, for who reads on when it is closed meanwhile', async () => {
+    const store = await openStore(temporaryFolder('level'));
+    for (let index = 0; index < 4; index++) await store.write(pack({ key: `k${index}`, value: Buffer.alloc(900_000) }));
+    let closing = Promise.resolve();
+    const reading = store.load(() => {
+      closing = store.close();
+      return closing;
+    });
+    expect((await failureOf(reading)).kind).toBe('unavailable');
+    await closing;
+  });
+
   it('names a full disk', async () => {
     const directory = temporaryFolder('level');
     mkdirSync(directory, { recursive: true });
