@@ -1,5 +1,5 @@
 /**
- * The frames of the peer channel, version 1. A connection begins with the four bytes `MNTS` in each direction, then frames
+ * The frames of the peer channel, versions 1 and 2. A connection begins with the four bytes `MNTS` in each direction, then frames
  * follow back to back. Little-endian unless said; what a frame's payload holds is drawn in peer-message.ts.
  *
  *   offset  size
@@ -23,7 +23,11 @@ import { crc32c } from './crc32c.ts';
 export const PEER_MAGIC = Buffer.from('MNTS', 'latin1');
 
 export const PEER_VERSION_LOWEST = 1;
-export const PEER_VERSION_HIGHEST = 1;
+export const PEER_VERSION_HIGHEST = 2;
+/** From this version on a peer reads SEEN frames. */
+export const PEER_VERSION_SEEN = 2;
+/** The layout of every payload so far: version 2 only added a frame. */
+const FRAME_LAYOUT_VERSION = 1;
 
 /** Bytes before the payload. */
 export const FRAME_HEADER_BYTES = 12;
@@ -49,6 +53,7 @@ export const FRAME_RECORDS = 6;
 export const FRAME_ACK = 7;
 export const FRAME_PING = 8;
 export const FRAME_PONG = 9;
+export const FRAME_SEEN = 10;
 export const FRAME_REPAIR_ASK = 16;
 export const FRAME_REPAIR_GROUPS = 17;
 export const FRAME_REPAIR_BUCKETS = 18;
@@ -95,7 +100,7 @@ export function allocateFrame(type: number, flags: number, payloadBytes: number)
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payloadBytes);
   frame.writeUInt32LE(FRAME_LENGTH_MIN + payloadBytes, 0);
   frame[8] = type;
-  frame[9] = PEER_VERSION_HIGHEST;
+  frame[9] = FRAME_LAYOUT_VERSION;
   frame.writeUInt16LE(flags, 10);
   return frame;
 }

@@ -1,6 +1,7 @@
 /** When a link repairs: who leads, when one begins, and how its frames share the link. */
 import {
   FRAME_REPAIR_ASK,
+  FRAME_REPAIR_BUCKETS,
   FRAME_REPAIR_GROUPS,
   FRAME_REPAIR_RECORDS,
   PeerProtocolError,
@@ -8,6 +9,7 @@ import {
 } from '../protocol/peer-frame.ts';
 import { encodeEmpty } from '../protocol/peer-repair.ts';
 import { compareStamp } from '../protocol/stamp.ts';
+import type { Written } from '../protocol/written.ts';
 import type { RepairContext, RepairOwner, RepairSide } from './repair.ts';
 import { RepairLeader } from './repair-leader.ts';
 import { RepairResponder } from './repair-responder.ts';
@@ -29,6 +31,8 @@ export class LinkRepair {
   readonly counters = { summaries: 0 };
   /** True when a repair waits for the rate limit. */
   isWaitingForRate = false;
+  /** What the peer has of all writers, as it said last. */
+  seen: readonly Written[] = [];
   #owner: RepairOwner;
   #receiver: StreamReceiver;
   #sender: StreamSender;
@@ -42,6 +46,9 @@ export class LinkRepair {
   #isRelaying = false;
   #lastTickMs: number;
   #movedAtMs = 0;
+  /** What the peer had when it told its digests: all of it is here when the repair is done. */
+  #seenAtDigests: readonly Written[] = [];
+  #leftOutBefore = 0;
 
   constructor(owner: RepairOwner, receiver: StreamReceiver, sender: StreamSender, peer: Stamp, nowMs: number) {
     this.#owner = owner;
@@ -116,6 +123,7 @@ export class LinkRepair {
 
   receive(type: number, buffer: Buffer, start: number, end: number, flags: number, nowMs: number): void {
     this.#movedAtMs = nowMs;
+    if (type === FRAME_REPAIR_GROUPS || type === FRAME_REPAIR_BUCKETS) this.#noteDigests();
     if (type === FRAME_REPAIR_ASK) {
       if (!this.#leads) throw new PeerProtocolError(REFUSE_MALFORMED, 'the leader of repairs asked for one');
       this.#isWanted = true;
@@ -159,6 +167,19 @@ export class LinkRepair {
     return frame;
   }
 
+  #noteDigests(): void {
+    this.#seenAtDigests = this.seen;
+    this.#leftOutBefore = this.#receiver.futureRecords;
+  }
+
+  /** A repair has brought everything of the peer up to `cover`, and what the peer had of others. */
+  #covered(cover: Stamp): void {
+    this.#receiver.progress.cover(cover);
+    const isWhole = this.#receiver.futureRecords === this.#leftOutBefore;
+    this.#owner.applied.note(isWhole ? this.#seenAtDigests : []);
+    this.onCovered();
+  }
+
   close(): void {
     this.#side?.close();
     this.#side = null;
@@ -182,10 +203,7 @@ export class LinkRepair {
         this.#sender.covered(outbox.last);
         return outbox.last;
       },
-      covered: (cover) => {
-        this.#receiver.progress.cover(cover);
-        this.onCovered();
-      },
+      covered: (cover) => this.#covered(cover),
     };
   }
 

@@ -15,11 +15,13 @@ import {
   FRAME_RECORDS,
   FRAME_REFUSE,
   FRAME_RESUME,
+  FRAME_SEEN,
   FRAME_STREAM,
   FrameDecoder,
   PEER_MAGIC,
   PEER_VERSION_HIGHEST,
   PEER_VERSION_LOWEST,
+  PEER_VERSION_SEEN,
   PeerProtocolError,
   REFUSE_MALFORMED,
   REFUSE_SECRET,
@@ -48,6 +50,7 @@ import {
   type Ping,
 } from '../protocol/peer-message.ts';
 import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
+import { decodeSeen, encodeSeen } from '../protocol/written.ts';
 import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
@@ -77,6 +80,8 @@ export interface LinkOwner extends RepairOwner {
   held(): Stamp;
   /** The peer has acknowledged more of this node's stream. */
   acknowledged(link: Link): void;
+  /** The peer has said what it has of all writers. */
+  seen(link: Link): void;
 }
 
 export type LinkState = 'hello' | 'auth' | 'live' | 'closed';
@@ -112,6 +117,7 @@ export class Link {
   #pingedAtMs = 0;
   #pingToken = 0;
   #pingPending = false;
+  #seenPending = false;
   #pongToken: number | null = null;
   #ackPending = false;
   /** What came before the peer's stream has been resumed or repaired. */
@@ -187,8 +193,7 @@ export class Link {
       return;
     }
     if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) {
-      this.#pingPending = true;
-      this.#pingedAtMs = nowMs;
+      this.#pingSoon(nowMs);
     }
     const problem = this.repair?.tick(nowMs) ?? null;
     if (problem !== null) this.refuse(REFUSE_SILENT, problem);
@@ -302,8 +307,7 @@ export class Link {
     this.repair.onCovered = () => (this.#ackPending = this.#isStreamWhole = true);
     this.state = 'live';
     this.liveSinceMs = nowMs;
-    this.#pingedAtMs = nowMs;
-    this.#pingPending = true;
+    this.#pingSoon(nowMs);
     this.#decoder.frameBytesMax = this.#owner.settings.frameBytesMax;
     if (this.role === 'accept') this.#control.push(encodeAuth(prove(secrets, this.role, this.#transcript())));
     const { applied } = member.progress;
@@ -318,6 +322,7 @@ export class Link {
       if (receiver.records(flags, buffer, start, end)) {
         this.turnsIn++;
         this.#ackPending = true;
+        if (this.#owner.applied.isAwaited) this.#owner.applied.advanced();
       }
       if (receiver.progress.hasGap && !this.repair!.isDue) this.repair!.ask();
     } else if (type === FRAME_ACK) {
@@ -329,10 +334,14 @@ export class Link {
       this.#pongToken = ping.token;
       this.#noteCompleteness(ping);
       this.#owner.learn(this, ping.members);
+    } else if (type === FRAME_SEEN) {
+      this.#receiveSeen(buffer, start, end);
     } else if (type === FRAME_PONG) {
       this.#receivePong(buffer, start, end, nowMs);
     } else if (type === FRAME_RESUME) {
-      const position = this.#sender.resume(decodePosition(buffer, start, end));
+      const applied = decodePosition(buffer, start, end);
+      const position = this.#sender.resume(applied);
+      this.#noteAcknowledged(applied);
       this.#control.push(encodeStream(position));
       if (!position.flag) this.repair!.want();
     } else if (type === FRAME_STREAM) {
@@ -358,10 +367,22 @@ export class Link {
 
   #receiveAck(stamp: { hi: number; lo: number }): void {
     this.#sender.acknowledged(stamp);
+    this.#noteAcknowledged(stamp);
+  }
+
+  #noteAcknowledged({ hi, lo }: Stamp): void {
+    const stamp = { hi, lo };
     const member = this.member!;
     if (compareStamp(stamp.hi, stamp.lo, member.acknowledged.hi, member.acknowledged.lo) <= 0) return;
     member.acknowledged = stamp;
     this.#owner.acknowledged(this);
+  }
+
+  #receiveSeen(buffer: Buffer, start: number, end: number): void {
+    const seen = decodeSeen(buffer, start, end);
+    this.member!.writer = { hi: seen[0].writerHi, lo: seen[0].writerLo };
+    this.repair!.seen = seen;
+    this.#owner.seen(this);
   }
 
   #receivePong(buffer: Buffer, start: number, end: number, nowMs: number): void {
@@ -385,11 +406,21 @@ export class Link {
       const clock = replica.currentStamp();
       return encodePong({ token, clockHi: clock.hi, clockLo: clock.lo, wallMs: replica.nowMs() });
     }
+    if (this.#seenPending) {
+      this.#seenPending = false;
+      return encodeSeen(this.#owner.applied.all());
+    }
     if (this.#pingPending) return this.#ping(nowMs);
     // In turns, so that neither the live stream nor a repair holds up the other.
     this.#preferRepair = !this.#preferRepair;
     if (this.#preferRepair) return this.repair!.next(nowMs) ?? this.#sender.next();
     return this.#sender.next() ?? this.repair!.next(nowMs);
+  }
+
+  #pingSoon(nowMs: number): void {
+    this.#pingPending = true;
+    this.#seenPending = this.hello!.versionHighest >= PEER_VERSION_SEEN;
+    this.#pingedAtMs = nowMs;
   }
 
   #ping(nowMs: number): Buffer {

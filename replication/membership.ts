@@ -1,6 +1,7 @@
 /** The other nodes that this one knows: who they are, where they are, and how far each is with this node's stream and this node with its. */
 import type { MemberAddress } from '../protocol/peer-message.ts';
 import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
+import type { Written } from '../protocol/written.ts';
 import { StreamProgress } from './progress.ts';
 import type { Stamp } from './replica.ts';
 
@@ -10,6 +11,8 @@ export interface Member {
   readonly id: string;
   readonly node: Stamp;
   incarnation: Stamp;
+  /** The origin of what it writes now; null until it has said so. */
+  writer: Stamp | null;
   /** Where it can be dialed; port 0 = nowhere. */
   host: string;
   port: number;
@@ -59,6 +62,7 @@ export class Membership {
     if (member === null) return null;
     if (compareStamp(member.incarnation.hi, member.incarnation.lo, incarnation.hi, incarnation.lo) !== 0) {
       member.incarnation = incarnation;
+      member.writer = null;
       member.progress = new StreamProgress();
       member.acknowledged = none;
       member.complete = none;
@@ -110,6 +114,7 @@ export class Membership {
       id,
       node,
       incarnation: none,
+      writer: null,
       host: '',
       port: 0,
       isLinked: false,
@@ -161,6 +166,11 @@ export class Membership {
     return reaped;
   }
 
+  /** What the members' streams have brought of their writers. */
+  *streams(): Iterable<Written> {
+    for (const member of this.members.values()) yield* streamOf(member);
+  }
+
   /** How many members have applied this node's stream up to `stamp`. */
   acknowledgedCount(stamp: Stamp): number {
     let count = 0;
@@ -190,6 +200,15 @@ export class Membership {
     for (const member of this.members.values()) least = least === null ? of(member) : lesser(least, of(member));
     return least;
   }
+}
+
+/** What the member's stream has brought of its writer; nothing while that is not known. */
+export function streamOf({ writer, progress, complete }: Member): Written[] {
+  const { applied } = progress;
+  // An idle node has written nothing after its last turn.
+  const { hi, lo } = lesser(applied, complete) === applied ? complete : applied;
+  if (writer === null || (hi === 0 && lo === 0)) return [];
+  return [{ writerHi: writer.hi, writerLo: writer.lo, stampHi: hi, stampLo: lo }];
 }
 
 function lesser(a: Stamp, b: Stamp): Stamp {

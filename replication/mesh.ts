@@ -16,10 +16,11 @@ import {
 import type { Hello, MemberAddress } from '../protocol/peer-message.ts';
 import { compareStamp, formatNodeId, parseNodeId } from '../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
+import type { Applied } from './applied.ts';
 import { Dialer, type Attempt } from './dialer.ts';
 import type { Connection, Environment, Network, Random } from './environment.ts';
 import { Link, type LinkOwner } from './link.ts';
-import { Membership, type Member } from './membership.ts';
+import { Membership, type Member, streamOf } from './membership.ts';
 import type { Outbox } from './outbox.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { RepairRate } from './repair.ts';
@@ -54,6 +55,7 @@ export class Mesh implements LinkOwner {
   readonly repairRate: RepairRate;
   readonly membership: Membership;
   readonly dialer: Dialer;
+  readonly applied: Applied;
   /** Live links by node id. */
   readonly live = new Map<string, Session>();
   /** Called when a member has acknowledged more. */
@@ -76,7 +78,13 @@ export class Mesh implements LinkOwner {
   #rateTimerSet = false;
   #isStopped = false;
 
-  constructor(settings: ReplicatorSettings, replica: Replica, outbox: Outbox, environment: Environment) {
+  constructor(
+    settings: ReplicatorSettings,
+    replica: Replica,
+    outbox: Outbox,
+    applied: Applied,
+    environment: Environment,
+  ) {
     this.settings = settings;
     this.replica = replica;
     this.outbox = outbox;
@@ -86,6 +94,11 @@ export class Mesh implements LinkOwner {
     this.#log = new RefusalLog(environment.log);
     this.repairRate = new RepairRate(settings.repairBytesPerSecond, environment.time.monotonicMs());
     this.membership = new Membership(settings);
+    this.applied = applied;
+    applied.streams = () => this.membership.streams();
+    applied.onWait = () => {
+      for (const { link } of this.live.values()) this.seen(link);
+    };
     this.dialer = new Dialer(this);
     for (const { host, port } of settings.peers) this.dialer.add(host, port);
     for (const { id, host, port } of settings.members) {
@@ -251,6 +264,22 @@ export class Mesh implements LinkOwner {
     this.onAcknowledged(link.member!.acknowledged);
   }
 
+  /** What somebody waits for, and no stream brings, comes by a repair with a peer that has it. */
+  seen(link: Link): void {
+    const { repair } = link;
+    if (repair === null || repair.isDue || !this.applied.isAwaited) return;
+    const missing = this.applied.missingFrom(repair.seen);
+    if (missing.some(({ writerHi, writerLo }) => !this.#isStreaming(writerHi, writerLo))) repair.ask();
+  }
+
+  #isStreaming(writerHi: number, writerLo: number): boolean {
+    for (const { link } of this.live.values()) {
+      const writer = link.member?.writer;
+      if (writer?.hi === writerHi && writer.lo === writerLo) return true;
+    }
+    return false;
+  }
+
   takeSlice(): boolean {
     if (this.#slices > 0) {
       this.#slices--;
@@ -384,6 +413,7 @@ export class Mesh implements LinkOwner {
     member.past.repairs += link.repair?.finished ?? 0;
     member.past.links++;
     this.pastFutureRecords += link.futureRecords;
+    this.applied.note(streamOf(member));
     if (this.live.get(member.id) !== session) return;
     this.live.delete(member.id);
     member.isLinked = false;

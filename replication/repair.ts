@@ -1,4 +1,5 @@
 /** What the two halves of a repair have in common, and the rate at which a node repairs. */
+import type { Applied } from './applied.ts';
 import type { Random } from './environment.ts';
 import type { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
@@ -11,6 +12,7 @@ export interface RepairOwner {
   readonly outbox: Outbox;
   readonly random: Random;
   readonly repairRate: RepairRate;
+  readonly applied: Applied;
   /** True when a slice of repair work may be done now; at most one in a turn of the event loop, lest clients wait. */
   takeSlice(): boolean;
 }

@@ -4,6 +4,7 @@
  */
 import { formatStamp } from '../protocol/stamp.ts';
 import { AckWaiters } from './ack-waiters.ts';
+import { Applied } from './applied.ts';
 import { isLoopback } from './address.ts';
 import type { Environment, Listener, Timer } from './environment.ts';
 import { Mesh } from './mesh.ts';
@@ -16,6 +17,8 @@ const TICK_MS_MAX = 100;
 
 export class Replicator {
   readonly settings: ReplicatorSettings;
+  /** What this node has of each writer. */
+  readonly applied: Applied;
   #environment: Environment;
   #outbox: Outbox;
   #mesh: Mesh;
@@ -24,14 +27,23 @@ export class Replicator {
   #tickTimer: Timer | null = null;
   #isStopped = false;
 
-  /** @throws Error for options that cannot work */
-  constructor(options: ReplicatorOptions, replica: Replica, environment: Environment) {
+  /**
+   * @param applied what this node has of each writer; its own writer is its node id unless it says another
+   * @throws Error for options that cannot work
+   */
+  constructor(
+    options: ReplicatorOptions,
+    replica: Replica,
+    environment: Environment,
+    applied = new Applied(options.nodeId, () => replica.currentStamp()),
+  ) {
     const drawn = environment.random.bytes(8);
     const incarnation = options.incarnation ?? { hi: drawn.readUInt32BE(0), lo: drawn.readUInt32BE(4) };
     this.settings = fillSettings(options, incarnation);
+    this.applied = applied;
     this.#environment = environment;
     this.#outbox = new Outbox(this.settings.outboxBytesMax);
-    this.#mesh = new Mesh(this.settings, replica, this.#outbox, environment);
+    this.#mesh = new Mesh(this.settings, replica, this.#outbox, applied, environment);
     this.#waiters = new AckWaiters(environment.time, (stamp) => this.acknowledgedCount(stamp));
     this.#mesh.onAcknowledged = (stamp) => this.#waiters.acknowledged(stamp);
   }
@@ -121,6 +133,14 @@ export class Replicator {
    */
   stableStamp(): Stamp | null {
     return this.#mesh.stable();
+  }
+
+  /** The id of the node that writes as this writer now, as far as it is known; null otherwise. */
+  nodeOfWriter(hi: number, lo: number): string | null {
+    for (const { id, writer } of this.#mesh.membership.members.values()) {
+      if (writer?.hi === hi && writer.lo === lo) return id;
+    }
+    return null;
   }
 
   /** Calls back before this node gets its first member: what it writes has to be published from then on. */

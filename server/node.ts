@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import type { ArgumentSource } from '../protocol/resp-request.ts';
+import type { Applied } from '../replication/applied.ts';
 import type { Replicator } from '../replication/replicator.ts';
 import type { Flusher } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
@@ -74,6 +75,8 @@ export interface Node {
   readonly runId: string;
   readonly startedAtMs: number;
   readonly save: SaveState;
+  /** What this node has of each writer. */
+  readonly applied: Applied;
   /** Null on a node without a peer port. */
   readonly replicator: Replicator | null;
   /** Null on a node without durable stores. */

@@ -4,7 +4,9 @@
  */
 import type { Logger } from 'pino';
 import { RecordWriter } from '../protocol/change-record.ts';
+import { packWritten, unpackWritten } from '../protocol/written.ts';
 import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
+import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
 import type { KnownMember } from '../replication/settings.ts';
@@ -49,6 +51,9 @@ export interface RuntimeEnvironment extends Environment {
 /** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
 const CLOCK_BOUND_MS = 10_000;
 const CLOCK_BOUND_RENEW_MS = 3_000;
+/** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
+const APPLIED = 'applied';
+const APPLIED_KEEP_MS = 500;
 
 export interface RuntimeOptions {
   /** Serve RESP clients; the library can do without. */
@@ -80,6 +85,7 @@ export class Runtime implements Node {
   readonly save: SaveState;
   readonly nodeHi: number;
   readonly nodeLo: number;
+  readonly applied: Applied;
   replicator: Replicator | null = null;
   flusher: Flusher | null;
   loading: Loading | null = { startedAtMs: 0, done: 0, total: 0 };
@@ -93,6 +99,7 @@ export class Runtime implements Node {
   readonly #feedWriter = new RecordWriter(64 * 1024);
   #clockBoundMs = 0;
   #membersKept = '[]';
+  #appliedKeptAtMs = -Infinity;
   #gate: CommitGate | null = null;
   #keyListener: KeyListener | null = null;
   #stopping: Promise<void> | null = null;
@@ -140,6 +147,7 @@ export class Runtime implements Node {
       hashKey0: seed.readUInt32LE(0),
       hashKey1: seed.readUInt32LE(4),
     });
+    this.applied = new Applied(identity.writer, () => ({ hi: clock.hi, lo: clock.lo }));
     this.startedAtMs = clock.nowMs;
     this.save = { lastSaveAtMs: clock.nowMs, lastSaveOk: true, saving: false, changesAtLastSave: 0 };
     this.commands = new CommandTable(allCommands);
@@ -176,6 +184,7 @@ export class Runtime implements Node {
     }
     if (this.flusher !== null) {
       this.flusher.onError = (error) => this.#onStoreError(error);
+      this.flusher.onFlush = () => this.#onFlush();
     }
   }
 
@@ -238,6 +247,7 @@ export class Runtime implements Node {
         this.#options.onLoading?.(loading);
       },
     );
+    this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));
     this.keyspace.hydrating = false;
     this.keyspace.storing = true;
   }
@@ -268,7 +278,7 @@ export class Runtime implements Node {
     const options = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
     if (options === null) return;
     const adapter = new ReplicaAdapter(this.keyspace, () => this.monotonicMs());
-    this.replicator = new Replicator(options, adapter, this.#environment);
+    this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
     // A node that nobody has joined yet need not digest and feed what it writes.
     if (members.length > 0 || this.config.values.peers.length > 0) this.#joinCluster();
@@ -278,6 +288,18 @@ export class Runtime implements Node {
   #joinCluster(): void {
     startDigesting(this.keyspace);
     this.keyspace.feeding = true;
+  }
+
+  /** What this node has of each writer is kept with the data: it then holds for what a restart finds. */
+  #onFlush(): (() => void) | null {
+    const nowMs = this.monotonicMs();
+    if (nowMs - this.#appliedKeptAtMs < APPLIED_KEEP_MS) return null;
+    this.#appliedKeptAtMs = nowMs;
+    const bytes = packWritten(this.applied.all());
+    return () => {
+      const failed = (error: unknown): void => this.log.error({ err: error }, 'cannot keep what was applied');
+      this.flusher?.meta.set(APPLIED, bytes).catch(failed);
+    };
   }
 
   async #rememberedMembers(): Promise<KnownMember[]> {
@@ -305,6 +327,8 @@ export class Runtime implements Node {
     if (compareStamp(clock.hi, clock.lo, last.hi, last.lo) <= 0) clock.tick();
     this.replicator?.publish(writer.buffer.subarray(0, writer.length), clock.hi, clock.lo);
     writer.reset();
+    // What is written from now on is above this turn, also when it makes no stamp of its own: WAIT goes by that.
+    clock.tick();
   }
 
   /** What the durability mode promises of everything written so far. */
@@ -382,7 +406,10 @@ export class Runtime implements Node {
     this.listener.closeClients();
     this.#housekeeping.stop();
     this.#http.stop();
-    await this.flusher?.close(request.save ? timeoutMs : 0, (facts) => rememberWriter(this.#writer, facts));
+    await this.flusher?.close(request.save ? timeoutMs : 0, async (facts) => {
+      await facts.set(APPLIED, packWritten(this.applied.all()));
+      await rememberWriter(this.#writer, facts);
+    });
   }
 
   get activeExpiry(): boolean {

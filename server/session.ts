@@ -1,4 +1,5 @@
 /** What a node knows of one client, whichever way it is connected. */
+import type { Written } from '../protocol/written.ts';
 import type { RequestDecoder } from '../protocol/resp-request.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import type { QueuedCommands } from './transaction.ts';
@@ -83,6 +84,8 @@ export class Session {
   /** The stamp of its last write, for WAIT. */
   lastWriteHi = 0;
   lastWriteLo = 0;
+  /** What it has waited for with MANTIS AWAIT: its later tokens cover that too. */
+  awaited: readonly Written[] = [];
 
   constructor(id: number, transport: Transport, decoder: RequestDecoder, nowMs: number) {
     this.id = id;

@@ -64,6 +64,11 @@ export class ChangeTracker extends DigestedBlocks {
     this.onFeed();
   }
 
+  /** Changes of this turn have yet to be sent. */
+  get isFeedPending(): boolean {
+    return this.#feedPending;
+  }
+
   /** The feed was sent: the next change asks again. */
   feedSent(): void {
     this.#feedPending = false;

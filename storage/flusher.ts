@@ -95,6 +95,8 @@ interface Meta {
 export class Flusher {
   /** Told of what no retry can mend: the stores must not be relied upon any more. */
   onError: (error: Error) => void = () => undefined;
+  /** Called when a flush begins; what it gives back is called when all that was dirty then is durable. */
+  onFlush: () => (() => void) | null = () => null;
   /** Small facts that survive a restart in the embedded store; without one they are not kept. */
   readonly meta: Meta;
   readonly #options: FlusherOptions;
@@ -244,10 +246,12 @@ export class Flusher {
   async flushNow(): Promise<void> {
     const startedMs = this.#time.monotonicMs();
     this.#lastFlushStartMs = startedMs;
+    const onDurable = this.onFlush();
     const target = this.#pulledTotal + this.#source.dirtyCount;
     while (this.#pulledTotal < target && this.#source.dirtyCount > 0) await this.#pull();
     await Promise.all(this.#inFlight.keys());
     if (this.#failure !== null) throw this.#failure;
+    onDurable?.();
     this.#flushesCompleted++;
     this.#lastFlushAtMs = this.#options.environment.nowMs();
     this.#lastFlushDurationMs = this.#time.monotonicMs() - startedMs;

@@ -7,6 +7,7 @@ import { contentDigest } from '../content-digest.ts';
 import { mantisFields } from '../info/mantis.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 import { mayDebug } from './debug.ts';
+import { tokenSubcommands } from './mantis-tokens.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 
@@ -141,6 +142,7 @@ export const mantisCommands: readonly CommandDefinition[] = [
         syntax: 'DOWN|UP',
         run: links,
       }),
+      ...tokenSubcommands,
       helpSubcommand('mantis', '0.1.0'),
     ],
   }),

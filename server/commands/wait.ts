@@ -13,7 +13,7 @@ interface Stamp {
   readonly lo: number;
 }
 
-function timeoutArgument(call: Call, index: number): number {
+export function timeoutArgument(call: Call, index: number): number {
   const timeoutMs = call.integer(index, 'ERR timeout is not an integer or out of range');
   if (timeoutMs < 0) call.fail('ERR timeout is negative');
   return timeoutMs;

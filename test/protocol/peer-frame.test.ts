@@ -52,6 +52,7 @@ import {
   entryCount,
   groupDigests,
 } from '../../protocol/peer-repair.ts';
+import { encodeSeen } from '../../protocol/written.ts';
 
 const stamp = { hi: 0x018bcfe5, lo: 0x68000007 };
 const hello: Hello = {
@@ -150,6 +151,11 @@ describe('the wire format, which is a promise', () => {
       'PONG',
       encodePong({ token: 9, clockHi: stamp.hi, clockLo: stamp.lo, wallMs: 1_700_000_000_000 }),
       '1c0000000086d2fb0901000009000000018bcfe5680000070000018bcfe56800',
+    ],
+    [
+      'SEEN',
+      encodeSeen([{ writerHi: 0x11111111, writerLo: 0x22222222, stampHi: stamp.hi, stampLo: stamp.lo }]),
+      '1a0000004fc263810a01000001001111111122222222018bcfe568000007',
     ],
     ['REPAIR_DONE', encodeEmpty(FRAME_REPAIR_DONE), '08000000620b06f218010000'],
     [
@@ -282,7 +288,7 @@ describe('FrameDecoder', () => {
       expect(refusalOf(PEER_MAGIC, bad)).toBe(REFUSE_CHECKSUM);
     }
     const later = allocateFrame(FRAME_ACK, 0, 8);
-    later[9] = 2;
+    later[9] = 3;
     expect(refusalOf(PEER_MAGIC, sealFrame(later))).toBe(REFUSE_VERSION);
     expect(refusalOf(PEER_MAGIC, sealFrame(allocateFrame(FRAME_ACK, 2, 8)))).toBe(REFUSE_MALFORMED);
   });

@@ -11,6 +11,7 @@ import type { Node } from '../../server/node.ts';
 import { Session, type Transport } from '../../server/session.ts';
 import { Statistics } from '../../server/statistics.ts';
 import { WatchTable } from '../../server/watch-table.ts';
+import { Applied } from '../../replication/applied.ts';
 import { Clock } from '../../storage/clock.ts';
 import { Keyspace } from '../../storage/keyspace.ts';
 import { type Argument, encodeRequest } from './resp-client.ts';
@@ -113,6 +114,7 @@ export class CommandHarness {
       runId: '0'.repeat(40),
       startedAtMs: clock.nowMs,
       save: { lastSaveAtMs: clock.nowMs, lastSaveOk: true, saving: false, changesAtLastSave: 0 },
+      applied: new Applied({ hi: 1, lo: options.nodeId ?? 1 }, () => ({ hi: clock.hi, lo: clock.lo })),
       replicator: null,
       flusher: null,
       loading: null,
