@@ -1,12 +1,13 @@
 /**
- * Mantis beside redis-server, on this machine: server CPU per command and throughput of SET and GET, and memory per key. Both are
- * started fresh on free ports of 127.0.0.1, without persistence, and measured in turn.
+ * Mantis beside redis-server, on this machine: server CPU per command and throughput of SET and GET, memory per key; or what
+ * commands on collections take. Both are started fresh on free ports of 127.0.0.1, without persistence, and measured in turn.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { collectionCases, compareCollections } from './collections.ts';
 import { compareMemory } from './memory.ts';
 import { MeasuredServer, type Contender } from './measured-server.ts';
 import { cases, compareThroughput } from './throughput.ts';
@@ -14,15 +15,24 @@ import { cases, compareThroughput } from './throughput.ts';
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [options]
+const help = `npm run bench -- [strings | collections] [options]
+
+  strings         SET and GET, and memory a key (default)
+  collections     commands on lists, hashes, sets, sorted sets and streams
 
   --rounds N      interleaved rounds (default 5)
-  --requests N    requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
-  --keys N        keys of the memory measurement (default 1000000)
-  --only A,B      only these: ${cases.map((one) => one.name).join(', ')}, memory; parts of a name will do: set, p64
+  --requests N    strings: requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
+  --keys N        strings: keys of the memory measurement (default 1000000)
+  --only A,B      only these; parts of a name will do (set, p64)
+                  strings: ${namesOf(cases)}, memory
+                  collections: ${namesOf(collectionCases)}
   --without-mantis  redis-server against redis-server, to see what a ratio of 1 looks like here
   --help
 `;
+
+function namesOf(list: readonly { name: string }[]): string {
+  return list.map((one) => one.name).join(', ');
+}
 
 const mantis: Contender = {
   name: 'Mantis',
@@ -46,7 +56,8 @@ function wholeNumber(name: string, text: string): number {
 }
 
 function readOptions() {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       rounds: { type: 'string', default: '5' },
       requests: { type: 'string', default: '200000' },
@@ -56,17 +67,27 @@ function readOptions() {
       help: { type: 'boolean', default: false },
     },
   });
+  const suite = positionals[0] ?? 'strings';
+  if (positionals.length > 1 || (suite !== 'strings' && suite !== 'collections')) {
+    throw new Error(`there is no measurement of ${positionals.join(' ')}`);
+  }
   const parts = values.only.split(',').filter((part) => part !== '');
   const isChosen = (name: string): boolean =>
     parts.length === 0 || parts.some((part) => name === part || name.split('-').includes(part));
-  const chosen = cases.filter((one) => isChosen(one.name));
-  if (chosen.length === 0 && !isChosen('memory')) throw new Error(`--only ${values.only} names no measurement`);
+  const isStrings = suite === 'strings';
+  const chosen = {
+    cases: cases.filter((one) => isStrings && isChosen(one.name)),
+    collectionCases: collectionCases.filter((one) => !isStrings && isChosen(one.name)),
+    memory: isStrings && isChosen('memory'),
+  };
+  if (chosen.cases.length + chosen.collectionCases.length === 0 && !chosen.memory) {
+    throw new Error(`--only ${values.only} names no measurement`);
+  }
   return {
     rounds: wholeNumber('rounds', values.rounds),
     requests: wholeNumber('requests', values.requests),
     keys: wholeNumber('keys', values.keys),
-    cases: chosen,
-    memory: isChosen('memory'),
+    ...chosen,
     withoutMantis: values['without-mantis'],
     help: values.help,
   };
@@ -82,6 +103,34 @@ function machineFacts(): string {
   );
 }
 
+type Options = ReturnType<typeof readOptions>;
+
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
+
+type Pair = readonly [MeasuredServer, MeasuredServer];
+
+/** Starts both, and stops them when the measurement is over. */
+async function withPair(ours: Contender, measure: (pair: Pair) => Promise<string>): Promise<string> {
+  const pair = [await MeasuredServer.start(ours), await MeasuredServer.start(redis)] as const;
+  const result = await measure(pair);
+  await Promise.all(pair.map((server) => server.stop()));
+  return result;
+}
+
+async function measureStrings(ours: Contender, { rounds, requests, cases: chosen }: Options): Promise<void> {
+  const result = await withPair(ours, (pair) => compareThroughput(pair, { rounds, requests, cases: chosen, log }));
+  console.log('Server CPU in µs a command (user + system), and commands a second: medians, and medians of the ratios');
+  console.log(
+    `${`of ${rounds} interleaved rounds; 50 clients, 100,000 keys of 16 bytes, values of 64 bytes.`}\n\n${result}\n`,
+  );
+}
+
+async function measureCollections(ours: Contender, { rounds, collectionCases: chosen }: Options): Promise<void> {
+  const result = await withPair(ours, (pair) => compareCollections(pair, { rounds, cases: chosen, log }));
+  console.log('Server CPU in µs a command (user + system): medians, and medians of the ratios, of so many interleaved');
+  console.log(`${`rounds: ${rounds}; 50 clients, pipelined 16 deep, values of 3 bytes.`}\n\n${result}\n`);
+}
+
 async function main(): Promise<void> {
   const options = readOptions();
   if (options.help) {
@@ -93,19 +142,8 @@ async function main(): Promise<void> {
   const ours: Contender = options.withoutMantis ? { ...redis, name: 'Redis again' } : mantis;
 
   console.log(`${machineFacts()}\n`);
-  if (options.cases.length > 0) {
-    const pair = [await MeasuredServer.start(ours), await MeasuredServer.start(redis)] as const;
-    const log = (line: string): void => void process.stderr.write(`${line}\n`);
-    const { rounds, requests } = options;
-    const result = await compareThroughput(pair, { rounds, requests, cases: options.cases, log });
-    await Promise.all(pair.map((server) => server.stop()));
-    console.log(
-      'Server CPU in µs a command (user + system), and commands a second: medians, and medians of the ratios',
-    );
-    console.log(
-      `${`of ${rounds} interleaved rounds; 50 clients, 100,000 keys of 16 bytes, values of 64 bytes.`}\n\n${result}\n`,
-    );
-  }
+  if (options.cases.length > 0) await measureStrings(ours, options);
+  if (options.collectionCases.length > 0) await measureCollections(ours, options);
   if (options.memory) console.log(await compareMemory(ours, redis, options.keys));
 }
 

@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { measureRun, type Measurement } from './benchmark.ts';
 import type { MeasuredServer } from './measured-server.ts';
 import { median, medianRatio, table } from './statistics.ts';
 
-const clients = 50;
 const keys = 100_000;
 const valueBytes = 64;
 
@@ -21,23 +19,9 @@ export const cases: Case[] = (['set', 'get'] as const).flatMap((command) => [
   { name: `${command}-p64`, command, pipeline: 64, factor: 10 },
 ]);
 
-interface Measurement {
-  cpuMicrosecondsPerCommand: number;
-  commandsPerSecond: number;
-}
-
-/** One run of redis-benchmark, between two looks at the server's CPU time. */
-async function measure(server: MeasuredServer, one: Case, requests: number): Promise<Measurement> {
-  const options = ['-h', '127.0.0.1', '-p', server.port, '-c', clients, '-n', requests, '-P', one.pipeline];
-  const before = server.cpuMicroseconds();
-  const { stdout } = await promisify(execFile)(
-    'redis-benchmark',
-    [...options, '-r', keys, '-d', valueBytes, '-t', one.command, '--csv'].map(String),
-  );
-  const after = server.cpuMicroseconds();
-  const commandsPerSecond = Number(/^"(?:SET|GET)","([\d.]+)"/m.exec(stdout)?.[1]);
-  if (!(commandsPerSecond > 0)) throw new Error(`redis-benchmark on ${server.name} printed no result:\n${stdout}`);
-  return { cpuMicrosecondsPerCommand: (after - before) / requests, commandsPerSecond };
+function measure(server: MeasuredServer, one: Case, requests: number): Promise<Measurement> {
+  const what = ['-r', String(keys), '-d', String(valueBytes), '-t', one.command];
+  return measureRun(server, requests, one.pipeline, what);
 }
 
 export interface ThroughputOptions {
