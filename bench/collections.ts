@@ -123,7 +123,12 @@ export async function compareCollections(
   }
   const rows = cases.map((one, at) => {
     const { ours: mine, theirs: other } = results[at];
-    return [one.name.replace('-', ' ').toUpperCase(), median(mine).toFixed(2), median(other).toFixed(2), medianRatio(mine, other).toFixed(2)];
+    return [
+      one.name.replace('-', ' ').toUpperCase(),
+      median(mine).toFixed(2),
+      median(other).toFixed(2),
+      medianRatio(mine, other).toFixed(2),
+    ];
   });
   return table(['', `${ours.name} µs`, `${theirs.name} µs`, 'ratio'], rows);
 }
