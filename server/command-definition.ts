@@ -72,23 +72,23 @@ export interface DefinitionOf<C> {
   summary: string;
   since: string;
   group: CommandGroup;
-  complexity?: string;
+  complexity?: string | undefined;
   /** As Redis counts it: the command's name included, negative for "at least". */
   arity: number;
   flags: readonly CommandFlag[];
   /** Access categories beyond those that flags and group imply (`@write`, `@read`, `@string` …): `dangerous`, `keyspace`, … */
-  categories?: readonly string[];
+  categories?: readonly string[] | undefined;
   /** The range of keys in the common case `[first, last, step]`, with the flags of each key. */
-  keys?: readonly KeySpec[];
+  keys?: readonly KeySpec[] | undefined;
   /**
    * The argument grammar, without the name, in the notation of Redis's documentation:
    * `key value [NX|XX] [GET] [EX seconds|PX milliseconds|KEEPTTL]`, `key [key ...]`. docs and COMMAND DOCS show it.
    */
   syntax: string;
   /** For write commands: what happens when several nodes do it at once. docs/commands.md and COMMAND DOCS show it. */
-  merge?: string;
+  merge?: string | undefined;
   /** For containers; then `run` is called only for a missing or unknown subcommand and may be left out. */
-  subcommands?: readonly DefinitionOf<C>[];
+  subcommands?: readonly DefinitionOf<C>[] | undefined;
   run?(call: C): void;
 }
 
@@ -101,8 +101,8 @@ export interface CommandOf<C> extends DefinitionOf<C> {
   parent: CommandOf<C> | null;
   isWrite: boolean;
   deniesOom: boolean;
-  /** Its cost grows with something, so that each call is timed. */
-  mayBeSlow: boolean;
+  /** With so many arguments, its name included, its cost may grow with something, so that each call is timed. */
+  timedFromArguments: number;
   /** For INFO commandstats. */
   calls: number;
   microseconds: number;

@@ -363,7 +363,7 @@ export class Dispatcher implements CommandControl {
     session.lastCommand = command.fullName;
     command.calls++;
     statistics.commandsProcessed++;
-    const always = command.mayBeSlow || this.#timesAll;
+    const always = call.argc >= command.timedFromArguments || this.#timesAll;
     const timed = always || (this.#timingCounter++ & TIMING_MASK) === 0;
     const startedMs = timed ? this.#node.monotonicMs() : 0;
     try {

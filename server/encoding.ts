@@ -2,7 +2,7 @@
 import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET } from '../storage/block.ts';
 import type { Collection } from '../storage/collections/collection.ts';
 import type { ListCollection } from '../storage/collections/list-collection.ts';
-import { SetCollection } from '../storage/collections/set-collection.ts';
+import type { MemberCollection } from '../storage/collections/member-collection.ts';
 import type { Call } from './call.ts';
 import { listEncoding } from './list-encoding.ts';
 
@@ -18,7 +18,7 @@ export function collectionEncoding(call: Call, collection: Collection): string {
         ? 'listpack'
         : 'hashtable';
     case TYPE_SET:
-      if (collection instanceof SetCollection && collection.allIntegers) {
+      if ((collection as MemberCollection).allIntegers) {
         if (collection.mostCount <= values['set-max-intset-entries']) return 'intset';
         return 'hashtable';
       }

@@ -2,7 +2,6 @@
 import { TYPE_SET } from '../../storage/block.ts';
 import { endChange, putElement, removeElement } from '../../storage/collections/local.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
-import { SetCollection } from '../../storage/collections/set-collection.ts';
 import type { Call } from '../call.ts';
 import {
   collectionToWrite,
@@ -97,7 +96,7 @@ export function membersInOrder(call: Call, set: MemberCollection): number[] {
 }
 
 export function isIntset(call: Call, set: MemberCollection): boolean {
-  return set instanceof SetCollection && set.allIntegers && collectionEncoding(call, set) === 'intset';
+  return set.allIntegers && collectionEncoding(call, set) === 'intset';
 }
 
 /** Elements whose names are integers, the least first. */

@@ -31,6 +31,12 @@ export class ElementCursor {
   name: Buffer | null = null;
 }
 
+/**
+ * What fields of 32 unsigned bits begin with, before they are 0. An object whose field holds a small integer has another shape
+ * for the compiler than one whose field holds a large one, and code that meets more than four shapes is slow.
+ */
+export const UNSIGNED = 0xffffffff;
+
 /** JS objects that a collection is, without its elements' index: measured with an empty set. */
 const COLLECTION_BYTES = 480;
 
@@ -41,16 +47,16 @@ export abstract class Collection {
   protected readonly elements: Elements;
   /** Its place in the object table, its key's block and the number of its database. */
   slot = 0;
-  ref = 0;
+  ref = UNSIGNED;
   database = 0;
 
   /** The key's floor: elements up to (stamp, origin) are dead. 0 for none. */
   floorHi = 0;
-  floorLo = 0;
+  floorLo = UNSIGNED;
   floorOrigin = 0;
   /** The greatest (stamp, origin) that any element ever had here: what DEL makes the floor. */
   maxHi = 0;
-  maxLo = 0;
+  maxLo = UNSIGNED;
   maxOrigin = 0;
 
   /** Elements that commands see. */
@@ -59,8 +65,8 @@ export abstract class Collection {
   mostCount = 0;
   longestBytes = 0;
   /** The XOR of the digests of all visible elements; kept while the keyspace is digesting. */
-  digestHi = 0;
-  digestLo = 0;
+  digestHi = UNSIGNED;
+  digestLo = UNSIGNED;
 
   /** Where storing all elements again stands: a store was named while the node ran. */
   storeWalk: ElementCursor | null = null;
@@ -68,16 +74,16 @@ export abstract class Collection {
   changes = 0;
   /** The clock when the collection was last changed, here or by a merge. */
   touchedHi = 0;
-  touchedLo = 0;
+  touchedLo = UNSIGNED;
   /** Elements that were removed: block references, some of them stale. Those in `sealed` were removed before the seal's stamp. */
   tombstones: number[] = [];
   sealed: number[] = [];
   sealHi = 0;
-  sealLo = 0;
+  sealLo = UNSIGNED;
   /** Used since the object table last looked: not to be packed yet. */
   isWarm = true;
   /** What the object table has counted of `bytes`. */
-  countedBytes = 0;
+  countedBytes = UNSIGNED;
   /** Elements to be sent, and to be stored: block references, some of them stale. */
   feed: number[] = [];
   store: number[] = [];
@@ -86,6 +92,14 @@ export abstract class Collection {
     this.type = type;
     this.home = home;
     this.elements = home.elements;
+    this.ref = 0;
+    this.floorLo = 0;
+    this.maxLo = 0;
+    this.digestHi = 0;
+    this.digestLo = 0;
+    this.touchedLo = 0;
+    this.sealLo = 0;
+    this.countedBytes = 0;
   }
 
   // ---- what each type provides ----

@@ -1,12 +1,45 @@
-/** A collection whose elements are found by name: hashes and sets as they are, sorted sets with an order beside it. */
-import { Collection, type ElementCursor } from './collection.ts';
+/**
+ * A collection whose elements are found by name: hashes and sets as they are, sorted sets with an order beside it. Hashes and
+ * sets are of one class, because code that meets up to four classes of objects is fast, and code that meets more is not.
+ */
+import { parseInteger } from '../../protocol/integer.ts';
+import { TYPE_SET } from '../block.ts';
+import { Collection, type CollectionHome, type ElementCursor, UNSIGNED } from './collection.ts';
 import { HASH_END, MemberIndex } from './member-index.ts';
 
 export class MemberCollection extends Collection {
   protected readonly index = new MemberIndex(this.elements, this);
   /** The hash of the name last looked for, −1 when it was not needed: `insert` follows `find`. */
-  #hash = 0;
-  #freedTo = 0;
+  #hash = UNSIGNED;
+  #freedTo = UNSIGNED;
+  /** Every member of the set since the key was made is a 64-bit integer, as OBJECT ENCODING shows it. False for other types. */
+  allIntegers = this.type === TYPE_SET;
+
+  constructor(type: number, home: CollectionHome) {
+    super(type, home);
+    this.#freedTo = 0;
+  }
+
+  override began(): void {
+    super.began();
+    this.allIntegers = this.type === TYPE_SET;
+  }
+
+  override get packedExtra(): number {
+    return this.allIntegers ? 1 : 0;
+  }
+
+  override set packedExtra(extra: number) {
+    this.allIntegers = extra === 1;
+  }
+
+  override shown(ref: number): void {
+    if (!this.allIntegers) return;
+    const { elements } = this;
+    elements.readName(ref);
+    const value = parseInteger(elements.nameBuffer, elements.nameStart, elements.nameLength);
+    if (value === undefined) this.allIntegers = false;
+  }
 
   override createEmpty(): Collection {
     return new MemberCollection(this.type, this.home);

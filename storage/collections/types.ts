@@ -3,7 +3,6 @@ import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM } from '..
 import type { Collection, CollectionHome } from './collection.ts';
 import { ListCollection } from './list-collection.ts';
 import { MemberCollection } from './member-collection.ts';
-import { SetCollection } from './set-collection.ts';
 import { SortedSet } from './sorted-set.ts';
 import { Stream } from './stream.ts';
 
@@ -12,7 +11,7 @@ type Maker = (home: CollectionHome) => Collection;
 const MAKERS: Maker[] = [];
 MAKERS[TYPE_HASH] = (home) => new MemberCollection(TYPE_HASH, home);
 MAKERS[TYPE_LIST] = (home) => new ListCollection(TYPE_LIST, home);
-MAKERS[TYPE_SET] = (home) => new SetCollection(TYPE_SET, home);
+MAKERS[TYPE_SET] = (home) => new MemberCollection(TYPE_SET, home);
 MAKERS[TYPE_SORTED_SET] = (home) => new SortedSet(home);
 MAKERS[TYPE_STREAM] = (home) => new Stream(home);
 
