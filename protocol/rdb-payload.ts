@@ -19,8 +19,9 @@ export const RDB_TYPE_STRING = 0;
 
 /** Written by Redis 7.0, and read by it and everything later. */
 const VERSION_WRITTEN = 10;
-/** Written by Redis 7.2. */
-const VERSION_READ_MAX = 11;
+/** Written by Redis 7.4, and read by it and everything later: values with parts that 7.2 does not know. */
+export const VERSION_OF_FIELD_DEADLINES = 12;
+const VERSION_READ_MAX = 12;
 const FOOTER_BYTES = 10;
 
 const LENGTH_6_BITS_MAX = 63;
@@ -122,11 +123,11 @@ export class PayloadWriter {
     this.#length += bytes.copy(this.#buffer, this.#length);
   }
 
-  /** The payload. */
-  finish(): Buffer {
+  /** The payload. `version` says which Redis can read it. */
+  finish(version = VERSION_WRITTEN): Buffer {
     this.#ensure(FOOTER_BYTES);
     const buffer = this.#buffer;
-    this.#length = buffer.writeUInt16LE(VERSION_WRITTEN, this.#length);
+    this.#length = buffer.writeUInt16LE(version, this.#length);
     const { hi, lo } = crc64(buffer, 0, this.#length);
     this.#length = buffer.writeUInt32LE(lo, this.#length);
     this.#length = buffer.writeUInt32LE(hi, this.#length);

@@ -1,6 +1,11 @@
 /** Keys that must hold a collection of a type. */
+import { TYPE_HASH } from '../storage/block.ts';
 import type { Collection } from '../storage/collections/collection.ts';
+import type { MemberCollection } from '../storage/collections/member-collection.ts';
+import { expireElement } from '../storage/collections/element-writes.ts';
 import { endChange, openCollection, removeElement } from '../storage/collections/local.ts';
+import { hasDueElements, settleElements } from '../storage/collections/element-expiry.ts';
+import { isShown } from '../storage/types/hash.ts';
 import type { Call } from './call.ts';
 import { CommandError, WRONG_TYPE } from './command-error.ts';
 import { countUse, peekKey, useKey } from './key-use.ts';
@@ -19,7 +24,24 @@ export function useCollection(call: Call, index: number, type: number): Collecti
   return ref === 0 ? null : call.keyspace.collectionAt(ref);
 }
 
+/** A hash of which all fields are looked at: what is due of it is hidden first. @throws CommandError WRONGTYPE */
+export function useWholeHash(call: Call, index: number): MemberCollection | null {
+  return wholeHash(call, useKey(call, index));
+}
+
 /** The same without counting the use. @throws CommandError WRONGTYPE */
+export function peekWholeHash(call: Call, index: number): MemberCollection | null {
+  return wholeHash(call, peekKey(call, index));
+}
+
+function wholeHash(call: Call, ref: number): MemberCollection | null {
+  const { keyspace } = call;
+  if (check(call, ref, TYPE_HASH) === 0) return null;
+  if (hasDueElements(keyspace) && !settleElements(keyspace, ref)) return null;
+  return keyspace.collectionAt(ref) as MemberCollection;
+}
+
+/** The collection for reading, without counting the use. @throws CommandError WRONGTYPE */
 export function peekCollection(call: Call, index: number, type: number): Collection | null {
   const ref = check(call, peekKey(call, index), type);
   return ref === 0 ? null : call.keyspace.collectionAt(ref);
@@ -46,7 +68,20 @@ export function openAt(call: Call, index: number, ref: number, type: number): Co
 /** The visible element of the name at argument `index`, or 0. */
 export function elementAt(call: Call, collection: Collection, index: number): number {
   const element = collection.find(call.buffer, call.starts[index], call.lengths[index]);
-  return element !== 0 && call.keyspace.elements.isVisible(element) ? element : 0;
+  return element !== 0 && isShown(call.keyspace, element) ? element : 0;
+}
+
+/**
+ * The block of the element of the name at argument `index`, tombstones included, or 0, to write it in a collection that is open
+ * for changes; one that is past its own deadline is hidden first.
+ */
+export function elementToWrite(call: Call, collection: Collection, index: number): number {
+  const { keyspace, buffer, starts, lengths } = call;
+  const element = collection.find(buffer, starts[index], lengths[index]);
+  const { elements, clock } = keyspace;
+  if (element === 0 || !elements.isDue(element, clock.nowMs) || !elements.isVisible(element)) return element;
+  expireElement(keyspace, collection, element);
+  return collection.find(buffer, starts[index], lengths[index]);
 }
 
 /** Removes the elements named from argument 2 on from the collection in `ref`; returns how many were there. */

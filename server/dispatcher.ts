@@ -5,7 +5,9 @@
 import { ReplyWriter } from '../protocol/resp-reply.ts';
 import { ProtocolError } from '../protocol/resp-request.ts';
 import { LookAhead } from '../storage/look-ahead.ts';
+import { hideDueElements } from '../storage/collections/element-expiry.ts';
 import { Call } from './call.ts';
+import { ClientPause } from './client-pause.ts';
 import type { CommitGate } from './commit-gate.ts';
 import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
@@ -40,10 +42,7 @@ export class Dispatcher implements CommandControl {
   readonly lookAhead = new LookAhead();
   readonly #outOfTurn = new ReplyWriter();
   #timingCounter = 0;
-  #pausedUntilMs = 0;
-  #pauseMode: PauseMode = 'write';
-  /** Put off by CLIENT PAUSE. */
-  readonly #held = new Set<Session>();
+  readonly #pause = new ClientPause();
   /** Waiting for a commit, with how many of their replies do. */
   readonly #gated = new Map<Session, number>();
   /** One call and one reply buffer serve all sessions: those that others set going again wait here until it is their turn. */
@@ -123,6 +122,7 @@ export class Dispatcher implements CommandControl {
     const clock = this.#node.keyspace.clock;
     clock.refresh();
     session.activeAtMs = clock.nowMs;
+    hideDueElements(this.#node.keyspace);
     const reply = this.#reply;
     reply.reset();
     const { changes } = this.#node.keyspace;
@@ -201,7 +201,7 @@ export class Dispatcher implements CommandControl {
 
   /** The transport has sent what was pending: a session that was held for it goes on. */
   drained(session: Session): void {
-    if (!session.held || this.#held.has(session) || this.#gated.has(session)) return;
+    if (!session.held || this.#pause.held.has(session) || this.#gated.has(session)) return;
     session.held = false;
     this.resume(session);
   }
@@ -246,11 +246,11 @@ export class Dispatcher implements CommandControl {
     if (!session.authenticated && !command.flags.includes('no_auth')) {
       return this.#refuse(session, reply, command, 'NOAUTH Authentication required.');
     }
-    if (this.#pausedUntilMs !== 0 && this.#isPaused(command, session)) {
+    if (this.#pause.isBegun && this.#isPaused(command, session)) {
       session.deferred = new QueuedCommands();
       session.deferred.push(call);
       session.held = true;
-      this.#held.add(session);
+      this.#pause.held.add(session);
       return null;
     }
     const refusal = command.name === 'exec' ? this.#refusalOfQueued(session) : this.#refusal(command);
@@ -448,28 +448,18 @@ export class Dispatcher implements CommandControl {
   // ---- CLIENT PAUSE ----
 
   #isPaused(command: Command, session: Session): boolean {
-    if (this.#node.keyspace.clock.nowMs >= this.#pausedUntilMs) {
-      this.unpauseClients();
-      return false;
-    }
-    if (command.parent?.name === 'client' || command.name === 'client') return false;
-    if (this.#pauseMode === 'all') return true;
-    if (command.name === 'exec') return session.queued?.commands.some((queued) => queued.isWrite) ?? false;
-    return session.queued === null && (command.isWrite || command.flags.includes('may_replicate'));
+    if (this.isPausing) return this.#pause.concerns(command, session);
+    this.unpauseClients();
+    return false;
   }
 
   /** Puts off commands until then (milliseconds since 1970): all, or those that write. */
   pauseClients(untilMs: number, mode: PauseMode): void {
-    const inForce = this.#pausedUntilMs > this.#node.keyspace.clock.nowMs;
-    this.#pausedUntilMs = inForce ? Math.max(untilMs, this.#pausedUntilMs) : untilMs;
-    this.#pauseMode = inForce && this.#pauseMode === 'all' ? 'all' : mode;
+    this.#pause.begin(untilMs, mode, this.#node.keyspace.clock.nowMs);
   }
 
   unpauseClients(): void {
-    this.#pausedUntilMs = 0;
-    const held = [...this.#held];
-    this.#held.clear();
-    for (const session of held) {
+    for (const session of this.#pause.end()) {
       session.held = false;
       this.resume(session);
     }
@@ -477,20 +467,20 @@ export class Dispatcher implements CommandControl {
 
   /** Called by the node's timer. */
   tick(): void {
-    if (this.#pausedUntilMs !== 0 && this.#node.keyspace.clock.nowMs >= this.#pausedUntilMs) this.unpauseClients();
+    if (this.#pause.isBegun && !this.isPausing) this.unpauseClients();
   }
 
   get isPausing(): boolean {
-    return this.#pausedUntilMs > this.#node.keyspace.clock.nowMs;
+    return this.#pause.isInForce(this.#node.keyspace.clock.nowMs);
   }
 
   get pauseMode(): PauseMode {
-    return this.#pauseMode;
+    return this.#pause.mode;
   }
 
   /** The client is gone. */
   forget(session: Session): void {
-    this.#held.delete(session);
+    this.#pause.held.delete(session);
     this.#gated.delete(session);
     this.#resumable.delete(session);
     session.deferred = null;

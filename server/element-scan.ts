@@ -59,6 +59,7 @@ export function scanElements(
   const { elements } = keyspace;
   const found: number[] = [];
   const visit = (element: number): void => {
+    if (elements.isDue(element, keyspace.clock.nowMs)) return;
     if (pattern !== null) {
       elements.readName(element);
       if (!pattern.matches(elements.nameBuffer, elements.nameStart, elements.nameLength)) return;

@@ -4,6 +4,7 @@ import type { Node } from './node.ts';
 export function resetStatistics(node: Node): void {
   node.statistics.reset();
   node.keyspace.expiredKeys = 0;
+  node.keyspace.expiredElements = 0;
   for (const command of node.commands.byName.values()) {
     for (const each of [command, ...command.subcommandTable.values()]) {
       each.calls = 0;

@@ -8,6 +8,7 @@ import { keyKindOf } from './collections/kinds.ts';
 import { ObjectTable } from './collections/object-table.ts';
 import type { Database } from './database.ts';
 import { Digests } from './digests.ts';
+import { ExpiryHeap } from './expiry-heap.ts';
 import { NodeTable } from './node-table.ts';
 import { toggleCounterDigests } from './types/counter-payload.ts';
 
@@ -17,6 +18,9 @@ export class DigestedBlocks extends BlockWriter {
   /** The collections, and the blocks of their elements. */
   readonly objects = new ObjectTable();
   readonly elements = new Elements(this.arena);
+  /** The deadlines that elements have of their own, of all databases: see collections/element-expiry.ts. */
+  readonly elementDeadlines = new ExpiryHeap();
+  expiredElements = 0;
 
   constructor(clock: Clock, nodeHi: number, nodeLo: number) {
     super(clock);

@@ -30,6 +30,8 @@ export class ExpiryHeap {
   #deadlines = new Float64Array(64);
   #refs = new Uint32Array(64);
   length = 0;
+  /** For an owner that does not count what is live: how long the heap may get before it is rebuilt. */
+  sparseLength = 1024;
 
   /** The soonest deadline in milliseconds; Infinity when there is none. */
   get soonestMs(): number {
@@ -84,6 +86,7 @@ export class ExpiryHeap {
     this.#deadlines = new Float64Array(64);
     this.#refs = new Uint32Array(64);
     this.length = 0;
+    this.sparseLength = 1024;
   }
 
   #sink(at: number, deadlineMs: number, ref: number): void {

@@ -1,10 +1,11 @@
-/** Active expiry: keys go at their deadline by themselves, on every node, without a message. */
+/** Active expiry: keys, and fields of hashes, go at their deadline by themselves, on every node, without a message. */
 import { HIDDEN } from './block.ts';
+import { expireDueElements } from './collections/element-expiry.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
 
 /**
- * Hides keys whose deadline has passed, at most `limit` of them. Returns whether there may be more.
+ * Hides keys and fields whose deadline has passed, at most `limit` of each. Returns whether there may be more.
  */
 export function expireDue(keyspace: Keyspace, limit: number): boolean {
   let left = limit;
@@ -18,7 +19,7 @@ export function expireDue(keyspace: Keyspace, limit: number): boolean {
       expireEntry(keyspace, database, ref, deadlineMs);
     }
   }
-  return false;
+  return expireDueElements(keyspace, limit);
 }
 
 function expireEntry(keyspace: Keyspace, database: Database, ref: number, deadlineMs: number): void {

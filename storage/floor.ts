@@ -70,6 +70,7 @@ function dropAll(keyspace: Keyspace, database: Database): void {
   if (keyspace.databases.every((other) => other === database || other.index.count === 0)) {
     keyspace.arena.clear();
     keyspace.objects.clear();
+    keyspace.elementDeadlines.clear();
     for (const other of keyspace.databases) other.reset();
     keyspace.digests.clear();
     return;

@@ -2,6 +2,7 @@
 import { setAccess } from './access.ts';
 import { OBJECT, RAW } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
+import { pendingElementDeadline } from './collections/element-expiry.ts';
 import { endChange, openCollection, putElement } from './collections/local.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -17,6 +18,8 @@ export interface FrozenKey {
   flags: number;
   /** A collection's visible elements: name, value, name, value, … */
   elements: Buffer[];
+  /** The deadlines of those that have one of their own, by the place of the name in `elements`. */
+  deadlines: Map<number, number>;
 }
 
 const NO_BYTES = Buffer.alloc(0);
@@ -34,6 +37,7 @@ export function freezeKey(keyspace: Keyspace, ref: number): FrozenKey {
     value: NO_BYTES,
     flags: keyspace.flagsOf(ref) & RAW,
     elements: [],
+    deadlines: new Map(),
   };
   if ((keyspace.flagsOf(ref) & OBJECT) === 0) {
     keyspace.readValue(ref);
@@ -44,6 +48,8 @@ export function freezeKey(keyspace: Keyspace, ref: number): FrozenKey {
   const collection = keyspace.collectionAt(ref);
   const visit = (element: number): void => {
     if (!elements.isVisible(element)) return;
+    const deadlineMs = elements.deadlineOf(element);
+    if (deadlineMs > 0) frozen.deadlines.set(frozen.elements.length, deadlineMs);
     elements.readName(element);
     frozen.elements.push(copyOf(elements.nameBuffer, elements.nameStart, elements.nameLength));
     elements.readValue(element);
@@ -76,17 +82,10 @@ export function thawKey(
   for (let at = 0; at < frozen.elements.length; at += 2) {
     const name = frozen.elements[at];
     const value = frozen.elements[at + 1];
-    putElement(
-      keyspace,
-      collection,
-      collection.find(name, 0, name.length),
-      name,
-      0,
-      name.length,
-      value,
-      0,
-      value.length,
-    );
+    const found = collection.find(name, 0, name.length);
+    const deadlineMs = frozen.deadlines.get(at);
+    if (deadlineMs !== undefined) pendingElementDeadline(keyspace, deadlineMs);
+    putElement(keyspace, collection, found, name, 0, name.length, value, 0, value.length);
   }
   endChange(keyspace, collection, true);
   const ref = keyspace.find(database, key, start, length);

@@ -10,7 +10,7 @@
  */
 import { compareStamp } from '../protocol/stamp.ts';
 import { COUNTER, DEADLINE, EXPIRED, FEED, HIDDEN, OBJECT, STORE } from './block.ts';
-import { dropElements, spentElements } from './collections/reap.ts';
+import { dropElements, spentElements, type StampBound } from './collections/reap.ts';
 import type { Keyspace } from './keyspace.ts';
 import { type RemovalSink, Removals } from './removals.ts';
 import { decodeCounter } from './types/counter-payload.ts';
@@ -20,11 +20,6 @@ const KEYS_A_STEP = 4000;
 const ELEMENTS_A_KEY = 1000;
 const HASH_END = 0x100000000;
 const HIDDEN_MARKS = HIDDEN | FEED | STORE;
-
-export interface StampBound {
-  readonly hi: number;
-  readonly lo: number;
-}
 
 export class Reaper {
   readonly #keyspace: Keyspace;
@@ -54,7 +49,7 @@ export class Reaper {
       const flags = keyspace.flagsOf(ref);
       if ((flags & OBJECT) !== 0 && !keyspace.isPacked(ref) && removals?.isFull !== true) {
         const collection = keyspace.glanceAt(ref);
-        const spent = spentElements(keyspace, collection, deleted, ELEMENTS_A_KEY);
+        const spent = spentElements(keyspace, collection, deleted, expired, ELEMENTS_A_KEY);
         if (removals === null) dropped += dropElements(keyspace, collection, spent);
         else removals.addElements(database, collection, spent);
       }

@@ -14,6 +14,8 @@ import { dumpCommands } from './dump.ts';
 import { expiryCommands } from './expiry.ts';
 import { functionCommands } from './functions.ts';
 import { geoCommands } from './geo.ts';
+import { hashExpiryCommands } from './hash-expiry.ts';
+import { hashValueCommands } from './hash-values.ts';
 import { hashCommands } from './hashes.ts';
 import { hyperLogLogCommands } from './hyperloglog.ts';
 import { infoCommands } from './info.ts';
@@ -67,6 +69,8 @@ export const allCommands: readonly CommandDefinition[] = [
   ...functionCommands,
   ...geoCommands,
   ...hashCommands,
+  ...hashExpiryCommands,
+  ...hashValueCommands,
   ...hyperLogLogCommands,
   ...infoCommands,
   ...keyCommands,

@@ -2,19 +2,21 @@
 import { parseInteger } from '../../protocol/integer.ts';
 import { TYPE_HASH } from '../../storage/block.ts';
 import { endChange, putElement } from '../../storage/collections/local.ts';
-import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import { INTEGER_MAX, INTEGER_MIN, formatDecimal, parseDecimal } from '../../storage/decimal.ts';
 import { addToElement } from '../../storage/types/hash.ts';
 import type { Call } from '../call.ts';
 import {
   collectionToWrite,
   elementAt,
+  elementToWrite,
   openAt,
   peekCollection,
+  peekWholeHash,
   removeElements,
   replyElementValue,
   replyName,
   useCollection,
+  useWholeHash,
 } from '../collection-use.ts';
 import { command, CommandError, keyRange, NOT_A_FLOAT } from '../command.ts';
 import type { CommandDefinition, CommandFlag, KeyFlag } from '../command.ts';
@@ -35,9 +37,12 @@ function setFields(call: Call): number {
   const { keyspace, buffer, starts, lengths, argc } = call;
   if (argc % 2 === 1) throw new CommandError(wrongArity(call.command));
   const hash = openAt(call, 1, collectionToWrite(call, 1, TYPE_HASH), TYPE_HASH);
-  const before = hash.count;
+  let before = hash.count;
   for (let index = 2; index < argc; index += 2) {
-    const element = hash.find(buffer, starts[index], lengths[index]);
+    const { count } = hash;
+    const element = elementToWrite(call, hash, index);
+    // One less when the field was past its deadline.
+    before += hash.count - count;
     putElement(
       keyspace,
       hash,
@@ -158,7 +163,7 @@ function hmget(call: Call): void {
 
 function hgetall(call: Call): void {
   const { reply } = call;
-  const hash = useCollection(call, 1, TYPE_HASH) as MemberCollection | null;
+  const hash = useWholeHash(call, 1);
   reply.map(hash === null ? 0 : hash.count);
   hash?.forEach((element) => {
     replyName(call, element);
@@ -168,20 +173,20 @@ function hgetall(call: Call): void {
 
 function hkeys(call: Call): void {
   const { reply } = call;
-  const hash = useCollection(call, 1, TYPE_HASH) as MemberCollection | null;
+  const hash = useWholeHash(call, 1);
   reply.array(hash === null ? 0 : hash.count);
   hash?.forEach((element) => replyName(call, element));
 }
 
 function hvals(call: Call): void {
   const { reply } = call;
-  const hash = useCollection(call, 1, TYPE_HASH) as MemberCollection | null;
+  const hash = useWholeHash(call, 1);
   reply.array(hash === null ? 0 : hash.count);
   hash?.forEach((element) => replyElementValue(call, element));
 }
 
 function hlen(call: Call): void {
-  const hash = peekCollection(call, 1, TYPE_HASH);
+  const hash = peekWholeHash(call, 1);
   call.reply.integer(hash === null ? 0 : hash.count);
 }
 
@@ -211,7 +216,7 @@ function hrandfield(call: Call): void {
   const { reply, argc } = call;
   const random = (): number => call.node.random();
   if (argc === 2) {
-    const hash = useCollection(call, 1, TYPE_HASH) as MemberCollection | null;
+    const hash = useWholeHash(call, 1);
     if (hash === null) reply.nil();
     else replyName(call, hash.sample(random));
     return;
@@ -219,7 +224,7 @@ function hrandfield(call: Call): void {
   const withValues = argc > 3 && call.is(3, 'WITHVALUES');
   if (argc > 4 || (argc === 4 && !withValues)) call.syntaxError();
   const count = randomCount(call, 2, withValues);
-  const hash = useCollection(call, 1, TYPE_HASH) as MemberCollection | null;
+  const hash = useWholeHash(call, 1);
   if (hash === null || count === 0) {
     reply.array(0);
     return;

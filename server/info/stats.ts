@@ -37,6 +37,7 @@ export function statisticsFields(node: Node): Field[] {
     ['sync_full', 0],
     ['sync_partial_ok', 0],
     ['sync_partial_err', 0],
+    ['expired_subkeys', keyspace.expiredElements],
     ['expired_keys', keyspace.expiredKeys],
     ['expired_stale_perc', '0.00'],
     ['expired_time_cap_reached_count', 0],

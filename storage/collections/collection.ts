@@ -37,6 +37,14 @@ export class ElementCursor {
  */
 export const UNSIGNED = 0xffffffff;
 
+/** Elements past their own deadline: block references, some of them stale. Those in `sealed` were hidden before the seal's stamp. */
+export interface ExpiredElements {
+  waiting: number[];
+  sealed: number[];
+  sealHi: number;
+  sealLo: number;
+}
+
 /** JS objects that a collection is, without its elements' index: measured with an empty set. */
 const COLLECTION_BYTES = 480;
 
@@ -80,6 +88,8 @@ export abstract class Collection {
   sealed: number[] = [];
   sealHi = 0;
   sealLo = UNSIGNED;
+  /** The same for elements that were hidden at their own deadline; null while there are none. */
+  expired: ExpiredElements | null = null;
   /** Used since the object table last looked: not to be packed yet. */
   isWarm = true;
   /** What the object table has counted of `bytes`. */

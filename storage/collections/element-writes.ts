@@ -1,5 +1,12 @@
 /** Versions of elements written into a collection, and what follows: counts, order, digest, lists of changes. */
-import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_FEED, ELEMENT_STORE } from './element.ts';
+import {
+  ELEMENT_COUNTED,
+  ELEMENT_DEAD,
+  ELEMENT_DEADLINE,
+  ELEMENT_EXPIRED,
+  ELEMENT_FEED,
+  ELEMENT_STORE,
+} from './element.ts';
 import { HIDDEN } from '../block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, decodeCounterAt } from '../types/counter-payload.ts';
@@ -74,16 +81,40 @@ function toggleElement(keyspace: Keyspace, collection: Collection, ref: number):
       withDeadline ? elements.deadlineStampHi : 0,
       withDeadline ? elements.deadlineStampLo : 0,
     );
+    // Not the deadline of what is written next.
+    elements.deadlineMs = -1;
     collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
     collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
   }
   if ((flags & ELEMENT_COUNTED) === 0) return;
+  if ((flags & (ELEMENT_DEAD | ELEMENT_DEADLINE)) === (ELEMENT_DEAD | ELEMENT_DEADLINE)) {
+    toggleSumsDeadline(keyspace, collection, ref, hash);
+  }
   for (const entry of decodeElementCounter(keyspace, ref).entries) {
     const kind = hash ^ elementCounterKindOf(collection.type);
     digests.hashRegister(kind, entry.versionHi, entry.versionLo, nodes.hi[entry.origin], nodes.lo[entry.origin], 0, 0);
     collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
     collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
   }
+}
+
+/** The deadline of sums over a dead base is a register of its own. */
+function toggleSumsDeadline(keyspace: Keyspace, collection: Collection, ref: number, hash: number): void {
+  const { digests, elements, nodes } = keyspace;
+  elements.readDeadline(ref);
+  const { deadlineStampHi, deadlineStampLo, deadlineOrigin } = elements;
+  elements.deadlineMs = -1;
+  digests.hashRegister(
+    hash,
+    deadlineStampHi,
+    deadlineStampLo,
+    nodes.hi[deadlineOrigin],
+    nodes.lo[deadlineOrigin],
+    0,
+    0,
+  );
+  collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
+  collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
 }
 
 /** Computes the digest of a collection's elements afresh: it is not kept while the keyspace is not digesting. */
@@ -142,6 +173,9 @@ export function writeElement(
   const { deadlineMs, deadlineStampHi, deadlineStampLo, deadlineOrigin } = elements;
   let marks = 0;
   let target = ref;
+  const isPast = deadlineMs > 0 && keyspace.clock.nowMs > deadlineMs;
+  const watchedMs = deadlineMs > 0 && ref !== 0 ? elements.deadlineOf(ref) : -1;
+  if (isPast) flags |= ELEMENT_EXPIRED;
   if (ref !== 0) {
     marks = elements.flagsOf(ref) & MARKS;
     hide(keyspace, collection, ref);
@@ -180,6 +214,8 @@ export function writeElement(
   if (nameLength > collection.longestBytes) collection.longestBytes = nameLength;
   if (valueLength > collection.longestBytes && (flags & ELEMENT_COUNTED) === 0) collection.longestBytes = valueLength;
   collection.noteStamp(stampHi, stampLo, origin);
+  if (isPast) keepExpired(collection, target);
+  else if (deadlineMs > 0 && (target !== ref || watchedMs !== deadlineMs)) pushDeadline(keyspace, deadlineMs, target);
   show(keyspace, collection, target);
   if ((flags & (ELEMENT_DEAD | ELEMENT_COUNTED)) === ELEMENT_DEAD) collection.tombstones.push(target);
   markElement(keyspace, collection, target, local);
@@ -200,6 +236,36 @@ function markElement(keyspace: Keyspace, collection: Collection, ref: number, lo
     collection.feed.push(ref);
   }
   if (marks !== 0) elements.setFlags(ref, flags | marks);
+}
+
+/** Of the heap's entries this many may be stale before they are looked through. */
+const STALE_ENTRIES = 1024;
+
+function pushDeadline(keyspace: Keyspace, deadlineMs: number, ref: number): void {
+  const { elementDeadlines: heap, elements } = keyspace;
+  if (heap.length >= heap.sparseLength) {
+    heap.rebuild((entry, entryMs) => elements.isElement(entry) && elements.deadlineOf(entry) >= entryMs);
+    heap.sparseLength = 2 * heap.length + STALE_ENTRIES;
+  }
+  heap.push(deadlineMs, ref);
+}
+
+/** Puts an element that is hidden among those that are dropped when everybody has them. */
+export function keepExpired(collection: Collection, ref: number): void {
+  collection.expired ??= { waiting: [], sealed: [], sealHi: 0, sealLo: 0 };
+  collection.expired.waiting.push(ref);
+}
+
+/** Hides a visible element whose own deadline has passed, in a collection that is open for changes. */
+export function expireElement(keyspace: Keyspace, collection: Collection, ref: number): void {
+  keyspace.expiredElements++;
+  if (!keyspace.keepsTombstones) {
+    dropElement(keyspace, collection, ref);
+    return;
+  }
+  hide(keyspace, collection, ref);
+  keyspace.elements.setFlags(ref, keyspace.elements.flagsOf(ref) | ELEMENT_EXPIRED);
+  keepExpired(collection, ref);
 }
 
 /** Takes an element out of the collection for good. */

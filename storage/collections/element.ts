@@ -25,8 +25,8 @@ export const ELEMENT_LARGE_NAME = 16;
 export const ELEMENT_FEED = 32;
 /** In the collection's list of changes that the stores lack. */
 export const ELEMENT_STORE = 64;
-/** The element's own deadline has passed. */
-const ELEMENT_EXPIRED = 128;
+/** The element's own deadline has passed, and it was hidden; what it was stays, because a later deadline may bring it back. */
+export const ELEMENT_EXPIRED = 128;
 
 const ELEMENT_KIND_LEAST = 32;
 const HEADER_BYTES = 20;
@@ -102,9 +102,29 @@ export class Elements {
     return (flags & (ELEMENT_DEAD | ELEMENT_COUNTED)) !== ELEMENT_DEAD && (flags & ELEMENT_EXPIRED) === 0;
   }
 
+  /** Whether the element's own deadline has passed, hidden or not yet. */
+  isDue(ref: number, nowMs: number): boolean {
+    if ((this.flagsOf(ref) & ELEMENT_DEADLINE) === 0) return false;
+    const deadlineMs = this.deadlineOf(ref);
+    return deadlineMs > 0 && nowMs > deadlineMs;
+  }
+
+  /** The element's own deadline in milliseconds since 1970; 0 when taken away, -1 when there never was one. */
+  deadlineOf(ref: number): number {
+    if ((this.flagsOf(ref) & ELEMENT_DEADLINE) === 0) return -1;
+    const words = this.#arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    return words[word + 5] * WORD + words[word + 6];
+  }
+
+  /** Whether a block that may be stale is an element's. */
+  isElement(ref: number): boolean {
+    return this.#arena.isLive(ref) && this.kindOf(ref) >= ELEMENT_KIND_LEAST;
+  }
+
   /** Whether `ref`, which may be stale, is a block of the collection at `slot` that carries the mark; takes the mark away. */
   takeMark(ref: number, slot: number, mark: number): boolean {
-    if (!this.#arena.isLive(ref) || this.kindOf(ref) < ELEMENT_KIND_LEAST || this.ownerOf(ref) !== slot) return false;
+    if (!this.isElement(ref) || this.ownerOf(ref) !== slot) return false;
     const flags = this.flagsOf(ref);
     if ((flags & mark) === 0) return false;
     this.setFlags(ref, flags & ~mark);
@@ -113,13 +133,19 @@ export class Elements {
 
   /** Whether `ref`, which may be stale, is a tombstone of the collection at `slot`. */
   isTombstone(ref: number, slot: number): boolean {
-    if (!this.#arena.isLive(ref) || this.kindOf(ref) < ELEMENT_KIND_LEAST || this.ownerOf(ref) !== slot) return false;
+    if (!this.isElement(ref) || this.ownerOf(ref) !== slot) return false;
     return (this.flagsOf(ref) & (ELEMENT_DEAD | ELEMENT_COUNTED)) === ELEMENT_DEAD;
   }
 
-  /** The same for one that has been sent and stored. */
-  isSpentTombstone(ref: number, slot: number): boolean {
-    return this.isTombstone(ref, slot) && (this.flagsOf(ref) & (ELEMENT_FEED | ELEMENT_STORE)) === 0;
+  /** Whether `ref`, which may be stale, is an element of the collection at `slot` that was hidden at its deadline. */
+  isExpired(ref: number, slot: number): boolean {
+    return this.isElement(ref) && this.ownerOf(ref) === slot && (this.flagsOf(ref) & ELEMENT_EXPIRED) !== 0;
+  }
+
+  /** Whether it is one of both that has been sent and stored. */
+  isSpent(ref: number, slot: number): boolean {
+    if (!this.isTombstone(ref, slot) && !this.isExpired(ref, slot)) return false;
+    return (this.flagsOf(ref) & (ELEMENT_FEED | ELEMENT_STORE)) === 0;
   }
 
   /** Leaves the element's deadline in the fields. */

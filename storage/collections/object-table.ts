@@ -33,6 +33,12 @@ export class ObjectTable {
     return this.#collections[slot] as Collection;
   }
 
+  /** The collection in a slot that may hold none, or a packed one: then null. This does not count as a use. */
+  unpackedAt(slot: number): Collection | null {
+    const found = this.#collections[slot];
+    return typeof found === 'object' ? found : null;
+  }
+
   /** Whether the collection is in its slot still: not released, not emptied, not packed since. */
   holds(collection: Collection): boolean {
     return this.#collections[collection.slot] === collection;

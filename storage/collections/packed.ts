@@ -125,6 +125,8 @@ function packElement(keyspace: Keyspace, collection: Collection, ref: number): b
   const { nameLength, valueLength } = elements;
   const isTombstone = (flags & (ELEMENT_DEAD | ELEMENT_COUNTED)) === ELEMENT_DEAD;
   if ((flags & UNPACKABLE) !== 0 || isTombstone) return false;
+  // The heap of deadlines names the element's block.
+  if (elements.deadlineOf(ref) > 0) return false;
   if (at + nameLength + valueLength + ELEMENT_OVERHEAD_BYTES > PACKED_BYTES_MAX) return false;
   const below = collection.maxLo - elements.stampLoOf(ref);
   const isNear = elements.stampHiOf(ref) === collection.maxHi && below >= 0;

@@ -2,8 +2,14 @@
 import type { Collection } from '../collections/collection.ts';
 import { ELEMENT_DEAD } from '../collections/element.ts';
 import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
+import { removeElement } from '../collections/local.ts';
 import { addDecimals, formatDecimal, parseDecimal } from '../decimal.ts';
 import type { Keyspace } from '../keyspace.ts';
+
+/** Whether commands see the element: it is not past its own deadline either. */
+export function isShown({ elements, clock }: Keyspace, element: number): boolean {
+  return elements.isVisible(element) && !elements.isDue(element, clock.nowMs);
+}
 
 /** The block of an element that commands see, or 0. */
 export function findVisible(
@@ -14,7 +20,7 @@ export function findVisible(
   length: number,
 ): number {
   const element = collection.find(name, start, length);
-  return element !== 0 && keyspace.elements.isVisible(element) ? element : 0;
+  return element !== 0 && isShown(keyspace, element) ? element : 0;
 }
 
 /**
@@ -30,7 +36,7 @@ export function addToElement(
   delta: string,
 ): number {
   const { elements, clock } = keyspace;
-  const ref = collection.find(name, start, length);
+  const ref = findWithoutExpired(keyspace, collection, name, start, length);
   const state = readElementCounter(keyspace, ref);
   const isDead = ref === 0 || (elements.flagsOf(ref) & ELEMENT_DEAD) !== 0;
   let own = state.entries.find((entry) => entry.origin === 0);
@@ -47,4 +53,19 @@ export function addToElement(
   const stampLo = ref === 0 ? 0 : elements.stampLoOf(ref);
   const origin = ref === 0 ? 0 : elements.originOf(ref);
   return writeCounted(keyspace, collection, ref, isDead, stampHi, stampLo, origin, name, start, length, state, true);
+}
+
+/** The element's block or 0; one that is past its own deadline becomes a removed one, so that what is written begins anew. */
+function findWithoutExpired(
+  keyspace: Keyspace,
+  collection: Collection,
+  name: Uint8Array,
+  start: number,
+  length: number,
+): number {
+  const { elements, clock } = keyspace;
+  const ref = collection.find(name, start, length);
+  if (ref === 0 || !elements.isDue(ref, clock.nowMs)) return ref;
+  removeElement(keyspace, collection, ref);
+  return collection.find(name, start, length);
 }

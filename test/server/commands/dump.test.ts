@@ -110,7 +110,7 @@ describe('DUMP and RESTORE against redis-server', () => {
         flipped[random.below(flipped.length)] ^= 1 << random.below(8);
         damaged.push(flipped);
       }
-      damaged.push(withFooter(Buffer.from([0, 3, 97, 98, 99]), 12), withFooter(Buffer.from([200, 3, 97, 98, 99]), 10));
+      damaged.push(withFooter(Buffer.from([0, 3, 97, 98, 99]), 13), withFooter(Buffer.from([200, 3, 97, 98, 99]), 10));
       await checkSequence(comparison, [
         'SET a old',
         ...damaged.flatMap((payload): Step[] => [

@@ -55,7 +55,7 @@ export class Model {
     }
   }
 
-  view(): string[] {
+  view(nowMs = 0): string[] {
     const floor = greatest(
       this.#entries.filter(({ kind }) => kind === KIND_FLOOR).map((entry) => entry.version >> 64n),
     );
@@ -64,7 +64,7 @@ export class Model {
       return entry.kind !== KIND_FLOOR && born >> 64n > floor;
     });
     const keys = [...new Set(alive.map(({ key }) => key))];
-    return keys.flatMap((key) => viewOf(key, latest(alive.filter((entry) => entry.key === key)))).sort();
+    return keys.flatMap((key) => viewOf(key, latest(alive.filter((entry) => entry.key === key)), nowMs)).sort();
   }
 }
 
@@ -101,7 +101,7 @@ function latest(entries: Entry[]): Entry[] {
 }
 
 /** What commands see at one key: nothing or one line. */
-function viewOf(key: string, entries: Entry[]): string[] {
+function viewOf(key: string, entries: Entry[], nowMs: number): string[] {
   const string = entries.find(({ kind }) => kind === KIND_STRING);
   const sums = entries.filter(({ kind, element }) => kind === KIND_COUNTER && element !== '');
   const births = new Map<number, Version>();
@@ -122,7 +122,7 @@ function viewOf(key: string, entries: Entry[]): string[] {
     const line =
       type === TYPE_STRING
         ? viewString(string, sums, entries, othersBirth(type))
-        : viewElements(type, entries, greatest([othersBirth(type), keyFloor]));
+        : viewElements(type, entries, greatest([othersBirth(type), keyFloor]), nowMs);
     // Of types that were born at once the first one that has registers at all wins, be they of removed elements.
     if (line === null && !hasRegisters(type, entries, keyFloor)) continue;
     return line === null ? [] : [`${key} type ${type}${line}`];
@@ -146,6 +146,10 @@ function until(deadlineMs: number): string {
   return deadlineMs > 0 ? ` until ${deadlineMs}` : '';
 }
 
+function fieldUntil(deadlineMs: number): string {
+  return deadlineMs > 0 ? `@${deadlineMs}` : '';
+}
+
 function viewString(string: Entry | undefined, sums: Entry[], entries: Entry[], floor: Version): string | null {
   const isAlive = string !== undefined && !string.isDead && string.version > floor;
   const base = greatest([string?.version ?? 0n, floor]);
@@ -159,9 +163,9 @@ function viewString(string: Entry | undefined, sums: Entry[], entries: Entry[], 
   return `${until(isBound ? deadline.deadlineMs : 0)}: ${total}`;
 }
 
-function viewElements(type: number, entries: Entry[], floor: Version): string | null {
+function viewElements(type: number, entries: Entry[], floor: Version, nowMs: number): string | null {
   const own = entries.filter((entry) => typeOfKind(entry.kind) === type);
-  const found = new Map<string, { value: string; sum: number | null; base: Version }>();
+  const found = new Map<string, { value: string; sum: number | null; base: Version; deadlineMs: number }>();
   for (const entry of own) {
     if (!isElementKind(entry.kind)) continue;
     const isAlive = !entry.isDead && entry.version > floor;
@@ -169,21 +173,24 @@ function viewElements(type: number, entries: Entry[], floor: Version): string | 
       value: isAlive ? entry.value : '',
       sum: isAlive ? null : NaN,
       base: entry.version > floor ? entry.version : floor,
+      deadlineMs: entry.version > floor ? entry.deadlineMs : 0,
     });
   }
   for (const entry of own) {
     if (!isElementCounterKind(entry.kind)) continue;
     const name = entry.element.slice(4, -8);
-    const held = found.get(name) ?? { value: '', sum: NaN, base: floor };
+    const held = found.get(name) ?? { value: '', sum: NaN, base: floor, deadlineMs: 0 };
     if (entry.begin <= held.base) continue;
     const before = held.sum === null ? Number(held.value) : Number.isNaN(held.sum) ? 0 : held.sum;
     found.set(name, { ...held, sum: before + Number(entry.value) });
   }
-  const visible = [...found].filter(([, { sum }]) => sum === null || !Number.isNaN(sum));
+  const visible = [...found].filter(
+    ([, { sum, deadlineMs }]) => (sum === null || !Number.isNaN(sum)) && (deadlineMs === 0 || nowMs <= deadlineMs),
+  );
   if (visible.length === 0) return null;
   const key = own.find(({ kind }) => isKeyKind(kind));
   const content = visible
-    .map(([name, { value, sum }]) => `${name}=${sum === null ? value : sum}`)
+    .map(([name, { value, sum, deadlineMs }]) => `${name}=${sum === null ? value : sum}${fieldUntil(deadlineMs)}`)
     .sort()
     .join(' ');
   return `${until(key?.deadlineMs ?? 0)}: ${content}`;

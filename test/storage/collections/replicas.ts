@@ -1,7 +1,8 @@
 /** Keyspaces that exchange change records, and what can be seen of them. */
 import { RecordWriter } from '../../../protocol/change-record.ts';
-import { COUNTER, HIDDEN, OBJECT, TYPE_STRING } from '../../../storage/block.ts';
+import { COUNTER, HIDDEN, OBJECT, TYPE_HASH, TYPE_STRING } from '../../../storage/block.ts';
 import { Clock } from '../../../storage/clock.ts';
+import { expireDueElements, setElementDeadline } from '../../../storage/collections/element-expiry.ts';
 import { putElement, endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
 import { installPacking } from '../../../storage/collections/packing.ts';
 import type { MemberCollection } from '../../../storage/collections/member-collection.ts';
@@ -49,6 +50,7 @@ export class Replica {
     }
     keyspace.arena.clear();
     keyspace.objects.clear();
+    keyspace.elementDeadlines.clear();
     keyspace.digests.clear();
     Object.assign(keyspace.clock, { hi: 0, lo: 0 });
     keyspace.feedSent();
@@ -150,6 +152,26 @@ export class Replica {
     endChange(keyspace, collection, true);
   }
 
+  /** HPEXPIREAT, or with 0 HPERSIST, of a field that is there. */
+  fieldExpireAt(key: string, name: string, deadlineMs: number): void {
+    const { keyspace } = this;
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref === 0 || keyspace.typeOf(ref) !== TYPE_HASH) return;
+    const field = Buffer.from(name);
+    const found = findVisible(keyspace, keyspace.collectionAt(ref), field, 0, field.length);
+    if (found === 0) return;
+    const collection = openCollection(keyspace, this.database, ref, TYPE_HASH, bytes, 0, bytes.length);
+    setElementDeadline(keyspace, collection, found, deadlineMs);
+    endChange(keyspace, collection, true);
+  }
+
+  /** Hides the fields whose deadline has passed. */
+  hideDue(): void {
+    this.keyspace.clock.refresh();
+    while (expireDueElements(this.keyspace, 3));
+  }
+
   /** This turn's changes, as peers are sent them. */
   takeFeed(): Buffer {
     drainFeed(this.keyspace, this.#writer);
@@ -225,9 +247,13 @@ export class Replica {
       elements.readName(element);
       const name = elements.nameBuffer.toString('latin1', elements.nameStart, elements.nameStart + elements.nameLength);
       elements.readValue(element);
-      found.push(
-        `${name}=${elements.valueBuffer.toString('latin1', elements.valueStart, elements.valueStart + elements.valueLength)}`,
+      const value = elements.valueBuffer.toString(
+        'latin1',
+        elements.valueStart,
+        elements.valueStart + elements.valueLength,
       );
+      const deadlineMs = elements.deadlineOf(element);
+      found.push(`${name}=${value}${deadlineMs > 0 ? `@${deadlineMs}` : ''}`);
     });
     if (found.length !== collection.count)
       throw new Error(`${collection.count} elements were counted, ${found.length} are there`);

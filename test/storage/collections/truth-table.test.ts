@@ -68,6 +68,12 @@ function run(replica: Replica, commands: string): void {
       case 'PERSIST':
         replica.expireAt(key, 0);
         break;
+      case 'HEXPIREAT':
+        replica.fieldExpireAt(key, first, FAR_MS);
+        break;
+      case 'HPERSIST':
+        replica.fieldExpireAt(key, first, 0);
+        break;
       case 'FLUSHDB':
         replica.flush();
         break;
@@ -84,7 +90,8 @@ function shown(replica: Replica): string {
     const [, key, type, until, content] = match;
     const elements = content.split(' ').map((element) => element.split('='));
     let value = content;
-    if (Number(type) === TYPE_HASH) value = `{${elements.map(([field, text]) => `${field}: ${text}`).join(', ')}}`;
+    if (Number(type) === TYPE_HASH)
+      value = `{${elements.map(([field, text]) => `${field}: ${text.replace(/@\d+$/, ' until P')}`).join(', ')}}`;
     if (Number(type) === TYPE_SET) value = `{${elements.map(([member]) => member).join(', ')}}`;
     if (Number(type) === TYPE_LIST) value = `[${valuesOfList(replica, key).join(', ')}]`;
     return `${key} = ${value}${until === undefined ? '' : ' until P'}`;
