@@ -300,7 +300,13 @@ export class Link {
     checkClock(hello.clockHi, hello.clockLo, this.#owner.replica, this.#owner.settings.maxClockDriftMs);
     const member = this.#owner.admit(this, hello, nowMs);
     this.member = member;
-    const receiver = new StreamReceiver(this.#owner.replica, member.progress, this.#owner.settings, member.node);
+    const receiver = new StreamReceiver(
+      this.#owner.replica,
+      member.progress,
+      this.#owner.settings,
+      member.node,
+      member.incarnation,
+    );
     receiver.observeClock(hello.clockHi, hello.clockLo);
     this.#receiver = receiver;
     this.repair = new LinkRepair(this.#owner, receiver, this.#sender, member.node, nowMs);

@@ -64,14 +64,22 @@ export interface ReplicaScan {
   close(): void;
 }
 
+/** One turn of a peer's stream: what the peer itself has written, up to a stamp. */
+export interface StreamTurn {
+  /** The run of the peer's process. */
+  readonly incarnation: Stamp;
+  readonly stamp: Stamp;
+}
+
 /** The node's memory, as replication sees it. Nothing here may call back into replication synchronously. */
 export interface Replica {
   /**
    * Merges packed change records, all or none, before it returns, and lets the clock observe their stamps, so that a later
    * local write is above what it overwrites. The bytes are not kept after the call. Stamps are inside the drift bound.
+   * @param turn where the records come from; null for a repair, which brings those of any node
    * @throws RecordError when any record is malformed; nothing has been merged then
    */
-  applyRecords(records: Buffer, start: number, end: number): void;
+  applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null): void;
 
   /** The hybrid clock's receive rule: later local stamps are above this one. Called only with stamps inside the drift bound. */
   observeStamp(hi: number, lo: number): void;

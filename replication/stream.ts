@@ -18,7 +18,7 @@ import { compareStamp, formatStamp } from '../protocol/stamp.ts';
 import type { Outbox } from './outbox.ts';
 import type { StreamProgress } from './progress.ts';
 import { StampLimit, findFutureRecords, isImpossibleStamp, withoutRanges } from './record-guard.ts';
-import type { Replica, Stamp } from './replica.ts';
+import type { Replica, Stamp, StreamTurn } from './replica.ts';
 
 export class StreamSender {
   /** True once the peer has said where to go on. */
@@ -120,12 +120,14 @@ export class StreamReceiver {
   #settings: ReceiverSettings;
   #peerHi: number;
   #peerLo: number;
+  #incarnation: Stamp;
   #limit = new StampLimit();
   /** Parts of a turn, and of a repair's long record, that are not complete. */
   #turn: { stamp: Stamp; previous: Stamp; parts: Parts } | null = null;
   #repairParts: Parts | null = null;
 
-  constructor(replica: Replica, progress: StreamProgress, settings: ReceiverSettings, peer: Stamp) {
+  constructor(replica: Replica, progress: StreamProgress, settings: ReceiverSettings, peer: Stamp, incarnation: Stamp) {
+    this.#incarnation = incarnation;
     this.#replica = replica;
     this.progress = progress;
     this.#settings = settings;
@@ -175,12 +177,12 @@ export class StreamReceiver {
       this.#repairParts = null;
     }
     const future = this.#findFuture(buffer, start, end);
-    if (future === null) return this.#apply(buffer, start, end);
+    if (future === null) return this.#apply(buffer, start, end, null);
     if (future.byOrigin) throw clockError(this.#settings.maxClockDriftMs);
     // Another node's clock is fast, not this peer's: the rest is taken, those come with a later repair.
     this.futureRecords += future.ranges.length / 2;
     const kept = withoutRanges(buffer, start, end, future.ranges);
-    this.#apply(kept, 0, kept.length);
+    this.#apply(kept, 0, kept.length, null);
   }
 
   /** Takes the peer's clock reading into the own clock, if it is inside the bound. */
@@ -213,15 +215,15 @@ export class StreamReceiver {
   #finishTurn(stamp: Stamp, previous: Stamp, buffer: Buffer, start: number, end: number): boolean {
     if (this.progress.has(stamp)) return false;
     if (this.#findFuture(buffer, start, end) !== null) throw clockError(this.#settings.maxClockDriftMs);
-    this.#apply(buffer, start, end);
+    this.#apply(buffer, start, end, { incarnation: this.#incarnation, stamp });
     this.#replica.observeStamp(stamp.hi, stamp.lo);
     this.progress.advance(previous, stamp);
     return true;
   }
 
-  #apply(buffer: Buffer, start: number, end: number): void {
+  #apply(buffer: Buffer, start: number, end: number, turn: StreamTurn | null): void {
     try {
-      this.#replica.applyRecords(buffer, start, end);
+      this.#replica.applyRecords(buffer, start, end, turn);
     } catch (problem) {
       if (problem instanceof RecordError) throw new PeerProtocolError(REFUSE_RECORDS, problem.message);
       throw problem;

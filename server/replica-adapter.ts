@@ -1,25 +1,36 @@
 /** The keyspace as replication sees it. */
 import type { RecordWriter } from '../protocol/change-record.ts';
-import type { KeySelection, Replica, ReplicaScan, Stamp, SummarySink } from '../replication/replica.ts';
+import type { KeySelection, Replica, ReplicaScan, Stamp, StreamTurn, SummarySink } from '../replication/replica.ts';
 import { listedKeys, skipBucket } from '../replication/replica.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords } from '../storage/merge.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
+import type { RelayedTurns } from '../storage/relayed-turns.ts';
 
 /** How long one slice of a scan may hold the event loop. */
 const SLICE_MS = 2;
 
 export class ReplicaAdapter implements Replica {
   readonly #keyspace: Keyspace;
+  readonly #relayed: RelayedTurns;
   readonly #monotonicMs: () => number;
 
-  constructor(keyspace: Keyspace, monotonicMs: () => number) {
+  constructor(keyspace: Keyspace, relayed: RelayedTurns, monotonicMs: () => number) {
     this.#keyspace = keyspace;
+    this.#relayed = relayed;
     this.#monotonicMs = monotonicMs;
   }
 
-  applyRecords(records: Buffer, start: number, end: number): void {
-    applyRecords(this.#keyspace, records, start, end);
+  /** What a peer streams it brings to MySQL itself; of a repair nobody knows. */
+  applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null): void {
+    const keyspace = this.#keyspace;
+    if (turn !== null) this.#relayed.note(turn.incarnation, turn.stamp);
+    keyspace.relaying = turn !== null;
+    try {
+      applyRecords(keyspace, records, start, end);
+    } finally {
+      keyspace.relaying = false;
+    }
   }
 
   observeStamp(hi: number, lo: number): void {

@@ -23,6 +23,7 @@ export function flusherOptions(
     dataDir,
     mysql,
     flushIntervalMs: values['flush-interval'],
+    takeoverMs: values['takeover-after'],
     futureMsMax: values['max-clock-drift'],
     environment,
   };

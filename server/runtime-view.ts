@@ -1,7 +1,10 @@
 /** A node as its own machinery sees it. */
+import type { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { Node } from './node.ts';
 
 export interface Runtime extends Node {
+  /** What peers have sent and bring to MySQL themselves. */
+  readonly relayed: RelayedTurns;
   /** Moves the persisted bound of the clock ahead when it is near. */
   renewClockBound(): Promise<void>;
   /** Keeps the list of members over a restart. */

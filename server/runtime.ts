@@ -16,7 +16,8 @@ import { installPacking } from '../storage/collections/packing.ts';
 import { Flusher, type FlusherOptions, type MakeEngine } from '../storage/flusher.ts';
 import { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords } from '../storage/merge.ts';
-import { compactStoreRing, dirtyCount, drainDirty, drainFeed } from '../storage/outflow.ts';
+import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
+import { RelayedTurns } from '../storage/relayed-turns.ts';
 import { startDigesting } from '../storage/register-scan.ts';
 import { followAccessSettings } from './access-settings.ts';
 import { Blocking } from './blocking.ts';
@@ -35,6 +36,7 @@ import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import type { Session } from './session.ts';
+import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';
 import { WatchTable } from './watch-table.ts';
 
@@ -87,6 +89,7 @@ export class Runtime implements Node {
   readonly nodeLo: number;
   readonly applied: Applied;
   replicator: Replicator | null = null;
+  readonly relayed = new RelayedTurns();
   flusher: Flusher | null;
   loading: Loading | null = { startedAtMs: 0, done: 0, total: 0 };
   writeRefusal: string | null = null;
@@ -106,7 +109,7 @@ export class Runtime implements Node {
 
   /** Opens the stores to learn who this node is, then builds it. @throws Error that says what to do */
   static async create(config: Config, environment: RuntimeEnvironment, options: RuntimeOptions): Promise<Runtime> {
-    const source = new DeferredSource();
+    const source = new StoredContent();
     const stored = flusherOptions(config.values, options.mysqlPool, {
       nowMs: environment.wallClockMs,
       random: () => environment.random.fraction(),
@@ -117,7 +120,7 @@ export class Runtime implements Node {
     await flusher?.open();
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
     const runtime = new Runtime(config, environment, options, flusher, identity);
-    source.keyspace = runtime.keyspace;
+    source.runtime = runtime;
     return runtime;
   }
 
@@ -182,9 +185,11 @@ export class Runtime implements Node {
       );
       this.dispatcher.gate = this.#gate;
     }
-    if (this.flusher !== null) {
-      this.flusher.onError = (error) => this.#onStoreError(error);
-      this.flusher.onFlush = () => this.#onFlush();
+    const { flusher, config } = this;
+    if (flusher !== null) {
+      flusher.onError = (error) => this.#onStoreError(error);
+      flusher.onFlush = () => this.#onFlush();
+      config.onChange('flush-interval', () => (flusher.flushIntervalMs = config.values['flush-interval']));
     }
   }
 
@@ -277,7 +282,7 @@ export class Runtime implements Node {
     const members = await this.#rememberedMembers();
     const options = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
     if (options === null) return;
-    const adapter = new ReplicaAdapter(this.keyspace, () => this.monotonicMs());
+    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs());
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
     // A node that nobody has joined yet need not digest and feed what it writes.
@@ -431,17 +436,4 @@ export class Runtime implements Node {
 
 function withEngine(options: FlusherOptions, makeEngine: MakeEngine | undefined): FlusherOptions {
   return makeEngine === undefined ? options : { ...options, makeEngine };
-}
-
-/** The flusher is there before the keyspace: the stores know this node's identity. */
-class DeferredSource {
-  keyspace: Keyspace | null = null;
-
-  get dirtyCount(): number {
-    return this.keyspace === null ? 0 : dirtyCount(this.keyspace);
-  }
-
-  drainDirty(writer: RecordWriter, maxBytes: number): number {
-    return this.keyspace === null ? 0 : drainDirty(this.keyspace, writer, maxBytes);
-  }
 }

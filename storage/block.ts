@@ -40,6 +40,8 @@ export const STORE = 128;
 export const EXPIRED = 256;
 /** No command sees the key: it is a tombstone or EXPIRED. */
 export const HIDDEN = 512;
+/** With STORE: the change was not made by a peer that brings it to MySQL itself, so this node has to. */
+export const OWED = 1024;
 /** The key holds a collection: what would be the value's length is its slot in the object table. */
 export const OBJECT = 2048;
 

@@ -1,5 +1,5 @@
 /** Who has to be told of a changed block: the peers at the end of this turn, the durable stores, an observer. */
-import { FEED, STORE } from './block.ts';
+import { FEED, OWED, STORE } from './block.ts';
 import type { Database } from './database.ts';
 import { DigestedBlocks } from './digested-blocks.ts';
 
@@ -14,6 +14,10 @@ export class ChangeTracker extends DigestedBlocks {
   feeding = false;
   /** All changes go into the ring for the durable stores. */
   storing = false;
+  /** What is merged at the moment comes from a peer that brings it to MySQL itself. */
+  relaying = false;
+  /** The database whose turn it is to be drained: a busy one must not keep the others from the stores. */
+  drainTurn = 0;
   observer: KeyObserver | null = null;
   /** Called at the first change of a turn that has to be sent. */
   onFeed: () => void = () => {};
@@ -30,6 +34,7 @@ export class ChangeTracker extends DigestedBlocks {
       marks = STORE;
       database.storeRing.push(ref);
     }
+    if (this.storing && !this.relaying) marks |= OWED & ~flags;
     if (local && this.feeding && (flags & FEED) === 0) {
       marks |= FEED;
       database.feedRing.push(ref);

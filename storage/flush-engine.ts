@@ -2,15 +2,20 @@
 import { strict as assert } from 'node:assert';
 import { KIND_FLOOR, RecordReader } from '../protocol/change-record.ts';
 import { StoreError, type OnRecords } from './backends/backend.ts';
+import type { HeldBatch, HeldGeneration } from './backends/held-queue.ts';
 import type { QueueBatch } from './backends/level-queue.ts';
 import { LevelStore } from './backends/level.ts';
 import type { MysqlPool } from './backends/mysql-connections.ts';
+import type { NodeProgress } from './backends/mysql-progress.ts';
 import { MysqlStore, type MysqlStoreOptions, type RefusedRow } from './backends/mysql.ts';
 import type { StoreEnvironment } from './environment.ts';
 import type { EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
+import { HeldSlices } from './held-slices.ts';
 import { LevelEngine } from './level-engine.ts';
 import { countRecords, type DrainTarget, MysqlDrainer } from './mysql-drainer.ts';
+import type { RelayedTurn } from './relayed-turns.ts';
 import { SliceQueue } from './slice-queue.ts';
+import { type ProgressTarget, Takeover } from './takeover.ts';
 
 /** The least time between two status messages that nothing urgent asks for. */
 const STATUS_INTERVAL_MS = 100;
@@ -19,7 +24,7 @@ const STATUS_INTERVAL_MS = 100;
 type EmbeddedPart = LevelEngine | StoreEngine;
 
 /** The table of registers in MySQL, as the engine uses it. */
-export type MysqlTable = DrainTarget & Pick<MysqlStore, 'load' | 'outlived' | 'remove'>;
+export type MysqlTable = DrainTarget & ProgressTarget & Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty'>;
 
 /** Makes the stores. */
 export interface EngineStores {
@@ -39,6 +44,9 @@ export class FlushEngine implements StoreEngine {
   readonly #mysql: MysqlTable | null;
   readonly #environment: StoreEnvironment;
   readonly #drainer: MysqlDrainer | null;
+  /** What peers bring to MySQL, on a node without an embedded store. */
+  readonly #heldSlices: HeldSlices | null;
+  readonly #takeover: Takeover | null;
   #statusTimer: { cancel(): void } | null = null;
   #isClosed = false;
 
@@ -71,14 +79,50 @@ export class FlushEngine implements StoreEngine {
     }
     this.#mysql = target === null ? null : stores.mysql({ target, connectTimeoutMs, queryTimeoutMs, environment });
     this.#slices = this.#mysql !== null && this.#level === null ? new SliceQueue(() => this.wake()) : null;
+    this.#heldSlices = this.#slices === null ? null : new HeldSlices();
     if (this.#mysql === null) {
       this.#drainer = null;
+      this.#takeover = null;
     } else {
       const queue = this.#slices ?? this.#level;
       assert(queue !== null);
       const weigh = ({ records }: QueueBatch): number => (this.#slices === null ? countRecords(records) : 1);
-      this.#drainer = new MysqlDrainer(this.#mysql, queue, { environment, backoffMsMax, weigh, onChange, onFatal });
+      const drainer = new MysqlDrainer(this.#watched(this.#mysql), queue, {
+        environment,
+        backoffMsMax,
+        weigh,
+        onChange,
+        onFatal,
+      });
+      this.#drainer = drainer;
+      const held = this.#heldSlices ?? this.#level;
+      assert(held !== null);
+      this.#takeover = new Takeover(this.#mysql, held, {
+        environment,
+        afterMs: options.takeoverMs,
+        isUp: () => drainer.isUp,
+        isFull: () => this.#heldSlices?.isFull === true,
+        onChange,
+        onFatal,
+      });
     }
+  }
+
+  /** The store for the drainer, which opens it each time that it is back: it may have lost everything meanwhile. */
+  #watched(store: MysqlTable): DrainTarget {
+    return {
+      get server() {
+        return store.server;
+      },
+      refused: store.refused,
+      quarantine: store.quarantine,
+      writeRows: (records) => store.writeRows(records),
+      close: () => store.close(),
+      open: async () => {
+        await store.open();
+        if (await store.isEmpty()) this.#events.onEmptied();
+      },
+    };
   }
 
   async open(): Promise<void> {
@@ -87,6 +131,7 @@ export class FlushEngine implements StoreEngine {
     let isUp = true;
     try {
       await this.#mysql.open();
+      if (await this.#mysql.isEmpty()) this.#events.onEmptied();
     } catch (error) {
       if (!(error instanceof StoreError) || error.kind !== 'unavailable') {
         await this.#mysql.close();
@@ -97,6 +142,7 @@ export class FlushEngine implements StoreEngine {
       this.#drainer.noteFailure(error);
     }
     this.#drainer.start(isUp);
+    this.#takeover?.start();
     this.#noteChange();
   }
 
@@ -125,12 +171,13 @@ export class FlushEngine implements StoreEngine {
     }
   }
 
-  async write(records: Buffer): Promise<void> {
+  async write(records: Buffer, seen: readonly RelayedTurn[] | null = null): Promise<void> {
     if (this.#level === null) {
-      await this.#slices?.write(records);
+      if (seen === null) await this.#slices?.write(records);
+      else await this.#heldSlices?.hold(records, seen);
       return;
     }
-    await this.#level.write(records);
+    await this.#level.write(records, seen);
     // An embedded store in another thread does not say that its queue has grown.
     this.wake();
   }
@@ -141,9 +188,13 @@ export class FlushEngine implements StoreEngine {
 
   async remove(registers: Buffer): Promise<void> {
     await this.#drainer?.drained();
-    await this.outlived(registers, (records) => this.removeExactly(records));
-    const rest = withoutFloors(registers);
-    if (rest.length > 0) await this.removeExactly(rest);
+    await this.#heldSlices?.settled();
+    const work = async (): Promise<void> => {
+      await this.outlived(registers, (records) => this.removeExactly(records));
+      const rest = withoutFloors(registers);
+      if (rest.length > 0) await this.removeExactly(rest);
+    };
+    await (this.#takeover === null ? work() : this.#takeover.exclusive(work));
   }
 
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
@@ -176,6 +227,31 @@ export class FlushEngine implements StoreEngine {
     await this.#level?.done(ticket, refused);
   }
 
+  report(progress: NodeProgress): Promise<void> {
+    this.#takeover?.report(progress);
+    return Promise.resolve();
+  }
+
+  async leave(progress: NodeProgress | null): Promise<void> {
+    if (progress !== null) this.#takeover?.report(progress);
+    await this.#takeover?.noteNow();
+    if (this.#heldSlices !== null) await this.#takeover?.takeAll();
+  }
+
+  async heldGenerations(): Promise<HeldGeneration[]> {
+    return (await (this.#heldSlices ?? this.#level)?.heldGenerations()) ?? [];
+  }
+
+  async readHeld(generation: number, from: Buffer | null): Promise<HeldBatch> {
+    const queue = this.#heldSlices ?? this.#level;
+    assert(queue !== null, 'nothing is held');
+    return queue.readHeld(generation, from);
+  }
+
+  async releaseHeld(generation: number, refused: RefusedRow[]): Promise<void> {
+    await (this.#heldSlices ?? this.#level)?.releaseHeld(generation, refused);
+  }
+
   async count(): Promise<number> {
     return (await (this.#slices ?? this.#level)?.count()) ?? 0;
   }
@@ -196,7 +272,15 @@ export class FlushEngine implements StoreEngine {
   }
 
   async #sendStatus(): Promise<void> {
-    const mysql = this.#drainer === null ? null : { ...this.#drainer.status, queuedCount: 0 };
+    const mysql =
+      this.#drainer === null
+        ? null
+        : {
+            ...this.#drainer.status,
+            queuedCount: 0,
+            heldGenerations: this.#takeover?.heldGenerations ?? 0,
+            rowsTakenOver: this.#takeover?.rowsTakenOver ?? 0,
+          };
     try {
       if (mysql !== null)
         mysql.queuedCount = this.#level instanceof LevelEngine ? this.#level.queuedCount : await this.count();
@@ -210,7 +294,9 @@ export class FlushEngine implements StoreEngine {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#statusTimer?.cancel();
-    await this.#drainer?.close();
+    this.#heldSlices?.close();
+    // The drainer closes the connections, which is what ends work under way.
+    await Promise.all([this.#takeover?.close(), this.#drainer?.close()]);
     this.#slices?.close();
     await this.#level?.close();
   }

@@ -1,15 +1,26 @@
 /** What the parts of the flusher say to each other, in one thread or across two. */
 import type { RecordWriter } from '../protocol/change-record.ts';
 import type { OnRecords, QuarantinedRow } from './backends/backend.ts';
+import type { HeldQueue } from './backends/held-queue.ts';
 import type { QueueBatch } from './backends/level-queue.ts';
+import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { RefusedRow } from './backends/mysql.ts';
+import type { RelayedTurn, RelayedTurns } from './relayed-turns.ts';
 
 /** The keyspace as the flusher sees it. */
 export interface FlushSource {
   /** Registers that the stores lack. */
   readonly dirtyCount: number;
   /** Appends dirty registers to the writer, oldest first, until it holds about maxBytes; returns how many, 0 = none is left. */
-  drainDirty(writer: RecordWriter, maxBytes: number): number;
+  drainDirty(writer: RecordWriter, maxBytes: number, relayed?: RecordWriter): number;
+  /** Asks, from the call on, whether all that is dirty at the call has been drained. */
+  noteDirty(): () => boolean;
+  /** Makes everything dirty: a store has lost what it had. */
+  markEverything?(): void;
+  /** What peers have sent and bring to MySQL themselves; null when they are not known to. */
+  readonly relayed?: RelayedTurns | null;
+  /** This node's run, and the last stamp that it has published; null when it publishes nothing. */
+  published?(): NodeProgress | null;
 }
 
 export interface LevelStatus {
@@ -33,6 +44,10 @@ export interface MysqlStatus {
   /** Rows that MySQL does not take; they stay in memory and in the embedded store. */
   refusedCount: number;
   refused: QuarantinedRow[];
+  /** Lists of what peers are to bring to MySQL, and have not said to be there. */
+  heldGenerations: number;
+  /** Rows of peers that had gone, written by this node. */
+  rowsTakenOver: number;
   /** Rows that could not be used when they were loaded. */
   quarantinedCount: number;
   quarantined: QuarantinedRow[];
@@ -54,7 +69,7 @@ export interface DrainQueue {
 }
 
 /** The durable stores behind the flusher: in this thread, or in a worker. Failures are StoreErrors. */
-export interface StoreEngine extends DrainQueue {
+export interface StoreEngine extends DrainQueue, HeldQueue {
   open(): Promise<void>;
   /**
    * Gives a store's registers. What MySQL has and the embedded store lacks is also written to the embedded store.
@@ -64,8 +79,14 @@ export interface StoreEngine extends DrainQueue {
   /**
    * Resolves when the records are durable: in the embedded store, or in MySQL when there is no embedded one. Keeps them and
    * retries as long as that can help; rejects when it cannot, or when the engine is closed first.
+   * @param seen of records that peers bring to MySQL: up to where their streams may be in them. They are durable when they are
+   * in the embedded store, or held in memory.
    */
-  write(records: Buffer): Promise<void>;
+  write(records: Buffer, seen?: readonly RelayedTurn[] | null): Promise<void>;
+  /** MySQL has what this node published up to there; others are told. */
+  report(progress: NodeProgress): Promise<void>;
+  /** Before close(): notes the progress in MySQL, and brings there what is held for peers in memory only. */
+  leave(progress: NodeProgress | null): Promise<void>;
   /** Takes what another store gave into the embedded store: newer versions only, and not marked for MySQL. */
   merge(records: Buffer): Promise<void>;
   /**
@@ -89,6 +110,8 @@ export interface StoreEngine extends DrainQueue {
 
 export interface EngineEvents {
   onStatus(status: EngineStatus): void;
+  /** MySQL has no row at all. */
+  onEmptied(): void;
   /** The stores cannot be relied upon any more. */
   onFatal(error: Error): void;
 }
@@ -104,4 +127,6 @@ export interface EngineOptions {
   queryTimeoutMs: number;
   /** Longest pause between two attempts to reach MySQL. */
   backoffMsMax: number;
+  /** A peer that has noted nothing in MySQL for so long is taken for gone. */
+  takeoverMs: number;
 }

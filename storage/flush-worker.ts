@@ -6,6 +6,7 @@
 import { strict as assert } from 'node:assert';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { OnRecords } from './backends/backend.ts';
+import type { RefusedRow } from './backends/mysql.ts';
 import { FlushEngine } from './flush-engine.ts';
 import type { EngineOptions } from './flush-types.ts';
 import { failureOf, type EngineMethod, type FromWorker, type ToWorker } from './worker-messages.ts';
@@ -27,6 +28,7 @@ const engine = new FlushEngine(
   null,
   {
     onStatus: (status) => post({ type: 'status', status }),
+    onEmptied: () => post({ type: 'emptied' }),
     onFatal: (error) => post({ type: 'fatal', failure: failureOf(error) }),
   },
   {
@@ -43,6 +45,10 @@ const credits = new Map<number, { left: number; resume: (() => void) | null }>()
 
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function rowOf(row: RefusedRow): RefusedRow {
+  return { ...row, records: bufferOf(row.records) };
 }
 
 /** Sends records in slices, as fast as the other thread uses them up. */
@@ -68,7 +74,12 @@ const methods: {
 } = {
   open: () => engine.open(),
   load: (id, { store, stampMsMax }) => stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords)),
-  write: (_id, { records }) => engine.write(bufferOf(records)),
+  write: (_id, { records, seen }) => engine.write(bufferOf(records), seen),
+  report: (_id, { progress }) => engine.report(progress),
+  leave: (_id, { progress }) => engine.leave(progress),
+  heldGenerations: () => engine.heldGenerations(),
+  readHeld: (_id, { generation, from }) => engine.readHeld(generation, from === null ? null : bufferOf(from)),
+  releaseHeld: (_id, { generation, refused }) => engine.releaseHeld(generation, refused.map(rowOf)),
   merge: (_id, { records }) => engine.merge(bufferOf(records)),
   remove: (_id, { records }) => engine.remove(bufferOf(records)),
   outlived: (id, { records }) =>
@@ -82,11 +93,7 @@ const methods: {
   readMeta: (_id, { key }) => engine.readMeta(key),
   writeMeta: (_id, { key, bytes }) => engine.writeMeta(key, bufferOf(bytes)),
   take: (_id, { rowsMax, bytesMax }) => engine.take(rowsMax, bytesMax),
-  done: (_id, { ticket, refused }) =>
-    engine.done(
-      ticket,
-      refused.map((row) => ({ ...row, records: bufferOf(row.records) })),
-    ),
+  done: (_id, { ticket, refused }) => engine.done(ticket, refused.map(rowOf)),
   count: () => engine.count(),
   close: () => engine.close(),
 };

@@ -8,6 +8,7 @@ import { RecordWriter } from '../protocol/change-record.ts';
 import { StoreError, type OnRecords } from './backends/backend.ts';
 import type { MysqlPool } from './backends/mysql-connections.ts';
 import { Backoff } from './backoff.ts';
+import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { StoreEnvironment } from './environment.ts';
 import { FlushEngine } from './flush-engine.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
   MysqlStatus,
   StoreEngine,
 } from './flush-types.ts';
+import type { RelayedTurn } from './relayed-turns.ts';
 import { RemoteEngine } from './remote-engine.ts';
 
 export type { FlushSource, LevelStatus, MysqlStatus } from './flush-types.ts';
@@ -35,6 +37,8 @@ export interface FlusherOptions {
   queryTimeoutMs?: number;
   /** Longest pause between two attempts to reach MySQL. */
   backoffMsMax?: number;
+  /** After this silence of a peer in MySQL, its changes are brought there from here. */
+  takeoverMs?: number;
   /** How far beyond the clock a row of MySQL may be stamped; later ones are quarantined. */
   futureMsMax?: number;
   /** The clock must not be before what the node itself has stamped. */
@@ -80,6 +84,7 @@ const SLICE_ROOM_BYTES = 64 << 10;
 /** A group commit of a few writes must not cost a large buffer. */
 const SLICE_BYTES_MIN = 4 << 10;
 const RECORD_BYTES_GUESS = 160;
+const REPORT_MS_MIN = 500;
 const SLICES_IN_FLIGHT_MAX = 6;
 const TICK_MS_MAX = 100;
 const LOAD_RETRY_BASE_MS = 200;
@@ -99,6 +104,8 @@ export class Flusher {
   onFlush: () => (() => void) | null = () => null;
   /** Small facts that survive a restart in the embedded store; without one they are not kept. */
   readonly meta: Meta;
+  /** May be changed at any time. */
+  flushIntervalMs: number;
   readonly #options: FlusherOptions;
   readonly #source: FlushSource;
   readonly #time: FlushTime;
@@ -111,16 +118,21 @@ export class Flusher {
   #isMysqlLoadPending = false;
   #timer: { cancel(): void } | null = null;
   #pulling: Promise<void> | null = null;
-  #pulledTotal = 0;
   #flushedTotal = 0;
   #flushesCompleted = 0;
   #lastFlushStartMs = 0;
   #lastFlushAtMs: number | null = null;
   #lastFlushDurationMs = 0;
   #failure: Error | null = null;
+  #isStarted = false;
+  #isRefillDue = false;
+  #isReporting = false;
+  #lastReportMs = 0;
+  #reported = '';
 
   constructor(options: FlusherOptions, source: FlushSource, time: FlushTime) {
     this.#options = options;
+    this.flushIntervalMs = options.flushIntervalMs;
     this.#source = source;
     this.#time = time;
     const { dataDir, mysql } = options;
@@ -133,9 +145,11 @@ export class Flusher {
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       queryTimeoutMs: options.queryTimeoutMs ?? 60_000,
       backoffMsMax: options.backoffMsMax ?? 10_000,
+      takeoverMs: options.takeoverMs ?? 10_000,
     };
     const events: EngineEvents = {
       onStatus: (status) => this.#noteStatus(status),
+      onEmptied: () => this.#refill(),
       onFatal: (error) => this.#fail(error),
     };
     const { makeEngine, environment } = options;
@@ -217,14 +231,23 @@ export class Flusher {
 
   /** Begins to flush: after hydrate(), because only then memory is at least as new as the embedded store. */
   start(): void {
+    this.#isStarted = true;
+    if (this.#isRefillDue) this.#refill();
     this.#schedule();
+  }
+
+  /** MySQL has nothing: everything that memory has is for it. */
+  #refill(): void {
+    this.#isRefillDue = !this.#isStarted;
+    if (this.#isStarted) this.#source.markEverything?.();
   }
 
   #schedule(): void {
     if (this.#closing.signal.aborted) return;
-    const tickMs = Math.max(1, Math.min(this.#options.flushIntervalMs / 4, TICK_MS_MAX));
+    const tickMs = Math.max(1, Math.min(this.flushIntervalMs / 4, TICK_MS_MAX));
     this.#timer = this.#time.setTimer(tickMs, () => {
       this.#flushWhenDue();
+      this.#reportWhenDue();
       this.#schedule();
     });
   }
@@ -232,11 +255,35 @@ export class Flusher {
   #flushWhenDue(): void {
     const { dirtyCount } = this.#source;
     if (dirtyCount === 0 || this.#pulling !== null) return;
-    const { flushIntervalMs, dirtyCountMax = 200_000 } = this.#options;
+    const { dirtyCountMax = 200_000 } = this.#options;
     // Begun at half the interval, so that it is done within the interval that was promised.
-    const isDue = this.#time.monotonicMs() - this.#lastFlushStartMs >= flushIntervalMs / 2;
+    const isDue = this.#time.monotonicMs() - this.#lastFlushStartMs >= this.flushIntervalMs / 2;
     // A failure was told to onError already.
     if (isDue || dirtyCount >= dirtyCountMax) this.flushNow().catch(() => undefined);
+  }
+
+  #reportWhenDue(): void {
+    const nowMs = this.#time.monotonicMs();
+    if (this.#options.mysql === null || this.#isReporting) return;
+    if (nowMs - this.#lastReportMs < Math.max(this.flushIntervalMs, REPORT_MS_MIN)) return;
+    const progress = this.#source.published?.() ?? null;
+    if (progress === null) return;
+    this.#isReporting = true;
+    this.#lastReportMs = nowMs;
+    // Closed or failed meanwhile there is nothing to be told.
+    this.#report(progress)
+      .catch(() => undefined)
+      .finally(() => (this.#isReporting = false));
+  }
+
+  /** What was published was dirty before: once that is in MySQL, the others need not bring it. */
+  async #report(progress: NodeProgress): Promise<void> {
+    if (progress.stamp !== this.#reported) {
+      await this.flushNow();
+      await this.#engine.drained();
+    }
+    this.#reported = progress.stamp;
+    await this.#engine.report(progress);
   }
 
   /**
@@ -247,8 +294,8 @@ export class Flusher {
     const startedMs = this.#time.monotonicMs();
     this.#lastFlushStartMs = startedMs;
     const onDurable = this.onFlush();
-    const target = this.#pulledTotal + this.#source.dirtyCount;
-    while (this.#pulledTotal < target && this.#source.dirtyCount > 0) await this.#pull();
+    const isDrained = this.#source.noteDirty();
+    while (!isDrained() && this.#source.dirtyCount > 0) await this.#pull();
     await Promise.all(this.#inFlight.keys());
     if (this.#failure !== null) throw this.#failure;
     onDurable?.();
@@ -279,25 +326,27 @@ export class Flusher {
   }
 
   async #pullSlices(): Promise<void> {
-    const target = this.#pulledTotal + this.#source.dirtyCount;
+    const isDrained = this.#source.noteDirty();
+    // Without MySQL nobody brings anything there.
+    const relayedTurns = this.#options.mysql === null ? null : (this.#source.relayed ?? null);
+    relayedTurns?.beginRound();
     const expectedBytes = this.#source.dirtyCount * RECORD_BYTES_GUESS;
     const writer = new RecordWriter(Math.min(Math.max(expectedBytes, SLICE_BYTES_MIN), SLICE_BYTES + SLICE_ROOM_BYTES));
-    while (this.#pulledTotal < target) {
+    const relayed = relayedTurns === null ? writer : new RecordWriter(SLICE_BYTES_MIN);
+    while (!isDrained()) {
       // A store that does not keep up stops the pulling; what is dirty meanwhile coalesces in memory.
       while (this.#inFlight.size >= SLICES_IN_FLIGHT_MAX) await Promise.race(this.#inFlight.keys());
       if (this.#failure !== null) throw this.#failure;
-      const { dirtyCount } = this.#source;
-      const count = this.#source.drainDirty(writer, SLICE_BYTES);
+      const count = this.#source.drainDirty(writer, SLICE_BYTES, relayed);
       if (count === 0) return;
-      // A collection too large for one slice is still dirty, and has to be pulled from again.
-      this.#pulledTotal += dirtyCount - this.#source.dirtyCount;
-      this.#send(writer.take(), count);
+      if (relayed !== writer && relayed.length > 0) this.#send(relayed.take(), 0, relayedTurns?.seen());
+      if (writer.length > 0) this.#send(writer.take(), count);
       await new Promise<void>((resolve) => this.#time.defer(resolve));
     }
   }
 
-  #send(records: Buffer, count: number): void {
-    const sent = this.#engine.write(records).then(
+  #send(records: Buffer, count: number, seen: readonly RelayedTurn[] | null = null): void {
+    const sent = this.#engine.write(records, seen).then(
       () => void (this.#flushedTotal += count),
       (error: unknown) => this.#fail(error),
     );
@@ -356,7 +405,11 @@ export class Flusher {
         // A MySQL that is away is not waited for when the embedded store has everything.
         const isWorthWaiting =
           this.#options.mysql !== null && (this.#options.dataDir === null || this.#mysql?.state === 'up');
-        if (isWorthWaiting) await this.#within(this.#engine.drained(), leftMs());
+        const published = this.#source.published?.() ?? null;
+        if (isWorthWaiting) {
+          await this.#within(this.#engine.drained(), leftMs());
+          await this.#within(this.#engine.leave(published), leftMs());
+        }
       } catch {
         // Not in time, or not at all; the result says so, and status() why.
       }

@@ -18,6 +18,7 @@ import {
   LARGE,
   LONG_KEY,
   OBJECT,
+  OWED,
   STORE,
   VALUE_INLINE_MAX,
   copyIntoBlock,
@@ -30,7 +31,7 @@ import { CHANGED_KEY_FEED, CHANGED_KEY_STORE, type Collection } from './collecti
 import { Database } from './database.ts';
 import { KeyHasher } from './key-hash.ts';
 
-const MARKS = FEED | STORE;
+const MARKS = FEED | STORE | OWED;
 
 export interface KeyspaceOptions {
   databases: number;
@@ -171,9 +172,10 @@ export class Keyspace extends ChangeTracker {
       ) {
         target = ref;
         flags |= oldFlags & MARKS;
-      } else if ((oldFlags & FEED) !== 0) {
+      } else {
         // A local change of this turn is in the old block: it has to be sent with the new one.
-        local = true;
+        if ((oldFlags & FEED) !== 0) local = true;
+        flags |= oldFlags & OWED;
       }
     }
     if (target === 0) target = arena.allocate(needed);

@@ -4,11 +4,14 @@
  */
 import { StoreError, type OnRecords } from './backends/backend.ts';
 import { LevelQueue, type QueueBatch } from './backends/level-queue.ts';
-import type { LevelStore } from './backends/level.ts';
+import type { HeldBatch, HeldGeneration, HeldQueue } from './backends/held-queue.ts';
+import { LevelHeld } from './backends/level-held.ts';
+import type { HeldPart, LevelStore } from './backends/level.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import { Backoff } from './backoff.ts';
 import type { StoreEnvironment } from './environment.ts';
 import type { DrainQueue, LevelStatus } from './flush-types.ts';
+import type { RelayedTurn } from './relayed-turns.ts';
 
 /** Slices that one batch takes together. */
 const BATCH_BYTES_MAX = 8 << 20;
@@ -17,6 +20,8 @@ const RETRY_MS_MAX = 5_000;
 
 interface Slice {
   records: Buffer;
+  /** What peers bring to MySQL: up to where their streams may be in it. */
+  seen: readonly RelayedTurn[] | null;
   resolve: () => void;
   reject: (error: Error) => void;
 }
@@ -28,9 +33,10 @@ export interface LevelEngineEvents {
   onFatal(error: Error): void;
 }
 
-export class LevelEngine implements DrainQueue {
+export class LevelEngine implements DrainQueue, HeldQueue {
   readonly #store: LevelStore;
   readonly #queue: LevelQueue | null;
+  readonly #held: LevelHeld | null;
   readonly #events: LevelEngineEvents;
   readonly #closing = new AbortController();
   readonly #retry: Backoff;
@@ -46,12 +52,14 @@ export class LevelEngine implements DrainQueue {
     this.#retry = new Backoff(RETRY_BASE_MS, RETRY_MS_MAX, environment);
     this.#store = store;
     this.#queue = isQueueing ? new LevelQueue(store) : null;
+    this.#held = isQueueing ? new LevelHeld(store) : null;
     this.#events = events;
   }
 
   async open(): Promise<void> {
     await this.#store.open();
     await this.#queue?.open();
+    await this.#held?.open();
   }
 
   get status(): LevelStatus {
@@ -76,14 +84,17 @@ export class LevelEngine implements DrainQueue {
     this.#events.onChange();
   }
 
-  /** Resolves when the records are synced to disk. */
-  write(records: Buffer): Promise<void> {
+  /**
+   * Resolves when the records are synced to disk.
+   * @param seen of records that peers bring to MySQL: up to where their streams may be in them
+   */
+  write(records: Buffer, seen: readonly RelayedTurn[] | null = null): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closing.signal.aborted) {
         reject(closedError());
         return;
       }
-      this.#slices.push({ records, resolve, reject });
+      this.#slices.push({ records, seen, resolve, reject });
       if (!this.#isWriting) this.#writing = this.#writeSlices();
     });
   }
@@ -93,7 +104,7 @@ export class LevelEngine implements DrainQueue {
     try {
       while (this.#slices.length > 0) {
         const batch = this.#nextBatch();
-        await this.#writeBatch(batch.map(({ records }) => records));
+        await this.#writeBatch(batch);
         for (const { resolve } of batch) resolve();
         this.#slices.splice(0, batch.length);
       }
@@ -115,11 +126,13 @@ export class LevelEngine implements DrainQueue {
     return this.#slices.slice(0, count < 0 ? this.#slices.length : count);
   }
 
-  async #writeBatch(slices: Buffer[]): Promise<void> {
+  async #writeBatch(batch: Slice[]): Promise<void> {
     const queue = this.#queue;
+    const slices = batch.map(({ records }) => records);
+    const held = this.#heldPart(batch);
     for (;;) {
       try {
-        const count = await this.#store.putNewest(slices, queue);
+        const count = await this.#store.putNewest(slices, queue, held);
         this.#registersWritten += count;
         this.#setWriteError(null);
         if (queue !== null) this.#events.onQueued();
@@ -132,6 +145,26 @@ export class LevelEngine implements DrainQueue {
       await this.#retry.pause(this.#closing.signal);
       if (this.#closing.signal.aborted) throw closedError();
     }
+  }
+
+  #heldPart(batch: Slice[]): HeldPart | null {
+    const relayed = batch.filter(({ seen }) => seen !== null);
+    const held = this.#held;
+    if (held === null || relayed.length === 0) return null;
+    const seen = relayed.flatMap((slice) => slice.seen ?? []);
+    return { slices: new Set(relayed.map(({ records }) => records)), begin: () => held.beginBatch(seen) };
+  }
+
+  heldGenerations(): Promise<HeldGeneration[]> {
+    return this.#held?.heldGenerations() ?? Promise.resolve([]);
+  }
+
+  readHeld(generation: number, from: Buffer | null): Promise<HeldBatch> {
+    return this.#held?.readHeld(generation, from) ?? Promise.resolve({ records: Buffer.alloc(0), next: null });
+  }
+
+  async releaseHeld(generation: number, refused: RefusedRow[]): Promise<void> {
+    await this.#held?.releaseHeld(generation, refused);
   }
 
   #setWriteError(message: string | null): void {

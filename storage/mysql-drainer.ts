@@ -75,8 +75,8 @@ export class MysqlDrainer {
     this.#closing.signal.addEventListener('abort', () => this.wake(), { once: true });
   }
 
-  /** queuedCount is left to whoever owns the queue. */
-  get status(): Omit<MysqlStatus, 'queuedCount'> {
+  /** What queues hold is left to whoever owns them. */
+  get status(): Omit<MysqlStatus, 'queuedCount' | 'heldGenerations' | 'rowsTakenOver'> {
     const { refused, quarantine, server } = this.#store;
     return {
       server,
@@ -111,6 +111,10 @@ export class MysqlDrainer {
     this.#options.onChange();
     // Asleep it would not look for MySQL's return.
     this.wake();
+  }
+
+  get isUp(): boolean {
+    return this.#state === 'up';
   }
 
   get isDown(): boolean {

@@ -1,6 +1,6 @@
 /** What leaves the keyspace: the turn's changes for peers, and dirty registers for the durable stores. */
 import { FLAG_BATCH_BEGIN, FLAG_BATCH_END, type RecordWriter } from '../protocol/change-record.ts';
-import { FEED, OBJECT, STORE } from './block.ts';
+import { FEED, OBJECT, OWED, STORE } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
 import { encodeCollectionFeed, encodeCollectionStore } from './collections/encode.ts';
 import type { Database } from './database.ts';
@@ -8,14 +8,16 @@ import { encodeDirtyShadowAt, encodeFloor, encodeKey } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
 
 /**
- * Clears a mark; false for an entry whose block has moved, gone, or been dealt with already. Memory is used again: a
- * stale entry may name what is now a block of another database, which that one's own ring names too.
+ * Clears a mark, with STORE also OWED, and returns what was cleared; 0 for an entry whose block has moved, gone, or been dealt
+ * with already. Memory is used again: a stale entry may name what is now a block of another database, which that one's own
+ * ring names too.
  */
-function takeMark(keyspace: Keyspace, database: Database, ref: number, mark: number, alone: boolean): boolean {
-  if (!keyspace.isKeyBlock(ref) || (keyspace.flagsOf(ref) & mark) === 0) return false;
-  if (!alone && !isIn(keyspace, database, ref)) return false;
-  keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~(mark << 16);
-  return true;
+function takeMark(keyspace: Keyspace, database: Database, ref: number, mark: number, alone: boolean): number {
+  if (!keyspace.isKeyBlock(ref) || (keyspace.flagsOf(ref) & mark) === 0) return 0;
+  if (!alone && !isIn(keyspace, database, ref)) return 0;
+  const taken = keyspace.flagsOf(ref) & (mark === STORE ? STORE | OWED : mark);
+  keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~(taken << 16);
+  return taken;
 }
 
 function isIn(keyspace: Keyspace, database: Database, ref: number): boolean {
@@ -48,7 +50,7 @@ export function drainFeed(keyspace: Keyspace, writer: RecordWriter): number {
     const alone = ring.length > 0 && isAlone(keyspace, database);
     while (ring.length > 0) {
       const ref = ring.shift();
-      if (!takeMark(keyspace, database, ref, FEED, alone)) continue;
+      if (takeMark(keyspace, database, ref, FEED, alone) === 0) continue;
       const start = writer.length;
       if ((keyspace.flagsOf(ref) & OBJECT) !== 0) encodeCollectionFeed(keyspace, database, ref, writer);
       else encodeKey(keyspace, database, ref, writer);
@@ -82,53 +84,77 @@ export function dirtyCount(keyspace: Keyspace): number {
 }
 
 /**
- * Appends registers that the stores lack, oldest first, until the writer holds `bytesMax` or about 4 ms have passed.
+ * Appends registers that the stores lack, oldest first, until the writers hold `bytesMax` or about 4 ms have passed.
  * Returns how many keys; 0 when nothing is left.
+ * @param relayed takes the keys that only peers have changed, which those bring to MySQL; without it all go into the writer
  */
-export function drainDirty(keyspace: Keyspace, writer: RecordWriter, bytesMax: number): number {
+export function drainDirty(
+  keyspace: Keyspace,
+  writer: RecordWriter,
+  bytesMax: number,
+  relayed: RecordWriter = writer,
+): number {
+  const isFull = (): boolean => writer.length + (relayed === writer ? 0 : relayed.length) >= bytesMax;
+  const { databases } = keyspace;
   let count = 0;
-  for (const database of keyspace.databases) {
+  for (let left = databases.length; left > 0 && !isFull(); left--) {
+    const database = databases[keyspace.drainTurn % databases.length];
+    keyspace.drainTurn = (keyspace.drainTurn + 1) % databases.length;
     if (database.floorStore) {
       database.floorStore = false;
       encodeFloor(keyspace, database, writer);
       count++;
     }
-    count += drainDatabase(keyspace, database, writer, bytesMax);
-    if (writer.length >= bytesMax) break;
+    const ring = database.storeRing;
+    const alone = ring.length > 0 && isAlone(keyspace, database);
+    while (ring.length > 0 && !isFull()) {
+      const ref = ring.shift();
+      const marks = takeMark(keyspace, database, ref, STORE, alone);
+      if (marks === 0) continue;
+      count++;
+      if (drainKey(keyspace, database, ref, (marks & OWED) !== 0 ? writer : relayed, bytesMax)) continue;
+      ring.putBack(ref);
+      keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= marks << 16;
+    }
   }
   return count;
 }
 
-function drainDatabase(keyspace: Keyspace, database: Database, writer: RecordWriter, bytesMax: number): number {
-  const ring = database.storeRing;
-  const alone = ring.length > 0 && isAlone(keyspace, database);
-  let count = 0;
-  while (ring.length > 0 && writer.length < bytesMax) {
-    const ref = ring.shift();
-    if (!takeMark(keyspace, database, ref, STORE, alone)) continue;
-    count++;
-    if ((keyspace.flagsOf(ref) & OBJECT) === 0) {
-      encodeKey(keyspace, database, ref, writer);
-      continue;
-    }
-    if (database.shadows.size > 0) encodeDirtyShadowAt(keyspace, database, ref, writer);
-    if (!encodeCollectionStore(keyspace, database, ref, writer, bytesMax)) {
-      keyspace.mark(database, ref, keyspace.flagsOf(ref), false);
-    }
+/** False when a part of a large collection is left. */
+function drainKey(
+  keyspace: Keyspace,
+  database: Database,
+  ref: number,
+  writer: RecordWriter,
+  bytesMax: number,
+): boolean {
+  if ((keyspace.flagsOf(ref) & OBJECT) === 0) {
+    encodeKey(keyspace, database, ref, writer);
+    return true;
   }
-  return count;
+  if (database.shadows.size > 0) encodeDirtyShadowAt(keyspace, database, ref, writer);
+  return encodeCollectionStore(keyspace, database, ref, writer, bytesMax);
+}
+
+/** Asks, from now on, whether everything that is dirty at the moment has been drained. */
+export function noteDirty(keyspace: Keyspace): () => boolean {
+  const dirty = keyspace.databases
+    .filter(({ storeRing, floorStore }) => storeRing.length > 0 || floorStore)
+    .map((database) => ({ database, end: database.storeRing.end }));
+  return () => dirty.every(({ database, end }) => database.storeRing.isPast(end) && !database.floorStore);
 }
 
 /** Drops stale entries of a ring that has grown past what can be dirty. */
 export function compactStoreRing(keyspace: Keyspace, database: Database): void {
-  const kept: number[] = [];
+  const kept: { ref: number; marks: number }[] = [];
   const alone = isAlone(keyspace, database);
   database.storeRing.compact((ref) => {
-    if (!takeMark(keyspace, database, ref, STORE, alone)) return false;
-    kept.push(ref);
+    const marks = takeMark(keyspace, database, ref, STORE, alone);
+    if (marks === 0) return false;
+    kept.push({ ref, marks });
     return true;
   });
-  for (const ref of kept) keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= STORE << 16;
+  for (const { ref, marks } of kept) keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= marks << 16;
 }
 
 /** Makes every register dirty again, for a store that was named or emptied while the node ran. */

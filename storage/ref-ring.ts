@@ -6,6 +6,18 @@ export class RefRing {
   #refs = new Uint32Array(256);
   #head = 0;
   #tail = 0;
+  /** Entries ever taken out. */
+  #taken = 0;
+
+  /** Where the next entry comes, counted over all time. */
+  get end(): number {
+    return this.#taken + this.length;
+  }
+
+  /** Whether what lay before an earlier `end` is gone. Dropped by compact() it may be said later than it is so. */
+  isPast(end: number): boolean {
+    return this.#taken >= end || this.length === 0;
+  }
 
   get length(): number {
     return this.#tail - this.#head;
@@ -19,11 +31,19 @@ export class RefRing {
   /** The oldest entry; call only when there is one. */
   shift(): number {
     const ref = this.#refs[this.#head++];
+    this.#taken++;
     if (this.#head === this.#tail) {
       this.#head = 0;
       this.#tail = 0;
     }
     return ref;
+  }
+
+  /** Undoes the shift() that gave this entry. */
+  putBack(ref: number): void {
+    this.#taken--;
+    if (this.#head > 0) this.#refs[--this.#head] = ref;
+    else this.push(ref);
   }
 
   /** Drops the entries that `keep` refuses; used when stale entries have piled up. */
@@ -38,6 +58,7 @@ export class RefRing {
   }
 
   clear(): void {
+    this.#taken += this.length;
     this.#refs = new Uint32Array(256);
     this.#head = 0;
     this.#tail = 0;

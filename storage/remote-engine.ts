@@ -1,9 +1,12 @@
 /** The engine of the flush worker, as the main thread calls it. */
 import { Worker } from 'node:worker_threads';
 import { StoreError, type OnRecords } from './backends/backend.ts';
+import type { HeldBatch, HeldGeneration } from './backends/held-queue.ts';
 import type { QueueBatch } from './backends/level-queue.ts';
+import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import type { EngineEvents, EngineOptions, StoreEngine } from './flush-types.ts';
+import type { RelayedTurn } from './relayed-turns.ts';
 import { errorOf, type EngineMethod, type FromWorker, type ToWorker } from './worker-messages.ts';
 
 interface PendingCall {
@@ -40,6 +43,10 @@ export class RemoteEngine implements StoreEngine {
   #receive(message: FromWorker): void {
     if (message.type === 'status') {
       this.#events.onStatus(message.status);
+      return;
+    }
+    if (message.type === 'emptied') {
+      this.#events.onEmptied();
       return;
     }
     if (message.type === 'fatal') {
@@ -107,8 +114,32 @@ export class RemoteEngine implements StoreEngine {
   }
 
   /** Takes the buffer away from the caller; it must own its ArrayBuffer alone. */
-  async write(records: Buffer): Promise<void> {
-    await this.#call({ name: 'write', records }, null, [records.buffer as ArrayBuffer]);
+  async write(records: Buffer, seen: readonly RelayedTurn[] | null = null): Promise<void> {
+    await this.#call({ name: 'write', records, seen }, null, [records.buffer as ArrayBuffer]);
+  }
+
+  async report(progress: NodeProgress): Promise<void> {
+    await this.#call({ name: 'report', progress });
+  }
+
+  async leave(progress: NodeProgress | null): Promise<void> {
+    await this.#call({ name: 'leave', progress });
+  }
+
+  async heldGenerations(): Promise<HeldGeneration[]> {
+    return (await this.#call({ name: 'heldGenerations' })) as HeldGeneration[];
+  }
+
+  async readHeld(generation: number, from: Buffer | null): Promise<HeldBatch> {
+    const { records, next } = (await this.#call({ name: 'readHeld', generation, from })) as {
+      records: Uint8Array;
+      next: Uint8Array | null;
+    };
+    return { records: bufferOf(records), next: next === null ? null : bufferOf(next) };
+  }
+
+  async releaseHeld(generation: number, refused: RefusedRow[]): Promise<void> {
+    await this.#call({ name: 'releaseHeld', generation, refused });
   }
 
   async merge(records: Buffer): Promise<void> {

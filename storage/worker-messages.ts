@@ -2,13 +2,21 @@
 import { isNativeError } from 'node:util/types';
 import { StoreError, type StoreErrorKind } from './backends/backend.ts';
 import type { RefusedRow } from './backends/mysql.ts';
+import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { EngineStatus } from './flush-types.ts';
+import type { RelayedTurn } from './relayed-turns.ts';
 
 /** A call of a StoreEngine's method. Buffers arrive as Uint8Arrays. */
 export type EngineMethod =
   | { name: 'open' | 'drained' | 'count' | 'close' }
   | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number }
-  | { name: 'write' | 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'write'; records: Uint8Array; seen: readonly RelayedTurn[] | null }
+  | { name: 'report'; progress: NodeProgress }
+  | { name: 'leave'; progress: NodeProgress | null }
+  | { name: 'heldGenerations' }
+  | { name: 'readHeld'; generation: number; from: Uint8Array | null }
+  | { name: 'releaseHeld'; generation: number; refused: RefusedRow[] }
+  | { name: 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
   | { name: 'readMeta'; key: string }
   | { name: 'writeMeta'; key: string; bytes: Uint8Array }
   | { name: 'take'; rowsMax: number; bytesMax: number }
@@ -24,6 +32,7 @@ export type FromWorker =
   | { type: 'failed'; id: number; failure: Failure }
   | { type: 'records'; id: number; records: Uint8Array; rowsDone: number; rowsTotal: number }
   | { type: 'status'; status: EngineStatus }
+  | { type: 'emptied' }
   | { type: 'fatal'; failure: Failure };
 
 /** An error that can be sent: which kind of StoreError, or null for our own mistake. */

@@ -249,10 +249,7 @@ export class LevelQueue {
       count = Array.isArray(taken) ? deleteMarkers(batch, taken) : deleteMarkersOf(batch, taken.batch, reader);
       for (const { records, reason } of refused) {
         reader.read(records, 0);
-        const key = Buffer.allocUnsafe(1 + registerKeyLength(reader));
-        key[0] = ASIDE_TAG;
-        writeRegisterKey(key, 1, reader);
-        batch.put(key, Buffer.from(reason));
+        batch.put(asideKey(reader), Buffer.from(reason));
       }
       await batch.write();
       // Only now: a delete that failed for want of space is tried again.
@@ -261,6 +258,14 @@ export class LevelQueue {
     this.#taken.delete(ticket);
     this.#count -= count;
   }
+}
+
+/** Where a register that MySQL refused is kept. */
+export function asideKey(record: RecordReader): Buffer {
+  const key = Buffer.allocUnsafe(1 + registerKeyLength(record));
+  key[0] = ASIDE_TAG;
+  writeRegisterKey(key, 1, record);
+  return key;
 }
 
 function generationStart(generation: number): Buffer {

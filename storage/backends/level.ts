@@ -5,6 +5,7 @@
  *   'm' name             → bytes                                  small facts of the node (node id, clock bound …)
  *   'r' register key     → u32le CRC-32C of the record | record   the registers (register-key.ts)
  *   'q' u32be generation | register key → nothing                 registers that MySQL has not got yet (level-queue.ts)
+ *   'o' u32be generation | register key → nothing                 registers that a peer brings to MySQL (level-held.ts)
  *   'x' register key     → why MySQL refused the register
  *
  * LevelDB checks its own log but not, by default, what it reads back; the checksum per record is what notices a flipped bit.
@@ -34,6 +35,7 @@ const FORMAT_TEXT = 'mantis-level ';
 const META_PREFIX = 'm';
 const REGISTER_TAG = 0x72; // 'r'
 const QUEUE_TAG = 0x71; // 'q'
+const HELD_TAG = 0x6f; // 'o'
 const REGISTERS_FROM = Buffer.from('r');
 const REGISTERS_TO = Buffer.from('s');
 const CHECKSUM_BYTES = 4;
@@ -59,6 +61,12 @@ export interface BatchQueue {
   beginBatch(bytes: number): number;
   /** The batch is durable. The queue may keep the slices. */
   endBatch(generation: number, slices: readonly Buffer[], count: number): void;
+}
+
+/** Slices of a batch that peers bring to MySQL, and the generation for their markers, asked for inside the exclusive work. */
+export interface HeldPart {
+  slices: ReadonlySet<Buffer>;
+  begin(): number;
 }
 
 export interface LevelStoreOptions {
@@ -229,27 +237,33 @@ export class LevelStore implements DurableStore {
   /**
    * Writes records without looking at what is stored, in one atomic synced batch. The caller promises that every record is
    * at least as new as the stored one, and that later slices are newer than earlier ones; the flusher can, because the memory it
-   * drains has merged this store first. With a queue each register is also marked for MySQL. Returns the number of records.
+   * drains has merged this store first. With a queue each register is also marked for MySQL, those of held slices as what a
+   * peer brings there. Returns the number of records.
    */
-  putNewest(slices: readonly Buffer[], queue: BatchQueue | null): Promise<number> {
+  putNewest(slices: readonly Buffer[], queue: BatchQueue | null, held: HeldPart | null = null): Promise<number> {
     return this.exclusive(async () => {
       const batch = this.database.batch();
-      const bytes = slices.reduce((sum, records) => sum + records.length, 0);
-      const generation = queue?.beginBatch(bytes) ?? null;
+      const owed = held === null ? slices : slices.filter((records) => !held.slices.has(records));
+      const bytes = owed.reduce((sum, records) => sum + records.length, 0);
+      const generation = owed.length === 0 ? null : (queue?.beginBatch(bytes) ?? null);
+      const heldGeneration = held?.begin() ?? 0;
       let count = 0;
+      let heldCount = 0;
       for (const records of slices) {
+        const isHeld = held?.slices.has(records) === true;
         for (let at = 0; at < records.length; count++) {
           at = this.#given.read(records, at);
-          this.#put(batch, this.#given, generation);
+          if (isHeld) heldCount++;
+          this.#put(batch, this.#given, isHeld ? heldGeneration : generation, isHeld ? HELD_TAG : QUEUE_TAG);
         }
       }
       await batch.write({ sync: true });
-      if (generation !== null) queue?.endBatch(generation, slices, count);
+      if (generation !== null) queue?.endBatch(generation, owed, count - heldCount);
       return count;
     });
   }
 
-  #put(batch: LevelBatch, record: RecordReader, queueGeneration: number | null): void {
+  #put(batch: LevelBatch, record: RecordReader, queueGeneration: number | null, tag = QUEUE_TAG): void {
     this.#hasOutlived ||= canBeOutlived(record.kind);
     const keyLength = registerKeyLength(record);
     // One scratch holds the queue's key, 'q' generation register-key; the register's own, 'r' register-key, is its tail.
@@ -264,7 +278,7 @@ export class LevelStore implements DurableStore {
     keys[4] = REGISTER_TAG;
     batch.put(keys.subarray(4, 5 + keyLength), values.subarray(0, CHECKSUM_BYTES + length));
     if (queueGeneration === null) return;
-    keys[0] = QUEUE_TAG;
+    keys[0] = tag;
     keys.writeUInt32BE(queueGeneration, 1);
     batch.put(keys.subarray(0, 5 + keyLength), NO_BYTES);
   }

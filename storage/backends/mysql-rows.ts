@@ -55,6 +55,8 @@ export function rowsOf(records: Buffer): RowReference[] {
 export const COLUMNS = 'id,db,k,element,kind,v,dead,expired,expires_at,expires_ms,deadline_ver,ver';
 /** As COLUMNS without the value: enough to name a row and its version. */
 export const HEAD_COLUMNS = COLUMNS.replace(',v,', ",x'',");
+/** The id, and all of the version that decides which of two rows is newer, in hex; versionTextOf() gives the same. */
+export const VERSION_COLUMNS = `HEX(id),CONCAT(HEX(ver),dead,HEX(COALESCE(deadline_ver,x'${'00'.repeat(VERSION_BYTES)}')))`;
 export const INSERT_HEAD = `INSERT INTO mantis_registers (${COLUMNS}) VALUES `;
 
 /*
@@ -145,6 +147,16 @@ export function notNewerText(records: Buffer, row: RowReference, reader: RecordR
     `(id=x'${row.id}' AND (ver<${version} OR (ver=${version} AND ` +
     `dead<=${flags & FLAG_DEAD} AND ${OLD_DEADLINE}<=${deadline})))`
   );
+}
+
+/** A record's version as text that compares as versions do. */
+export function versionTextOf(records: Buffer, row: RowReference, reader: RecordReader): string {
+  reader.read(records, row.start);
+  const { buffer, flags, start, valueStart } = reader;
+  const version = buffer.toString('hex', start + OFFSET_STAMP, start + OFFSET_STAMP + VERSION_BYTES);
+  const hasDeadline = (flags & FLAG_HAS_DEADLINE) !== 0;
+  const deadline = hasDeadline ? buffer.toString('hex', valueStart - VERSION_BYTES, valueStart) : '0'.repeat(32);
+  return `${version}${flags & FLAG_DEAD}${deadline}`;
 }
 
 /** The condition that a row may be outlived: it is of one of these keys or databases. */

@@ -11,14 +11,26 @@ export interface SchemaStep {
   version: number;
   summary: string;
   statements: string[];
+  /** Nodes that do not know this step go on working beside it: it only adds a table or an index. */
+  isAdditive?: boolean;
 }
 
-const VERSIONS_TABLE =
-  'CREATE TABLE IF NOT EXISTS mantis_schema (' +
-  'version INT UNSIGNED NOT NULL PRIMARY KEY, ' +
-  'summary VARBINARY(200) NOT NULL, ' +
-  'applied_at DATETIME NOT NULL' +
-  ') ENGINE=InnoDB DEFAULT CHARACTER SET binary';
+/** Additive steps are noted in a table of their own: a node goes by the highest version in the first one alone. */
+const STEP_TABLES = ['mantis_schema', 'mantis_schema_additions'] as const;
+
+function tableOf({ isAdditive }: SchemaStep): string {
+  return STEP_TABLES[isAdditive === true ? 1 : 0];
+}
+
+function makeStepTable(name: string): string {
+  return (
+    `CREATE TABLE IF NOT EXISTS ${name} (` +
+    'version INT UNSIGNED NOT NULL PRIMARY KEY, ' +
+    'summary VARBINARY(200) NOT NULL, ' +
+    'applied_at DATETIME NOT NULL' +
+    ') ENGINE=InnoDB DEFAULT CHARACTER SET binary'
+  );
+}
 
 /*
  * id is the SHA-256 of the register key (register-key.ts), so keys may be of any length and any bytes.
@@ -47,40 +59,84 @@ export const SCHEMA_STEPS: readonly SchemaStep[] = [
         ') ENGINE=InnoDB DEFAULT CHARACTER SET binary',
     ],
   },
+  {
+    version: 2,
+    summary: 'progress of the nodes, rows by key',
+    statements: [
+      // One row for each run of a node: MySQL has what it published up to this stamp, and it was alive at this time.
+      'CREATE TABLE IF NOT EXISTS mantis_progress (' +
+        'incarnation BINARY(8) NOT NULL PRIMARY KEY, ' +
+        'node BINARY(8) NOT NULL, ' +
+        'stamp BINARY(8) NOT NULL, ' +
+        'alive_at DATETIME(3) NOT NULL' +
+        ') ENGINE=InnoDB DEFAULT CHARACTER SET binary',
+      'CREATE INDEX mantis_registers_key ON mantis_registers (db, k(32))',
+    ],
+    isAdditive: true,
+  },
 ];
 
 /** The schema that this release reads and writes. */
 export const SCHEMA_VERSION = SCHEMA_STEPS.at(-1)!.version;
 
 const NO_SUCH_TABLE = 1146;
+const DUPLICATE_KEY_NAME = 1061;
 const MIGRATE_TIMEOUTS = { connectTimeoutMs: 10_000, queryTimeoutMs: 24 * 3_600_000 };
 
-async function versionOf(connections: MysqlConnections, connection: Connection): Promise<number> {
+/** The steps that were made, as noted in one table. */
+async function versionsIn(connections: MysqlConnections, connection: Connection, table: string): Promise<number[]> {
   try {
-    const rows = await connections.query(connection, 'SELECT MAX(version) FROM mantis_schema');
-    return Number(rows[0]?.[0] ?? 0);
+    const rows = await connections.query(connection, `SELECT version FROM ${table}`);
+    return rows.map(([version]) => Number(version));
   } catch (error) {
-    if (isSqlError(error) && error.errno === NO_SUCH_TABLE) return 0;
+    if (isSqlError(error) && error.errno === NO_SUCH_TABLE) return [];
     throw error;
   }
 }
 
+/** A table that was dropped is made again, whatever is noted. */
+async function hasTable(connections: MysqlConnections, connection: Connection, table: string): Promise<boolean> {
+  const sql = `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=DATABASE() AND table_name='${table}'`;
+  const rows = await connections.query(connection, sql);
+  return Number(rows[0]?.[0] ?? 0) > 0;
+}
+
+interface SchemaState {
+  /** The greatest version that older releases would not understand. */
+  binding: number;
+  /** Steps of this release that are missing. */
+  missing: SchemaStep[];
+}
+
+async function stateOf(connections: MysqlConnections, connection: Connection): Promise<SchemaState> {
+  const [binding, additions] = [
+    await versionsIn(connections, connection, STEP_TABLES[0]),
+    await versionsIn(connections, connection, STEP_TABLES[1]),
+  ];
+  const isKept = await hasTable(connections, connection, 'mantis_registers');
+  const made = new Set(isKept ? [...binding, ...additions] : []);
+  return { binding: Math.max(0, ...binding), missing: SCHEMA_STEPS.filter(({ version }) => !made.has(version)) };
+}
+
+function refuseNewer({ binding }: SchemaState, server: string): void {
+  if (binding <= SCHEMA_VERSION) return;
+  throw new StoreError(
+    'refused',
+    `MySQL ${server} has schema ${binding} of a newer release; this one knows ${SCHEMA_VERSION}: start the newer release`,
+  );
+}
+
 /** Throws a StoreError (refused) unless the schema is the one that this release knows. */
 export async function checkSchema(connections: MysqlConnections, connection: Connection): Promise<void> {
-  const version = await versionOf(connections, connection);
-  if (version < SCHEMA_VERSION) {
-    const state = version === 0 ? 'has no Mantis schema' : `has schema ${version}`;
-    throw new StoreError(
-      'refused',
-      `MySQL ${connections.server} ${state}; this release needs ${SCHEMA_VERSION}: run \`mantis migrate\``,
-    );
-  }
-  if (version > SCHEMA_VERSION) {
-    throw new StoreError(
-      'refused',
-      `MySQL ${connections.server} has schema ${version} of a newer release; this one knows ${SCHEMA_VERSION}: start the newer release`,
-    );
-  }
+  const state = await stateOf(connections, connection);
+  refuseNewer(state, connections.server);
+  const { missing } = state;
+  if (missing.length === 0) return;
+  const has = missing.length === SCHEMA_STEPS.length ? 'has no Mantis schema' : `has schema ${missing[0].version - 1}`;
+  throw new StoreError(
+    'refused',
+    `MySQL ${connections.server} ${has}; this release needs ${SCHEMA_VERSION}: run \`mantis migrate\``,
+  );
 }
 
 /**
@@ -94,18 +150,11 @@ export async function migrate(
   const connections = new MysqlConnections(target, MIGRATE_TIMEOUTS);
   try {
     return await connections.use(async (connection) => {
-      const version = await versionOf(connections, connection);
-      if (version > SCHEMA_VERSION) await checkSchema(connections, connection);
-      const missing = SCHEMA_STEPS.filter((step) => step.version > version);
+      const state = await stateOf(connections, connection);
+      refuseNewer(state, connections.server);
+      const { missing } = state;
       if (plan) return missing;
-      if (missing.length > 0) await connections.query(connection, VERSIONS_TABLE);
-      for (const { version: stepVersion, summary, statements } of missing) {
-        for (const statement of statements) await connections.query(connection, statement);
-        await connections.query(
-          connection,
-          `INSERT IGNORE INTO mantis_schema VALUES (${stepVersion}, '${summary}', UTC_TIMESTAMP())`,
-        );
-      }
+      for (const step of missing) await make(connections, connection, step);
       await connections.query(connection, 'COMMIT');
       return missing;
     });
@@ -114,4 +163,21 @@ export async function migrate(
   } finally {
     connections.close();
   }
+}
+
+async function make(connections: MysqlConnections, connection: Connection, step: SchemaStep): Promise<void> {
+  const { version, summary, statements } = step;
+  await connections.query(connection, makeStepTable(tableOf(step)));
+  for (const statement of statements) {
+    try {
+      await connections.query(connection, statement);
+    } catch (error) {
+      // MySQL knows no CREATE INDEX IF NOT EXISTS.
+      if (!isSqlError(error) || error.errno !== DUPLICATE_KEY_NAME) throw error;
+    }
+  }
+  await connections.query(
+    connection,
+    `INSERT IGNORE INTO ${tableOf(step)} VALUES (${version}, '${summary}', UTC_TIMESTAMP())`,
+  );
 }

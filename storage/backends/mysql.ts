@@ -14,6 +14,13 @@ import {
 import type { StoreEnvironment } from '../environment.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { MysqlConnections, type MysqlPool, type ServerLimits } from './mysql-connections.ts';
+import {
+  readProgress,
+  removeOldProgress,
+  writeProgress,
+  type NodeProgress,
+  type PeerProgress,
+} from './mysql-progress.ts';
 import { isConflict, isRowFault, isServerFault, mysqlErrorOf } from './mysql-errors.ts';
 import {
   COLUMNS,
@@ -29,6 +36,8 @@ import {
   rowParameters,
   rowsOf,
   rowText,
+  VERSION_COLUMNS,
+  versionTextOf,
   type RowReference,
 } from './mysql-rows.ts';
 import { canBeOutlived, isOutlived, outlivedOf, removalRank, type Outlived } from './outlived.ts';
@@ -36,6 +45,7 @@ import { checkSchema } from './mysql-schema.ts';
 
 const ROWS_A_STATEMENT = 2000;
 const ROWS_A_PAGE = 20_000;
+const IDS_A_SELECT = 1000;
 const ROWS_A_DELETE = 200;
 /** Keys that one statement looks for. */
 const KEYS_TEXT_BYTES = 256 << 10;
@@ -144,6 +154,65 @@ export class MysqlStore implements DurableStore {
       this.refused.add(record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + keyLength), reason);
     }
     return refused;
+  }
+
+  /** As writeRows, but for rows that MySQL has already, as new or newer. Also says how many it lacked. */
+  async writeMissing(records: Buffer): Promise<{ refused: RefusedRow[]; missingCount: number }> {
+    const rows = rowsOf(records);
+    const missing: Buffer[] = [];
+    await this.#asStoreError(async () => {
+      for (let from = 0; from < rows.length; from += IDS_A_SELECT) {
+        const part = rows.slice(from, from + IDS_A_SELECT);
+        const ids = part.map(({ id }) => `x'${id}'`).join(',');
+        const sql = `SELECT ${VERSION_COLUMNS} FROM mantis_registers WHERE id IN (${ids})`;
+        const found = await this.#connections.use((connection) => this.#connections.query(connection, sql));
+        const held = new Map(found.map(([id, version]) => [String(id).toLowerCase(), String(version).toLowerCase()]));
+        for (const row of part) {
+          const version = held.get(row.id);
+          if (version === undefined || version < versionTextOf(records, row, this.#reader))
+            missing.push(records.subarray(row.start, row.end));
+        }
+      }
+    });
+    const refused = missing.length === 0 ? [] : await this.writeRows(Buffer.concat(missing));
+    return { refused, missingCount: missing.length };
+  }
+
+  /** Whether there is no row at all. */
+  async isEmpty(): Promise<boolean> {
+    const sql = 'SELECT 1 FROM mantis_registers LIMIT 1';
+    const ask = (): Promise<unknown[][]> =>
+      this.#connections.use((connection) => this.#connections.query(connection, sql));
+    return (await this.#asStoreError(ask)).length === 0;
+  }
+
+  async noteProgress(progress: NodeProgress): Promise<void> {
+    await this.#asStoreError(() =>
+      this.#connections.use(async (connection, limits) => {
+        await writeProgress(this.#connections, connection, progress);
+        if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
+      }),
+    );
+  }
+
+  /** What other runs have noted; those unknown are absent. */
+  progressOf(incarnations: readonly string[]): Promise<Map<string, PeerProgress>> {
+    return this.#asStoreError(() =>
+      this.#connections.use((connection, limits) =>
+        readProgress(this.#connections, connection, incarnations).finally(() =>
+          limits.autocommit ? undefined : this.#connections.query(connection, 'COMMIT'),
+        ),
+      ),
+    );
+  }
+
+  async forgetOldProgress(): Promise<void> {
+    await this.#asStoreError(() =>
+      this.#connections.use(async (connection, limits) => {
+        await removeOldProgress(this.#connections, connection);
+        if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
+      }),
+    );
   }
 
   /** Writes the rows from `from` that fit one statement; returns where the next one begins. */

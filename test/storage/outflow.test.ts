@@ -1,7 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { FLAG_BATCH_BEGIN, FLAG_BATCH_END, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { flushDatabase } from '../../storage/floor.ts';
-import { compactStoreRing, dirtyCount, drainDirty, drainFeed, markEverything } from '../../storage/outflow.ts';
+import {
+  compactStoreRing,
+  dirtyCount,
+  drainDirty,
+  drainFeed,
+  markEverything,
+  noteDirty,
+} from '../../storage/outflow.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';
 import { RegisterModel } from './register-model.ts';
 import { Replica, START_MS, splitRecords } from './replica.ts';
@@ -12,6 +19,10 @@ function keyOf(record: Buffer): string {
   const reader = new RecordReader();
   reader.read(record, 0);
   return `${reader.database}:${reader.kind}:${record.toString('latin1', reader.keyStart, reader.keyStart + reader.keyLength)}`;
+}
+
+function keysIn(records: Buffer): string[] {
+  return splitRecords(records).map((record) => keyOf(record).slice('0:1:'.length));
 }
 
 function flagsOf(record: Buffer): number {
@@ -175,5 +186,56 @@ describe('what the stores lack', () => {
       store.apply(replica.takeDirty());
       expect(store.contents(replica.wallMs)).toEqual(replica.contents());
     });
+  });
+});
+
+describe('what is drained for the stores', () => {
+  it('is drained of every database in turn, and not said to be before, whatever comes meanwhile', () => {
+    const replica = new Replica();
+    const writer = new RecordWriter();
+    for (const key of ['a', 'b', 'c']) replica.set(key, 'v'.repeat(100));
+    replica.set('other', 'v', 0, 1);
+    const isDrained = noteDirty(replica.keyspace);
+    let drains = 0;
+    for (; !isDrained(); drains++) {
+      expect(drains).toBeLessThan(10);
+      drainDirty(replica.keyspace, writer, writer.length + 50);
+      // The first database is never without something new.
+      replica.set(`more:${drains}`, 'v'.repeat(100));
+    }
+    expect(keysIn(writer.take())).toEqual(['a', 'other', 'b', 'c']);
+  });
+
+  it('is apart when only peers have changed it and bring it to MySQL', () => {
+    const replica = new Replica();
+    const { keyspace } = replica;
+    const peer = new Replica({ node: 2 });
+    for (const key of ['a', 'b', 'c']) peer.set(key, 'v'.repeat(30));
+    const records = Buffer.from(peer.takeFeed());
+    peer.pass(1);
+    for (const key of ['a', 'b', 'c']) peer.set(key, 'w');
+    const later = Buffer.from(peer.takeFeed());
+    const relay = (bytes: Buffer): void => {
+      keyspace.relaying = true;
+      replica.apply(bytes);
+      keyspace.relaying = false;
+    };
+    relay(records);
+    replica.pass(1);
+    replica.set('b', 'a longer value, in another block than before');
+    relay(later);
+    replica.apply(peer.takeFeed());
+    const own = new RecordWriter();
+    const relayed = new RecordWriter();
+    drainDirty(keyspace, own, 1 << 20, relayed);
+    expect(keysIn(own.take())).toEqual(['b']);
+    expect(keysIn(relayed.take())).toEqual(['a', 'c']);
+    relay(records);
+    expect(dirtyCount(keyspace)).toBe(0);
+    peer.set('a', 'x');
+    relay(Buffer.from(peer.takeFeed()));
+    compactStoreRing(keyspace, replica.database());
+    drainDirty(keyspace, own, 1 << 20, relayed);
+    expect([keysIn(own.take()), keysIn(relayed.take())]).toEqual([[], ['a']]);
   });
 });

@@ -86,6 +86,7 @@ export function split(records: Buffer): Buffer[] {
 export class RegisterModel {
   readonly registers = new Map<string, Buffer>();
   readonly #dirty = new Set<string>();
+  #drained = 0;
   readonly #given = new RecordReader();
   readonly #held = new RecordReader();
 
@@ -113,12 +114,18 @@ export class RegisterModel {
     return changed;
   }
 
+  noteDirty(): () => boolean {
+    const end = this.#drained + this.#dirty.size;
+    return () => this.#drained >= end;
+  }
+
   drainDirty(writer: RecordWriter, maxBytes: number): number {
     let count = 0;
     for (const id of this.#dirty) {
       const record = this.registers.get(id)!;
       writer.raw(record, 0, record.length);
       this.#dirty.delete(id);
+      this.#drained++;
       count++;
       if (writer.length >= maxBytes) break;
     }

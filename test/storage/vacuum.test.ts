@@ -6,7 +6,7 @@ import { migrate } from '../../storage/backends/mysql-schema.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { expireDue } from '../../storage/expiry.ts';
 import { Flusher } from '../../storage/flusher.ts';
-import { dirtyCount, drainDirty } from '../../storage/outflow.ts';
+import { dirtyCount, drainDirty, noteDirty } from '../../storage/outflow.ts';
 import { Reaper } from '../../storage/reaper.ts';
 import type { RemovalSink } from '../../storage/removals.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
@@ -70,6 +70,7 @@ class StoredNode {
           return dirtyCount(keyspace);
         },
         drainDirty: (writer, bytesMax) => drainDirty(keyspace, writer, bytesMax),
+        noteDirty: () => noteDirty(keyspace),
       },
       time,
     );

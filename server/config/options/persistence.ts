@@ -14,6 +14,12 @@ export const persistenceOptions = {
     mutable: 'start',
     secret: 'masked',
   }),
+  'takeover-after': option(
+    duration('ms', 100),
+    '10s',
+    'How long a peer may be silent in MySQL before what it had not written there is written by the others.',
+    { mutable: 'start' },
+  ),
   'flush-interval': option(duration('ms', 1), '1s', 'How often changes are flushed to the durable stores.'),
   durability: option(
     durability(),

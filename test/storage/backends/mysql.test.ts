@@ -107,6 +107,65 @@ describe('mysql schema', () => {
   });
 });
 
+describe('mysql schema 2', () => {
+  it('comes over schema 1 while nodes that know only that go on, and again when an index is there already', async () => {
+    const url = await newDatabase();
+    const database = url.split('/').at(-1)!;
+    await migrate(url);
+    // As the release that knew only schema 1 left it.
+    await mariadb.query(`DROP TABLE ${database}.mantis_schema_additions, ${database}.mantis_progress`);
+    expect((await failureOf(openStore(url))).message).toMatch(
+      /has schema 1; this release needs 2: run `mantis migrate`/,
+    );
+    expect((await migrate(url)).map(({ version }) => version)).toEqual([2]);
+    expect(await mariadb.query(`SELECT MAX(version) version FROM ${database}.mantis_schema`)).toEqual([{ version: 1 }]);
+    await (await openStore(url)).close();
+    await mariadb.query(`DROP TABLE ${database}.mantis_registers`);
+    expect((await failureOf(openStore(url))).message).toMatch(/run `mantis migrate`/);
+    expect(await migrate(url)).toHaveLength(2);
+    const store = await openStore(url);
+    expect(await store.isEmpty()).toBe(true);
+    await store.close();
+  });
+});
+
+describe('mysql progress', () => {
+  it('goes only forwards, and tells how long a node has been silent', async () => {
+    const url = await newDatabase();
+    await migrate(url);
+    const store = await openStore(url);
+    const [incarnation, other, node] = ['00000000000000a1', '00000000000000a2', '00000000000000b1'];
+    await store.noteProgress({ incarnation, node, stamp: '0000000000000005' });
+    await store.noteProgress({ incarnation, node, stamp: '0000000000000003' });
+    const found = await store.progressOf([incarnation, other]);
+    expect([...found.keys()]).toEqual([incarnation]);
+    expect(found.get(incarnation)!.stamp).toBe('0000000000000005');
+    await mariadb.query(`UPDATE ${url.split('/').at(-1)}.mantis_progress SET alive_at = alive_at - INTERVAL 3 DAY`);
+    expect((await store.progressOf([incarnation])).get(incarnation)!.silentMs).toBeGreaterThan(86_400_000);
+    await store.forgetOldProgress();
+    expect((await store.progressOf([incarnation])).size).toBe(0);
+    await store.close();
+  });
+
+  it('writes only what is missing or older', async () => {
+    const url = await newDatabase();
+    await migrate(url);
+    const store = await openStore(url);
+    const deadline = { ms: 1_900_000_000_000, step: 9 };
+    await store.write(pack({ key: 'a', step: 5 }, { key: 'b', step: 5 }, { key: 'c', step: 5, deadline }));
+    const given = pack(
+      { key: 'a', step: 4 },
+      { key: 'b', step: 5, dead: true },
+      { key: 'c', step: 5 },
+      { key: 'd', step: 1 },
+    );
+    expect(await store.writeMissing(given)).toEqual({ refused: [], missingCount: 2 });
+    expect(await store.writeMissing(given)).toEqual({ refused: [], missingCount: 0 });
+    expect(await contentsOf(store)).toHaveLength(4);
+    await store.close();
+  });
+});
+
 describe('mysql rows', () => {
   it('can be read by people', async () => {
     const { store, database } = await newStore();

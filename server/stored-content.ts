@@ -1,0 +1,45 @@
+/** What the durable stores are given of a node. The flusher is there before the keyspace: the stores know the node's identity. */
+import type { RecordWriter } from '../protocol/change-record.ts';
+import { formatNodeId } from '../protocol/stamp.ts';
+import type { NodeProgress } from '../storage/backends/mysql-progress.ts';
+import type { FlushSource } from '../storage/flusher.ts';
+import { dirtyCount, drainDirty, markEverything, noteDirty } from '../storage/outflow.ts';
+import type { RelayedTurns } from '../storage/relayed-turns.ts';
+import type { Runtime } from './runtime-view.ts';
+
+export class StoredContent implements FlushSource {
+  runtime: Runtime | null = null;
+
+  get dirtyCount(): number {
+    return this.runtime === null ? 0 : dirtyCount(this.runtime.keyspace);
+  }
+
+  drainDirty(writer: RecordWriter, maxBytes: number, relayed?: RecordWriter): number {
+    return this.runtime === null ? 0 : drainDirty(this.runtime.keyspace, writer, maxBytes, relayed);
+  }
+
+  noteDirty(): () => boolean {
+    return this.runtime === null ? () => true : noteDirty(this.runtime.keyspace);
+  }
+
+  markEverything(): void {
+    if (this.runtime !== null) markEverything(this.runtime.keyspace);
+  }
+
+  get relayed(): RelayedTurns | null {
+    return this.runtime?.relayed ?? null;
+  }
+
+  published(): NodeProgress | null {
+    const runtime = this.runtime;
+    const replicator = runtime?.replicator ?? null;
+    if (runtime === null || replicator === null) return null;
+    const { incarnation } = replicator.settings;
+    const { hi, lo } = replicator.lastPublished;
+    return {
+      incarnation: formatNodeId(incarnation.hi, incarnation.lo),
+      node: formatNodeId(runtime.nodeHi, runtime.nodeLo),
+      stamp: formatNodeId(hi, lo),
+    };
+  }
+}
