@@ -14,8 +14,8 @@ import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
 import { Flusher } from '../storage/flusher.ts';
 import { Keyspace } from '../storage/keyspace.ts';
-import { applyRecords } from '../storage/merge.ts';
 import { compactStoreRing, dirtyCount, drainDirty, drainFeed } from '../storage/outflow.ts';
+import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { startDigesting } from '../storage/register-scan.ts';
 import { followAccessSettings } from './access-settings.ts';
 import { Blocking } from './blocking.ts';
@@ -35,6 +35,7 @@ import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import type { Session } from './session.ts';
 import { Statistics } from './statistics.ts';
+import { Waits } from './waits.ts';
 import { WatchTable } from './watch-table.ts';
 
 /** What a node needs of the world. */
@@ -46,6 +47,8 @@ export interface RuntimeEnvironment extends Environment {
 /** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
 const CLOCK_BOUND_MS = 10_000;
 const CLOCK_BOUND_RENEW_MS = 3_000;
+/** How much of `maxmemory` is filled at the start with what the stores have, when the rest can be read on demand. */
+const HYDRATED_SHARE = 0.9;
 
 export interface RuntimeOptions {
   /** Serve RESP clients; the library can do without. */
@@ -79,6 +82,7 @@ export class Runtime implements Node {
   readonly nodeLo: number;
   replicator: Replicator | null = null;
   flusher: Flusher | null;
+  readThrough: ReadThrough | null = null;
   loading: Loading | null = { startedAtMs: 0, done: 0, total: 0 };
   writeRefusal: string | null = null;
   readonly listener: Listener;
@@ -156,8 +160,7 @@ export class Runtime implements Node {
     watches.onActive = () => this.#observe();
     keyWaiters.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
-    const memory = new MemoryGuard(this);
-    this.dispatcher.hasRoom = () => memory.hasRoom();
+    this.#guardMemory();
     const { mode } = this.config.values.durability;
     if (mode !== 'memory' && mode !== 'interval') {
       this.#gate = new CommitGate(
@@ -170,6 +173,22 @@ export class Runtime implements Node {
     if (this.flusher !== null) {
       this.flusher.onError = (error) => this.#onStoreError(error);
     }
+  }
+
+  #guardMemory(): void {
+    const memory = new MemoryGuard(this, (work) => this.#environment.time.defer(work));
+    if (this.flusher !== null && this.config.values['read-through']) {
+      this.readThrough = new ReadThrough(this.keyspace, this.flusher);
+      this.keyspace.readsThrough = true;
+      const { readThrough } = this;
+      readThrough.onFetched = () => memory.relieveSoon();
+      memory.eviction.isPinned = (database, ref) => readThrough.isPinned(database, ref);
+    }
+    this.dispatcher.memory = memory;
+    this.dispatcher.waits = new Waits(this, memory, this.readThrough, {
+      time: this.#environment.time,
+      wake: (session) => this.dispatcher.drained(session),
+    });
   }
 
   /** Told of every key that changes, whoever changed it. Observing costs something on every write, so it is off when unused. */
@@ -218,13 +237,11 @@ export class Runtime implements Node {
   async #load(): Promise<void> {
     const { flusher, loading } = this;
     if (flusher === null || loading === null) return;
+    const bytesMax = Number(this.config.values.maxmemory);
     this.keyspace.storing = false;
     this.keyspace.hydrating = true;
     await flusher.hydrate(
-      (records) => {
-        this.keyspace.clock.refresh();
-        applyRecords(this.keyspace, records, 0, records.length);
-      },
+      (records) => hydrateWithin(this.keyspace, records, bytesMax === 0 ? Infinity : bytesMax * HYDRATED_SHARE),
       (done, total) => {
         loading.done = done;
         loading.total = total;
@@ -405,6 +422,12 @@ class DeferredSource {
   }
 
   drainDirty(writer: RecordWriter, maxBytes: number): number {
-    return this.keyspace === null ? 0 : drainDirty(this.keyspace, writer, maxBytes);
+    if (this.keyspace === null) return 0;
+    this.keyspace.drainedOutdated = false;
+    return drainDirty(this.keyspace, writer, maxBytes);
+  }
+
+  get drainedOutdated(): boolean {
+    return this.keyspace?.drainedOutdated ?? false;
   }
 }

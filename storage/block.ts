@@ -40,6 +40,8 @@ export const STORE = 128;
 export const EXPIRED = 256;
 /** No command sees the key: it is a tombstone or EXPIRED. */
 export const HIDDEN = 512;
+/** The durable stores may have more of the key: it was written, by a merge or a SET, while it was evicted. */
+export const PARTIAL = 4096;
 /** The key holds a collection: what would be the value's length is its slot in the object table. */
 export const OBJECT = 2048;
 

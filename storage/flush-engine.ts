@@ -108,14 +108,20 @@ export class FlushEngine implements StoreEngine {
     }
   }
 
-  async write(records: Buffer): Promise<void> {
+  async write(records: Buffer, isGuarded = false): Promise<void> {
     if (this.#level === null) {
       await this.#slices?.write(records);
       return;
     }
-    await this.#level.write(records);
+    await this.#level.write(records, isGuarded);
     // An embedded store in another thread does not say that its queue has grown.
     this.wake();
+  }
+
+  /** From the embedded store, which has all that this node ever merged, or from MySQL where there is none. */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    if (this.#level === null) await this.#drainer?.drained();
+    await (this.#level ?? this.#mysql)?.fetch(keys, onRecords);
   }
 
   async merge(records: Buffer): Promise<void> {

@@ -10,6 +10,8 @@ export interface FlushSource {
   readonly dirtyCount: number;
   /** Appends dirty registers to the writer, oldest first, until it holds about maxBytes; returns how many, 0 = none is left. */
   drainDirty(writer: RecordWriter, maxBytes: number): number;
+  /** Whether the stores may have newer versions of what was drained last: of keys that were evicted and came back by a merge. */
+  readonly drainedOutdated?: boolean;
 }
 
 export interface LevelStatus {
@@ -64,8 +66,11 @@ export interface StoreEngine extends DrainQueue {
   /**
    * Resolves when the records are durable: in the embedded store, or in MySQL when there is no embedded one. Keeps them and
    * retries as long as that can help; rejects when it cannot, or when the engine is closed first.
+   * @param isGuarded the stores may have newer versions, which stay
    */
-  write(records: Buffer): Promise<void>;
+  write(records: Buffer, isGuarded?: boolean): Promise<void>;
+  /** Gives all registers of keys, as of all writes before the call (see DurableStore). */
+  fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
   /** Takes what another store gave into the embedded store: newer versions only, and not marked for MySQL. */
   merge(records: Buffer): Promise<void>;
   /**

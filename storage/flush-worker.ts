@@ -61,12 +61,18 @@ const methods: {
 } = {
   open: () => engine.open(),
   load: (id, { store, stampMsMax }) => stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords)),
-  write: (_id, { records }) => engine.write(bufferOf(records)),
+  write: (_id, { records, isGuarded }) => engine.write(bufferOf(records), isGuarded),
   merge: (_id, { records }) => engine.merge(bufferOf(records)),
   remove: (_id, { records }) => engine.remove(bufferOf(records)),
   outlived: (id, { records }) =>
     stream(id, (onRecords) =>
       engine.outlived(bufferOf(records), async (slice) => {
+        await onRecords(slice, 0, 0);
+      }),
+    ),
+  fetch: (id, { keys }) =>
+    stream(id, (onRecords) =>
+      engine.fetch(bufferOf(keys), async (slice) => {
         await onRecords(slice, 0, 0);
       }),
     ),

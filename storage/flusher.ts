@@ -260,6 +260,15 @@ export class Flusher {
     await this.#engine.remove(registers);
   }
 
+  /**
+   * Gives all that the stores have of keys (see DurableStore), with everything that was drained before the call. Rejects with a
+   * StoreError; does not answer as long as a store is full or away.
+   */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
+    await this.#engine.fetch(keys, onRecords);
+  }
+
   /** Hands dirty registers to the engine until what was dirty has been pulled; calls at the same time share one round. */
   #pull(): Promise<void> {
     this.#pulling ??= this.#pullSlices().finally(() => (this.#pulling = null));
@@ -279,13 +288,13 @@ export class Flusher {
       if (count === 0) return;
       // A collection too large for one slice is still dirty, and has to be pulled from again.
       this.#pulledTotal += dirtyCount - this.#source.dirtyCount;
-      this.#send(writer.take(), count);
+      this.#send(writer.take(), count, this.#source.drainedOutdated === true);
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  #send(records: Buffer, count: number): void {
-    const sent = this.#engine.write(records).then(
+  #send(records: Buffer, count: number, isGuarded: boolean): void {
+    const sent = this.#engine.write(records, isGuarded).then(
       () => void (this.#flushedTotal += count),
       (error: unknown) => this.#fail(error),
     );

@@ -16,6 +16,8 @@ const RETRY_MS_MAX = 5_000;
 
 interface Slice {
   records: Buffer;
+  /** The store may have newer versions. */
+  isGuarded: boolean;
   resolve: () => void;
   reject: (error: Error) => void;
 }
@@ -34,6 +36,8 @@ export class LevelEngine implements DrainQueue {
   readonly #closing = new AbortController();
   readonly #retry: Backoff;
   #slices: Slice[] = [];
+  /** Reads that wait until a slice is written. */
+  readonly #readers: { behind: Slice; resolve: () => void }[] = [];
   #isWriting = false;
   #writing: Promise<void> = Promise.resolve();
   #registersWritten = 0;
@@ -76,13 +80,13 @@ export class LevelEngine implements DrainQueue {
   }
 
   /** Resolves when the records are synced to disk. */
-  write(records: Buffer): Promise<void> {
+  write(records: Buffer, isGuarded = false): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closing.signal.aborted) {
         reject(closedError());
         return;
       }
-      this.#slices.push({ records, resolve, reject });
+      this.#slices.push({ records, isGuarded, resolve, reject });
       if (!this.#isWriting) this.#writing = this.#writeSlices();
     });
   }
@@ -92,13 +96,19 @@ export class LevelEngine implements DrainQueue {
     try {
       while (this.#slices.length > 0) {
         const batch = this.#nextBatch();
-        await this.#writeBatch(batch.map(({ records }) => records));
+        const isGuarded = batch.some((slice) => slice.isGuarded);
+        await this.#writeBatch(
+          batch.map(({ records }) => records),
+          isGuarded,
+        );
         for (const { resolve } of batch) resolve();
         this.#slices.splice(0, batch.length);
+        this.#settle();
       }
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
       for (const { reject } of this.#slices.splice(0)) reject(failure);
+      this.#settle();
       if (!this.#closing.signal.aborted) this.#events.onFatal(failure);
     } finally {
       this.#isWriting = false;
@@ -114,11 +124,11 @@ export class LevelEngine implements DrainQueue {
     return this.#slices.slice(0, count < 0 ? this.#slices.length : count);
   }
 
-  async #writeBatch(slices: Buffer[]): Promise<void> {
+  async #writeBatch(slices: Buffer[], isGuarded: boolean): Promise<void> {
     const queue = this.#queue;
     for (;;) {
       try {
-        const count = await this.#store.putNewest(slices, queue);
+        const count = await this.#store.putNewest(slices, queue, isGuarded);
         this.#registersWritten += count;
         this.#setWriteError(null);
         if (queue !== null) this.#events.onQueued();
@@ -131,6 +141,21 @@ export class LevelEngine implements DrainQueue {
       await this.#retry.pause(this.#closing.signal);
       if (this.#closing.signal.aborted) throw closedError();
     }
+  }
+
+  /** Those who wait for slices that are no longer there go on. */
+  #settle(): void {
+    for (const waiter of this.#readers.splice(0)) {
+      if (this.#slices.includes(waiter.behind)) this.#readers.push(waiter);
+      else waiter.resolve();
+    }
+  }
+
+  /** Gives the registers of keys, as of all writes before the call. */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const behind = this.#slices.at(-1);
+    if (behind !== undefined) await new Promise<void>((resolve) => void this.#readers.push({ behind, resolve }));
+    await this.#watch(this.#store.fetch(keys, onRecords));
   }
 
   #setWriteError(message: string | null): void {
@@ -193,6 +218,7 @@ export class LevelEngine implements DrainQueue {
     this.#closing.abort();
     const waiting = this.#slices.splice(this.#isWriting ? this.#nextBatch().length : 0);
     for (const { reject } of waiting) reject(closedError());
+    this.#settle();
     await this.#writing;
     await this.#store.close();
   }

@@ -107,8 +107,12 @@ export class RemoteEngine implements StoreEngine {
   }
 
   /** Takes the buffer away from the caller; it must own its ArrayBuffer alone. */
-  async write(records: Buffer): Promise<void> {
-    await this.#call({ name: 'write', records }, null, [records.buffer as ArrayBuffer]);
+  async write(records: Buffer, isGuarded = false): Promise<void> {
+    await this.#call({ name: 'write', records, isGuarded }, null, [records.buffer as ArrayBuffer]);
+  }
+
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    await this.#call({ name: 'fetch', keys }, onRecords);
   }
 
   async merge(records: Buffer): Promise<void> {

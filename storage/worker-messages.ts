@@ -8,7 +8,9 @@ import type { EngineStatus } from './flush-types.ts';
 export type EngineMethod =
   | { name: 'open' | 'drained' | 'count' | 'close' }
   | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number }
-  | { name: 'write' | 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'write'; records: Uint8Array; isGuarded: boolean }
+  | { name: 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'fetch'; keys: Uint8Array }
   | { name: 'readMeta'; key: string }
   | { name: 'writeMeta'; key: string; bytes: Uint8Array }
   | { name: 'take'; rowsMax: number; bytesMax: number }

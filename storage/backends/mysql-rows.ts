@@ -11,6 +11,7 @@ import {
   type RecordWriter,
 } from '../../protocol/change-record.ts';
 import { stampMs } from '../../protocol/stamp.ts';
+import type { KeyName } from './key-names.ts';
 import type { Outlived } from './outlived.ts';
 import { registerKeyLength, REGISTER_KEY_OVERHEAD_BYTES, writeRegisterKey } from './register-key.ts';
 
@@ -145,6 +146,17 @@ export function notNewerText(records: Buffer, row: RowReference, reader: RecordR
     `(id=x'${row.id}' AND (ver<${version} OR (ver=${version} AND ` +
     `dead<=${flags & FLAG_DEAD} AND ${OLD_DEADLINE}<=${deadline})))`
   );
+}
+
+/** The condition that a row is of one of these keys. */
+export function ofKeysText(names: readonly KeyName[]): string {
+  const byDatabase = new Map<number, string[]>();
+  for (const { database, key } of names) {
+    const list = byDatabase.get(database) ?? [];
+    list.push(`x'${key.toString('hex')}'`);
+    byDatabase.set(database, list);
+  }
+  return [...byDatabase].map(([database, keys]) => `(db=${database} AND k IN (${keys.join(',')}))`).join(' OR ');
 }
 
 /** The condition that a row may be outlived: it is of one of these keys or databases. */
