@@ -13,9 +13,12 @@ import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
 import { isHttp, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
-import type { Session } from './session.ts';
+import type { MemoryGuard } from './memory-guard.ts';
+import { putOff } from './put-off.ts';
+import { silence, type Session } from './session.ts';
 import { noteDuration } from './slow-commands.ts';
-import { QueuedCommands } from './transaction.ts';
+import type { QueuedCommands } from './transaction.ts';
+import type { Waits } from './waits.ts';
 
 /** Replies are handed to the transport when they have grown to this, also in the middle of a pipeline. */
 const REPLY_FLUSH_BYTES = 64 * 1024;
@@ -54,8 +57,10 @@ export class Dispatcher implements CommandControl {
   monitor: CommandControl['monitor'] = null;
   /** Set in the durability modes in which replies to writes wait. */
   gate: CommitGate | null = null;
-  /** Whether there is room for a command that may need memory; frees some when it can. */
-  hasRoom: () => boolean = () => true;
+  /** Asked whether there is room for a command that may need memory; frees some when it can. */
+  memory: Pick<MemoryGuard, 'hasRoom' | 'isHolding'> | null = null;
+  /** Asked what a command has to wait for. */
+  waits: Waits | null = null;
 
   constructor(node: Node) {
     this.#node = node;
@@ -227,15 +232,8 @@ export class Dispatcher implements CommandControl {
     const command = this.#admit(call, session, reply);
     if (command !== null) this.#execute(call, command, session, reply, mark);
     if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) this.#countError(reply, mark);
-    if (session.replyMode !== 'on') this.#silence(session, reply, mark);
+    if (session.replyMode !== 'on') silence(session, reply, mark);
     if (this.#node.keyWaiters.hasReady) this.#node.keyWaiters.serve();
-  }
-
-  #silence(session: Session, reply: ReplyWriter, mark: number): void {
-    // CLIENT REPLY SKIP silences itself and the next command; OFF silences itself and what follows.
-    reply.length = mark;
-    if (session.replyMode === 'skip-next') session.replyMode = 'skip';
-    else if (session.replyMode === 'skip') session.replyMode = 'on';
   }
 
   /** The command to run now; null when it was refused, queued or put off, with the reply written. */
@@ -247,16 +245,15 @@ export class Dispatcher implements CommandControl {
       return this.#refuse(session, reply, command, 'NOAUTH Authentication required.');
     }
     if (this.#pause.isBegun && this.#isPaused(command, session)) {
-      session.deferred = new QueuedCommands();
-      session.deferred.push(call);
-      session.held = true;
       this.#pause.held.add(session);
-      return null;
+      return putOff(call, session);
     }
     const refusal = command.name === 'exec' ? this.#refusalOfQueued(session) : this.#refusal(command);
     if (refusal !== null) return this.#refuse(session, reply, command, refusal);
-    if (session.queued === null) return command;
-    return this.#queue(call, session, reply, command);
+    if (session.queued !== null && command.name !== 'exec') return this.#queue(call, session, reply, command);
+    const wait = this.waits === null ? 'run' : this.waits.check(call, session);
+    if (wait === 'wait') return putOff(call, session);
+    return wait === 'run' ? command : this.#refuse(session, reply, command, wait);
   }
 
   #find(call: Call, session: Session, reply: ReplyWriter): Command | null {
@@ -318,7 +315,7 @@ export class Dispatcher implements CommandControl {
     if (node.loading !== null && !command.flags.includes('loading')) {
       return 'LOADING Mantis is loading the dataset in memory';
     }
-    if (command.deniesOom && !this.hasRoom()) {
+    if (command.deniesOom && this.memory?.hasRoom() === false) {
       return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     if (command.isWrite && node.writeRefusal !== null) return node.writeRefusal;
@@ -395,6 +392,7 @@ export class Dispatcher implements CommandControl {
     const call = this.#call;
     reply.array(queued.commands.length);
     call.inTransaction = true;
+    if (this.memory !== null) this.memory.isHolding = true;
     const { lastCommand } = session;
     for (let index = 0; index < queued.commands.length; index++) {
       queued.load(index, call);
@@ -407,6 +405,7 @@ export class Dispatcher implements CommandControl {
       if (reply.buffer[mark] === ERROR_MARK) this.#countError(reply, mark);
     }
     call.inTransaction = false;
+    if (this.memory !== null) this.memory.isHolding = false;
     session.lastCommand = lastCommand;
   }
 
@@ -483,6 +482,7 @@ export class Dispatcher implements CommandControl {
     this.#pause.held.delete(session);
     this.#gated.delete(session);
     this.#resumable.delete(session);
+    this.waits?.forget(session);
     session.deferred = null;
     session.queued = null;
   }

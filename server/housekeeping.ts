@@ -31,6 +31,7 @@ export class Housekeeping {
   #lastSample = { atMs: 0, commands: 0, bytesIn: 0, bytesOut: 0 };
   #lastRoundMs = 0;
   #freeing = false;
+  #packing = false;
 
   constructor(runtime: Runtime, dispatcher: Dispatcher, listener: Listener, time: Time) {
     this.#runtime = runtime;
@@ -40,6 +41,7 @@ export class Housekeeping {
     this.#reaper = new Reaper(runtime.keyspace, runtime.flusher);
     runtime.blocking.onBlock = () => this.#schedule();
     runtime.keyspace.objects.onGarbage = () => this.#freeSoon();
+    runtime.keyspace.objects.onCrowded = () => this.#packSoon();
   }
 
   start(): void {
@@ -88,6 +90,20 @@ export class Housekeeping {
     if (this.#stopped) return;
     this.#runtime.keyspace.objects.packSome(PACK_SLICE);
     if (left > PACK_SLICE) this.#time.defer(() => this.#pack(left - PACK_SLICE));
+  }
+
+  /** Packs until no more are unpacked than memory has room for, in steps between other work. */
+  #packSoon(): void {
+    if (this.#stopped || this.#packing) return;
+    this.#packing = true;
+    this.#time.defer(() => {
+      this.#packing = false;
+      const { objects } = this.#runtime.keyspace;
+      const before = objects.unpackedCount;
+      objects.packSome(PACK_SLICE);
+      // What cannot be packed is left as it is.
+      if (objects.unpackedCount > objects.unpackedMost && objects.unpackedCount < before) this.#packSoon();
+    });
   }
 
   /** Frees the elements of large collections that are gone, a few at a time. */

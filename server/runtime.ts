@@ -15,8 +15,8 @@ import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
 import { Flusher, type FlusherOptions, type MakeEngine } from '../storage/flusher.ts';
 import { Keyspace } from '../storage/keyspace.ts';
-import { applyRecords } from '../storage/merge.ts';
 import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
+import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { RelayedTurns } from '../storage/relayed-turns.ts';
 import { startDigesting } from '../storage/register-scan.ts';
 import { followAccessSettings } from './access-settings.ts';
@@ -38,6 +38,7 @@ import { ReplicaAdapter } from './replica-adapter.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';
+import { Waits } from './waits.ts';
 import { WatchTable } from './watch-table.ts';
 
 /** What a node needs of the world. */
@@ -56,6 +57,8 @@ const CLOCK_BOUND_RENEW_MS = 3_000;
 /** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
 const APPLIED = 'applied';
 const APPLIED_KEEP_MS = 500;
+/** How much of `maxmemory` is filled at the start with what the stores have, when the rest can be read on demand. */
+const HYDRATED_SHARE = 0.9;
 
 export interface RuntimeOptions {
   /** Serve RESP clients; the library can do without. */
@@ -91,6 +94,7 @@ export class Runtime implements Node {
   replicator: Replicator | null = null;
   readonly relayed = new RelayedTurns();
   flusher: Flusher | null;
+  readThrough: ReadThrough | null = null;
   loading: Loading | null = { startedAtMs: 0, done: 0, total: 0 };
   writeRefusal: string | null = null;
   readonly listener: Listener;
@@ -173,8 +177,7 @@ export class Runtime implements Node {
     watches.onActive = () => this.#observe();
     keyWaiters.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
-    const memory = new MemoryGuard(this);
-    this.dispatcher.hasRoom = () => memory.hasRoom();
+    this.#guardMemory();
     const { mode } = this.config.values.durability;
     if (mode !== 'memory' && mode !== 'interval') {
       this.#gate = new CommitGate(
@@ -191,6 +194,22 @@ export class Runtime implements Node {
       flusher.onFlush = () => this.#onFlush();
       config.onChange('flush-interval', () => (flusher.flushIntervalMs = config.values['flush-interval']));
     }
+  }
+
+  #guardMemory(): void {
+    const memory = new MemoryGuard(this, (work) => this.#environment.time.defer(work));
+    if (this.flusher !== null && this.config.values['read-through']) {
+      this.readThrough = new ReadThrough(this.keyspace, this.flusher);
+      this.keyspace.readsThrough = true;
+      const { readThrough } = this;
+      readThrough.onFetched = () => memory.relieveSoon();
+      memory.eviction.isPinned = (database, ref) => readThrough.isPinned(database, ref);
+    }
+    this.dispatcher.memory = memory;
+    this.dispatcher.waits = new Waits(this, memory, this.readThrough, {
+      time: this.#environment.time,
+      wake: (session) => this.dispatcher.drained(session),
+    });
   }
 
   /** Told of every key that changes, whoever changed it. Observing costs something on every write, so it is off when unused. */
@@ -239,13 +258,11 @@ export class Runtime implements Node {
   async #load(): Promise<void> {
     const { flusher, loading } = this;
     if (flusher === null || loading === null) return;
+    const bytesMax = Number(this.config.values.maxmemory);
     this.keyspace.storing = false;
     this.keyspace.hydrating = true;
     await flusher.hydrate(
-      (records) => {
-        this.keyspace.clock.refresh();
-        applyRecords(this.keyspace, records, 0, records.length);
-      },
+      (records) => hydrateWithin(this.keyspace, records, bytesMax === 0 ? Infinity : bytesMax * HYDRATED_SHARE),
       (done, total) => {
         loading.done = done;
         loading.total = total;

@@ -95,3 +95,10 @@ export class Session {
     this.activeAtMs = nowMs;
   }
 }
+
+/** Takes back the reply from `mark` on: CLIENT REPLY SKIP silences itself and the next command; OFF itself and what follows. */
+export function silence(session: Session, reply: ReplyWriter, mark: number): void {
+  reply.length = mark;
+  if (session.replyMode === 'skip-next') session.replyMode = 'skip';
+  else if (session.replyMode === 'skip') session.replyMode = 'on';
+}

@@ -15,7 +15,14 @@ export class StoredContent implements FlushSource {
   }
 
   drainDirty(writer: RecordWriter, maxBytes: number, relayed?: RecordWriter): number {
-    return this.runtime === null ? 0 : drainDirty(this.runtime.keyspace, writer, maxBytes, relayed);
+    if (this.runtime === null) return 0;
+    const { keyspace } = this.runtime;
+    keyspace.drainedOutdated = false;
+    return drainDirty(keyspace, writer, maxBytes, relayed);
+  }
+
+  get drainedOutdated(): boolean {
+    return this.runtime?.keyspace.drainedOutdated ?? false;
   }
 
   noteDirty(): () => boolean {

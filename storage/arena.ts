@@ -25,6 +25,9 @@ const BLOCK_BYTES_MIN = 32;
 /** The first byte of a block that is not in use. */
 export const FREE_MARK = 0xff;
 
+/** Room that is there before a command begins: untouched it costs nothing. */
+const PAGES_RESERVED = 64;
+
 const NO_PAGE = 0xffffffff;
 
 const NO_WORDS = new Uint32Array(0);
@@ -77,6 +80,19 @@ export class Arena {
   /** Bytes of the segments that are held, whether blocks use them or not. */
   get reservedBytes(): number {
     return this.#segmentsInUse * SEGMENT_BYTES;
+  }
+
+  /** Makes sure of some room, for a command to come; false when there is no more memory. */
+  reserve(): boolean {
+    if (this.#freePages.length >= PAGES_RESERVED) return true;
+    if (this.#segmentsInUse >= SEGMENTS_MAX) return false;
+    try {
+      this.#addSegment();
+      return true;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return false;
+    }
   }
 
   /** A block of at least `bytes`; its content is what its last user left. */

@@ -42,6 +42,8 @@ export const EXPIRED = 256;
 export const HIDDEN = 512;
 /** With STORE: the change was not made by a peer that brings it to MySQL itself, so this node has to. */
 export const OWED = 1024;
+/** The durable stores may have more of the key: it was written, by a merge or a SET, while it was evicted. */
+export const PARTIAL = 4096;
 /** The key holds a collection: what would be the value's length is its slot in the object table. */
 export const OBJECT = 2048;
 

@@ -1,5 +1,6 @@
 /** One of the numbered databases: its index, its counts, its deadlines, and what of it has yet to be sent or stored. */
 import type { Arena } from './arena.ts';
+import { EvictedKeys } from './evicted-keys.ts';
 import { ExpiryHeap } from './expiry-heap.ts';
 import { KeyIndex } from './key-index.ts';
 import { RefRing } from './ref-ring.ts';
@@ -28,6 +29,8 @@ export class Database {
   /** The greatest stamp that was ever written here. */
   stampHi = 0;
   stampLo = 0;
+  /** Keys that are in the stores alone; empty unless evicted keys are read back. */
+  readonly evicted = new EvictedKeys();
   readonly deadlines = new ExpiryHeap();
   readonly feedRing = new RefRing();
   readonly storeRing = new RefRing();

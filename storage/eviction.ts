@@ -1,9 +1,10 @@
 /**
- * Making room: which key leaves this node's memory when `maxmemory` is reached. As in Redis the choice is by sampling, not
- * by a list of all keys in order of use. Eviction is local: it deletes nothing at peers or in the stores.
+ * Making room: which key leaves this node's memory when `maxmemory` is reached. As in Redis the choice is by sampling, not by a
+ * list of all keys in order of use, and the best of what earlier samples found are remembered and compared with. Eviction is
+ * local: it deletes nothing at peers or in the stores.
  */
 import { frequencyOf, idleSeconds } from './access.ts';
-import { HIDDEN } from './block.ts';
+import { FEED, HIDDEN, PARTIAL, STORE } from './block.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
 
@@ -17,27 +18,44 @@ export type EvictionPolicy =
   | 'volatile-random'
   | 'volatile-ttl';
 
+/** `waits`: all that were looked at are still to be sent to peers or to be stored, and may go then. */
+export type Evicted = 'yes' | 'none' | 'waits';
+
 /** Draws for one sample: most draws of a busy database find a key that may go. */
 const DRAWS_PER_SAMPLE = 4;
+/** Candidates that are remembered from one eviction to the next. */
+const POOL_MOST = 16;
+
+interface Candidate {
+  ref: number;
+  database: Database;
+  /** The greater, the sooner the key goes. */
+  score: number;
+}
 
 export class Eviction {
   readonly #keyspace: Keyspace;
   readonly #random: () => number;
-  evictedKeys = 0;
-  #bestRef = 0;
-  #bestDatabase: Database | null = null;
-  #bestScore = 0;
+  /** Ascending by score. */
+  readonly #pool: Candidate[] = [];
+  #poolPolicy: EvictionPolicy = 'noeviction';
+  #isAnyWaiting = false;
+  /** Keys that must stay for the moment, among those that memory has only a part of. */
+  isPinned: (database: Database, ref: number) => boolean = () => false;
 
   constructor(keyspace: Keyspace, random: () => number) {
     this.#keyspace = keyspace;
     this.#random = random;
   }
 
-  /** Evicts one key; false when the policy finds none that may go. */
-  evictOne(policy: EvictionPolicy, samples: number): boolean {
-    if (policy === 'noeviction') return false;
-    this.#bestRef = 0;
-    this.#bestScore = -Infinity;
+  /** Evicts one key, if the policy finds one that may go. */
+  evictOne(policy: EvictionPolicy, samples: number): Evicted {
+    if (policy === 'noeviction') return 'none';
+    if (policy !== this.#poolPolicy) {
+      this.#pool.length = 0;
+      this.#poolPolicy = policy;
+    }
+    this.#isAnyWaiting = false;
     const volatileOnly = policy.startsWith('volatile');
     const enough = policy.endsWith('random') ? 1 : samples;
     for (const database of this.#keyspace.databases) {
@@ -45,30 +63,47 @@ export class Eviction {
         this.#sample(database, policy, volatileOnly, enough);
       }
     }
-    const database = this.#bestDatabase;
-    if (this.#bestRef === 0 || database === null) return false;
-    this.#evict(database, this.#bestRef);
-    return true;
+    for (let best = this.#pool.pop(); best !== undefined; best = this.#pool.pop()) {
+      // It may have been used since, or its block may be another key's by now.
+      if (!this.#mayGo(best.database, best.ref, volatileOnly) || this.#score(policy, best.ref) < best.score - 1)
+        continue;
+      if (this.#evict(best.database, best.ref)) return 'yes';
+    }
+    return this.#isAnyWaiting ? 'waits' : 'none';
   }
 
   #sample(database: Database, policy: EvictionPolicy, volatileOnly: boolean, samples: number): void {
     let found = 0;
     for (let draw = 0; draw < samples * DRAWS_PER_SAMPLE && found < samples; draw++) {
       const ref = volatileOnly ? database.deadlines.sample(this.#random()) : database.index.sample(this.#random());
-      if (!this.#mayGo(ref, volatileOnly)) continue;
+      if (!this.#mayGo(database, ref, volatileOnly)) continue;
       found++;
-      const score = this.#score(policy, ref);
-      if (score <= this.#bestScore) continue;
-      this.#bestScore = score;
-      this.#bestRef = ref;
-      this.#bestDatabase = database;
+      this.#remember(database, ref, this.#score(policy, ref));
     }
   }
 
-  #mayGo(ref: number, volatileOnly: boolean): boolean {
+  /** Puts a candidate into the pool, unless all that are there are better. */
+  #remember(database: Database, ref: number, score: number): void {
+    const pool = this.#pool;
+    if (pool.length === POOL_MOST && score <= pool[0].score) return;
+    if (pool.some((candidate) => candidate.ref === ref)) return;
+    let at = pool.length;
+    while (at > 0 && pool[at - 1].score > score) at--;
+    pool.splice(at, 0, { ref, database, score });
+    if (pool.length > POOL_MOST) pool.shift();
+  }
+
+  #mayGo(database: Database, ref: number, volatileOnly: boolean): boolean {
     const keyspace = this.#keyspace;
-    if (ref === 0 || !keyspace.arena.isLive(ref) || (keyspace.flagsOf(ref) & HIDDEN) !== 0) return false;
-    return !volatileOnly || keyspace.deadlineOf(ref) > 0;
+    if (ref === 0 || !keyspace.isKeyBlock(ref)) return false;
+    const flags = keyspace.flagsOf(ref);
+    if ((flags & HIDDEN) !== 0 || (volatileOnly && keyspace.deadlineOf(ref) <= 0)) return false;
+    // A change that nobody else has been told of would be lost with it.
+    if ((flags & (FEED | STORE)) !== 0) {
+      this.#isAnyWaiting = true;
+      return false;
+    }
+    return (flags & PARTIAL) === 0 || !this.isPinned(database, ref);
   }
 
   /** The greater, the sooner the key goes. */
@@ -79,14 +114,12 @@ export class Eviction {
     return this.#random();
   }
 
-  #evict(database: Database, ref: number): void {
+  #evict(database: Database, ref: number): boolean {
     const keyspace = this.#keyspace;
     keyspace.readKey(ref);
     const hash = keyspace.hashOf(keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
-    if (database.index.find(hash, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength) !== ref) return;
-    const key = Buffer.from(keyspace.keyBuffer.subarray(keyspace.keyStart, keyspace.keyStart + keyspace.keyLength));
-    this.evictedKeys++;
-    keyspace.drop(database, hash, ref);
-    keyspace.observer?.changed(database.number, key, 0, key.length);
+    if (database.index.find(hash, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength) !== ref) return false;
+    keyspace.evict(database, hash, ref);
+    return true;
   }
 }

@@ -20,6 +20,8 @@ class RefSet {
   }
 }
 
+const ENTRY_BYTES = 12;
+
 /**
  * The deadlines of one database, soonest first: a binary heap in typed arrays. Each block with a deadline has an entry that
  * comes no later than it; one that comes sooner, because the deadline was put off, is pushed anew when it comes. Of a
@@ -32,6 +34,11 @@ export class ExpiryHeap {
   length = 0;
   /** For an owner that does not count what is live: how long the heap may get before it is rebuilt. */
   sparseLength = 1024;
+
+  /** Bytes of the entries, those that are empty left out: no memory was ever touched for them. */
+  get bytes(): number {
+    return this.length * ENTRY_BYTES;
+  }
 
   /** The soonest deadline in milliseconds; Infinity when there is none. */
   get soonestMs(): number {

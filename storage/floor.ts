@@ -67,6 +67,7 @@ function announce(keyspace: Keyspace, database: Database, hi: number, lo: number
 }
 
 function dropAll(keyspace: Keyspace, database: Database): void {
+  database.evicted.clear();
   if (keyspace.databases.every((other) => other === database || other.index.count === 0)) {
     keyspace.arena.clear();
     keyspace.objects.clear();

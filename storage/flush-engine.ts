@@ -24,7 +24,9 @@ const STATUS_INTERVAL_MS = 100;
 type EmbeddedPart = LevelEngine | StoreEngine;
 
 /** The table of registers in MySQL, as the engine uses it. */
-export type MysqlTable = DrainTarget & ProgressTarget & Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty'>;
+export type MysqlTable = DrainTarget &
+  ProgressTarget &
+  Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty' | 'fetch'>;
 
 /** Makes the stores. */
 export interface EngineStores {
@@ -171,15 +173,21 @@ export class FlushEngine implements StoreEngine {
     }
   }
 
-  async write(records: Buffer, seen: readonly RelayedTurn[] | null = null): Promise<void> {
+  async write(records: Buffer, seen: readonly RelayedTurn[] | null = null, isGuarded = false): Promise<void> {
     if (this.#level === null) {
       if (seen === null) await this.#slices?.write(records);
       else await this.#heldSlices?.hold(records, seen);
       return;
     }
-    await this.#level.write(records, seen);
+    await this.#level.write(records, seen, isGuarded);
     // An embedded store in another thread does not say that its queue has grown.
     this.wake();
+  }
+
+  /** From the embedded store, which has all that this node ever merged, or from MySQL where there is none. */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    if (this.#level === null) await this.#drainer?.drained();
+    await (this.#level ?? this.#mysql)?.fetch(keys, onRecords);
   }
 
   async merge(records: Buffer): Promise<void> {

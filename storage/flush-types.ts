@@ -13,6 +13,8 @@ export interface FlushSource {
   readonly dirtyCount: number;
   /** Appends dirty registers to the writer, oldest first, until it holds about maxBytes; returns how many, 0 = none is left. */
   drainDirty(writer: RecordWriter, maxBytes: number, relayed?: RecordWriter): number;
+  /** Whether the stores may have newer versions of what was drained last: of keys that were evicted and came back by a merge. */
+  readonly drainedOutdated?: boolean;
   /** Asks, from the call on, whether all that is dirty at the call has been drained. */
   noteDirty(): () => boolean;
   /** Makes everything dirty: a store has lost what it had. */
@@ -81,8 +83,11 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
    * retries as long as that can help; rejects when it cannot, or when the engine is closed first.
    * @param seen of records that peers bring to MySQL: up to where their streams may be in them. They are durable when they are
    * in the embedded store, or held in memory.
+   * @param isGuarded the stores may have newer versions, which stay
    */
-  write(records: Buffer, seen?: readonly RelayedTurn[] | null): Promise<void>;
+  write(records: Buffer, seen?: readonly RelayedTurn[] | null, isGuarded?: boolean): Promise<void>;
+  /** Gives all registers of keys, as of all writes before the call (see DurableStore). */
+  fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
   /** MySQL has what this node published up to there; others are told. */
   report(progress: NodeProgress): Promise<void>;
   /** Before close(): notes the progress in MySQL, and brings there what is held for peers in memory only. */

@@ -74,7 +74,7 @@ const methods: {
 } = {
   open: () => engine.open(),
   load: (id, { store, stampMsMax }) => stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords)),
-  write: (_id, { records, seen }) => engine.write(bufferOf(records), seen),
+  write: (_id, { records, seen, isGuarded }) => engine.write(bufferOf(records), seen, isGuarded),
   report: (_id, { progress }) => engine.report(progress),
   leave: (_id, { progress }) => engine.leave(progress),
   heldGenerations: () => engine.heldGenerations(),
@@ -85,6 +85,12 @@ const methods: {
   outlived: (id, { records }) =>
     stream(id, (onRecords) =>
       engine.outlived(bufferOf(records), async (slice) => {
+        await onRecords(slice, 0, 0);
+      }),
+    ),
+  fetch: (id, { keys }) =>
+    stream(id, (onRecords) =>
+      engine.fetch(bufferOf(keys), async (slice) => {
         await onRecords(slice, 0, 0);
       }),
     ),

@@ -319,6 +319,15 @@ export class Flusher {
     await this.#engine.remove(registers);
   }
 
+  /**
+   * Gives all that the stores have of keys (see DurableStore), with everything that was drained before the call. Rejects with a
+   * StoreError; does not answer as long as a store is full or away.
+   */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
+    await this.#engine.fetch(keys, onRecords);
+  }
+
   /** Hands dirty registers to the engine until what was dirty has been pulled; calls at the same time share one round. */
   #pull(): Promise<void> {
     this.#pulling ??= this.#pullSlices().finally(() => (this.#pulling = null));
@@ -339,14 +348,15 @@ export class Flusher {
       if (this.#failure !== null) throw this.#failure;
       const count = this.#source.drainDirty(writer, SLICE_BYTES, relayed);
       if (count === 0) return;
-      if (relayed !== writer && relayed.length > 0) this.#send(relayed.take(), 0, relayedTurns?.seen());
-      if (writer.length > 0) this.#send(writer.take(), count);
+      const isGuarded = this.#source.drainedOutdated === true;
+      if (relayed !== writer && relayed.length > 0) this.#send(relayed.take(), 0, relayedTurns?.seen(), isGuarded);
+      if (writer.length > 0) this.#send(writer.take(), count, null, isGuarded);
       await new Promise<void>((resolve) => this.#time.defer(resolve));
     }
   }
 
-  #send(records: Buffer, count: number, seen: readonly RelayedTurn[] | null = null): void {
-    const sent = this.#engine.write(records, seen).then(
+  #send(records: Buffer, count: number, seen: readonly RelayedTurn[] | null = null, isGuarded: boolean): void {
+    const sent = this.#engine.write(records, seen, isGuarded).then(
       () => void (this.#flushedTotal += count),
       (error: unknown) => this.#fail(error),
     );

@@ -19,6 +19,7 @@ import {
   LONG_KEY,
   OBJECT,
   OWED,
+  PARTIAL,
   STORE,
   VALUE_INLINE_MAX,
   copyIntoBlock,
@@ -52,7 +53,12 @@ export class Keyspace extends ChangeTracker {
   digesting = false;
   /** The durable stores are being loaded: what one of them has deleted, another may bring up afterwards. */
   hydrating = false;
+  /** What was evicted is read back from the stores: `Database.evicted` is kept. */
+  readsThrough = false;
   expiredKeys = 0;
+  evictedKeys = 0;
+  /** Something was drained for the stores of which they may have newer versions. Whoever drains sets it back. */
+  drainedOutdated = false;
   readonly accessPolicy = new AccessPolicy();
   /** The access field of a key that is made now: see access.ts. `updateAccessClock` keeps it. */
   accessClock = 0;
@@ -71,10 +77,12 @@ export class Keyspace extends ChangeTracker {
     }
   }
 
-  /** Bytes that the data costs: blocks, indexes and large values. */
+  /** Bytes that the data costs: blocks, indexes, deadlines, large values and what collections are besides their blocks. */
   get usedBytes(): number {
-    let bytes = this.arena.usedBytes + this.arena.large.bytes + this.objects.bytes;
-    for (const database of this.databases) bytes += database.index.bytes;
+    const { large } = this.arena;
+    let bytes = this.arena.usedBytes + large.bytes + large.overheadBytes + this.objects.bytes;
+    for (const database of this.databases)
+      bytes += database.index.bytes + database.deadlines.bytes + database.evicted.bytes;
     return bytes;
   }
 
@@ -158,8 +166,11 @@ export class Keyspace extends ChangeTracker {
     let oldFlags = HIDDEN;
     let access = this.accessClock;
     this.#watchedRef = 0;
-    if (ref !== 0) {
+    if (ref === 0) {
+      if (database.evicted.has(hash)) flags |= PARTIAL;
+    } else {
       oldFlags = this.flagsOf(ref);
+      flags |= oldFlags & PARTIAL;
       // How often a key is used outlives its value.
       if (this.accessPolicy.countsUse && (oldFlags & HIDDEN) === 0) access = this.accessOf(ref);
       if (this.digesting && (oldFlags & HIDDEN) === 0) this.toggleDigest(database, ref);
@@ -375,7 +386,7 @@ export class Keyspace extends ChangeTracker {
       return;
     }
     this.readVersion(ref);
-    this.#replaceBlock(database, hash, ref, flags, (flags & (DEAD | MARKS)) | EXPIRED | HIDDEN);
+    this.#replaceBlock(database, hash, ref, flags, (flags & (DEAD | MARKS | PARTIAL)) | EXPIRED | HIDDEN);
   }
 
   /** Moves a block's header and key to a block without the value, without this being a change. */
@@ -398,6 +409,32 @@ export class Keyspace extends ChangeTracker {
     this.changes++;
     this.drop(database, hash, ref);
     if (this.observer !== null) this.observer.changed(database.number, key, keyStart, keyLength);
+  }
+
+  /** Takes a visible key out of this node's memory alone. Its changes were sent and stored before. */
+  evict(database: Database, hash: number, ref: number): void {
+    this.evictedKeys++;
+    if (this.readsThrough) {
+      database.evicted.add(hash, (this.flagsOf(ref) & PARTIAL) !== 0);
+      this.drop(database, hash, ref);
+      return;
+    }
+    this.readKey(ref);
+    const { observer, keyBuffer, keyStart, keyLength } = this;
+    const key = observer === null ? null : Buffer.from(keyBuffer.subarray(keyStart, keyStart + keyLength));
+    this.drop(database, hash, ref);
+    if (key !== null) observer?.changed(database.number, key, 0, key.length);
+  }
+
+  /** Whether the stores may have more of the key than memory has. */
+  isPartial(database: Database, key: Uint8Array, start: number, length: number): boolean {
+    const ref = this.find(database, key, start, length);
+    return ref === 0 ? database.evicted.has(this.hash) : (this.flagsOf(ref) & PARTIAL) !== 0;
+  }
+
+  /** The block has all that there is of its key. */
+  setWhole(ref: number): void {
+    this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~(PARTIAL << 16);
   }
 
   /** Takes a key out of memory altogether; counts and digest included. */

@@ -22,6 +22,8 @@ interface Slice {
   records: Buffer;
   /** What peers bring to MySQL: up to where their streams may be in it. */
   seen: readonly RelayedTurn[] | null;
+  /** The store may have newer versions. */
+  isGuarded: boolean;
   resolve: () => void;
   reject: (error: Error) => void;
 }
@@ -41,6 +43,8 @@ export class LevelEngine implements DrainQueue, HeldQueue {
   readonly #closing = new AbortController();
   readonly #retry: Backoff;
   #slices: Slice[] = [];
+  /** Reads that wait until a slice is written. */
+  readonly #readers: { behind: Slice; resolve: () => void }[] = [];
   #isWriting = false;
   #writing: Promise<void> = Promise.resolve();
   #registersWritten = 0;
@@ -87,14 +91,15 @@ export class LevelEngine implements DrainQueue, HeldQueue {
   /**
    * Resolves when the records are synced to disk.
    * @param seen of records that peers bring to MySQL: up to where their streams may be in them
+   * @param isGuarded the store may have newer versions, which stay
    */
-  write(records: Buffer, seen: readonly RelayedTurn[] | null = null): Promise<void> {
+  write(records: Buffer, seen: readonly RelayedTurn[] | null = null, isGuarded = false): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closing.signal.aborted) {
         reject(closedError());
         return;
       }
-      this.#slices.push({ records, seen, resolve, reject });
+      this.#slices.push({ records, seen, isGuarded, resolve, reject });
       if (!this.#isWriting) this.#writing = this.#writeSlices();
     });
   }
@@ -107,10 +112,12 @@ export class LevelEngine implements DrainQueue, HeldQueue {
         await this.#writeBatch(batch);
         for (const { resolve } of batch) resolve();
         this.#slices.splice(0, batch.length);
+        this.#settle();
       }
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
       for (const { reject } of this.#slices.splice(0)) reject(failure);
+      this.#settle();
       if (!this.#closing.signal.aborted) this.#events.onFatal(failure);
     } finally {
       this.#isWriting = false;
@@ -130,9 +137,10 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     const queue = this.#queue;
     const slices = batch.map(({ records }) => records);
     const held = this.#heldPart(batch);
+    const isGuarded = batch.some((slice) => slice.isGuarded);
     for (;;) {
       try {
-        const count = await this.#store.putNewest(slices, queue, held);
+        const count = await this.#store.putNewest(slices, queue, held, isGuarded);
         this.#registersWritten += count;
         this.#setWriteError(null);
         if (queue !== null) this.#events.onQueued();
@@ -165,6 +173,21 @@ export class LevelEngine implements DrainQueue, HeldQueue {
 
   async releaseHeld(generation: number, refused: RefusedRow[]): Promise<void> {
     await this.#held?.releaseHeld(generation, refused);
+  }
+
+  /** Those who wait for slices that are no longer there go on. */
+  #settle(): void {
+    for (const waiter of this.#readers.splice(0)) {
+      if (this.#slices.includes(waiter.behind)) this.#readers.push(waiter);
+      else waiter.resolve();
+    }
+  }
+
+  /** Gives the registers of keys, as of all writes before the call. */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const behind = this.#slices.at(-1);
+    if (behind !== undefined) await new Promise<void>((resolve) => void this.#readers.push({ behind, resolve }));
+    await this.#watch(this.#store.fetch(keys, onRecords));
   }
 
   #setWriteError(message: string | null): void {
@@ -227,6 +250,7 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     this.#closing.abort();
     const waiting = this.#slices.splice(this.#isWriting ? this.#nextBatch().length : 0);
     for (const { reject } of waiting) reject(closedError());
+    this.#settle();
     await this.#writing;
     await this.#store.close();
   }

@@ -1,6 +1,6 @@
 /** What leaves the keyspace: the turn's changes for peers, and dirty registers for the durable stores. */
 import { FLAG_BATCH_BEGIN, FLAG_BATCH_END, type RecordWriter } from '../protocol/change-record.ts';
-import { FEED, OBJECT, OWED, STORE } from './block.ts';
+import { COUNTER, FEED, OBJECT, OWED, PARTIAL, STORE } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
 import { encodeCollectionFeed, encodeCollectionStore } from './collections/encode.ts';
 import type { Database } from './database.ts';
@@ -112,6 +112,7 @@ export function drainDirty(
       const marks = takeMark(keyspace, database, ref, STORE, alone);
       if (marks === 0) continue;
       count++;
+      if (mayBeOutdated(keyspace, ref)) keyspace.drainedOutdated = true;
       if (drainKey(keyspace, database, ref, (marks & OWED) !== 0 ? writer : relayed, bytesMax)) continue;
       ring.putBack(ref);
       keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= marks << 16;
@@ -142,6 +143,19 @@ export function noteDirty(keyspace: Keyspace): () => boolean {
     .filter(({ storeRing, floorStore }) => storeRing.length > 0 || floorStore)
     .map((database) => ({ database, end: database.storeRing.end }));
   return () => dirty.every(({ database, end }) => database.storeRing.isPast(end) && !database.floorStore);
+}
+
+/**
+ * Whether the stores may have newer registers than the block: those of a key that was evicted here and came back by a merge. What
+ * this node itself has SET is newer than all that it ever saw.
+ */
+function mayBeOutdated(keyspace: Keyspace, ref: number): boolean {
+  if (!keyspace.readsThrough) return keyspace.evictedKeys > 0;
+  const flags = keyspace.flagsOf(ref);
+  if ((flags & PARTIAL) === 0) return false;
+  return (
+    (flags & (OBJECT | COUNTER)) !== 0 || (keyspace.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 1] & 0xffff) !== 0
+  );
 }
 
 /** Drops stale entries of a ring that has grown past what can be dirty. */

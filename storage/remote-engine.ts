@@ -114,8 +114,8 @@ export class RemoteEngine implements StoreEngine {
   }
 
   /** Takes the buffer away from the caller; it must own its ArrayBuffer alone. */
-  async write(records: Buffer, seen: readonly RelayedTurn[] | null = null): Promise<void> {
-    await this.#call({ name: 'write', records, seen }, null, [records.buffer as ArrayBuffer]);
+  async write(records: Buffer, seen: readonly RelayedTurn[] | null = null, isGuarded = false): Promise<void> {
+    await this.#call({ name: 'write', records, seen, isGuarded }, null, [records.buffer as ArrayBuffer]);
   }
 
   async report(progress: NodeProgress): Promise<void> {
@@ -140,6 +140,10 @@ export class RemoteEngine implements StoreEngine {
 
   async releaseHeld(generation: number, refused: RefusedRow[]): Promise<void> {
     await this.#call({ name: 'releaseHeld', generation, refused });
+  }
+
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    await this.#call({ name: 'fetch', keys }, onRecords);
   }
 
   async merge(records: Buffer): Promise<void> {

@@ -10,13 +10,14 @@ import type { RelayedTurn } from './relayed-turns.ts';
 export type EngineMethod =
   | { name: 'open' | 'drained' | 'count' | 'close' }
   | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number }
-  | { name: 'write'; records: Uint8Array; seen: readonly RelayedTurn[] | null }
+  | { name: 'write'; records: Uint8Array; seen: readonly RelayedTurn[] | null; isGuarded: boolean }
   | { name: 'report'; progress: NodeProgress }
   | { name: 'leave'; progress: NodeProgress | null }
   | { name: 'heldGenerations' }
   | { name: 'readHeld'; generation: number; from: Uint8Array | null }
   | { name: 'releaseHeld'; generation: number; refused: RefusedRow[] }
   | { name: 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'fetch'; keys: Uint8Array }
   | { name: 'readMeta'; key: string }
   | { name: 'writeMeta'; key: string; bytes: Uint8Array }
   | { name: 'take'; rowsMax: number; bytesMax: number }

@@ -88,9 +88,9 @@ function checkDurability(values: ConfigValues, problems: CheckProblem[]): void {
   }
 }
 
-function checkAvailable(values: ConfigValues, problems: CheckProblem[]): void {
-  if (values['read-through']) {
-    const message = 'this release does not read evicted keys back from the stores; leave it at no';
+function checkReadThrough(values: ConfigValues, problems: CheckProblem[]): void {
+  if (values['read-through'] && values['data-dir'] === null && values.mysql === '') {
+    const message = "it reads from the durable stores, and there are none: name a 'data-dir' or 'mysql'";
     problems.push({ option: 'read-through', message });
   }
 }
@@ -101,7 +101,7 @@ export function checkTogether(values: ConfigValues): readonly CheckProblem[] {
   checkPorts(values, problems);
   checkSecurity(values, problems);
   checkDurability(values, problems);
-  checkAvailable(values, problems);
+  checkReadThrough(values, problems);
   return problems;
 }
 

@@ -16,6 +16,11 @@ export interface DurableStore {
   write(records: Buffer): Promise<void>;
   /** Gives every register once, in packed records without batch flags; awaits the callback. Damaged rows are put into `quarantine`. */
   load(onRecords: OnRecords): Promise<void>;
+  /**
+   * Gives every register of these keys (key-names.ts) that is stored, in packed records of bounded size; awaits the callback.
+   * A store without it cannot give evicted keys back.
+   */
+  fetch?(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
   /** Forgets registers whose stored version, going by stamps and origins, is not newer than the record given here (vacuum). */
   remove?(registers: Buffer): Promise<void>;
   close(): Promise<void>;

@@ -8,9 +8,11 @@ import {
 } from '../../protocol/change-record.ts';
 import { compareVersions } from '../../protocol/register-order.ts';
 import type { DurableStore, OnRecords } from './backend.ts';
+import { keyNamesOf } from './key-names.ts';
 import { registerKeyLength, writeRegisterKey } from './register-key.ts';
 
 const LOAD_SLICE_BYTES = 1 << 20;
+const FETCH_SLICE_BYTES = 128 << 10;
 
 export class MemoryStore implements DurableStore {
   readonly name = 'memory';
@@ -55,6 +57,20 @@ export class MemoryStore implements DurableStore {
       if (writer.length >= LOAD_SLICE_BYTES) await onRecords(writer.take(), done, total);
     }
     if (writer.length > 0) await onRecords(writer.take(), done, total);
+  }
+
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const writer = new RecordWriter();
+    for (const { database, key } of keyNamesOf(keys)) {
+      for (const record of [...this.#registers.values()]) {
+        this.#held.read(record, 0);
+        const { keyStart, keyLength } = this.#held;
+        if (this.#held.database !== database || key.compare(record, keyStart, keyStart + keyLength) !== 0) continue;
+        writer.raw(record, 0, record.length);
+        if (writer.length >= FETCH_SLICE_BYTES) await onRecords(writer.take());
+      }
+    }
+    if (writer.length > 0) await onRecords(writer.take());
   }
 
   async remove(registers: Buffer): Promise<void> {

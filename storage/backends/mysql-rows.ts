@@ -11,6 +11,7 @@ import {
   type RecordWriter,
 } from '../../protocol/change-record.ts';
 import { stampMs } from '../../protocol/stamp.ts';
+import type { KeyName } from './key-names.ts';
 import type { Outlived } from './outlived.ts';
 import { registerKeyLength, REGISTER_KEY_OVERHEAD_BYTES, writeRegisterKey } from './register-key.ts';
 
@@ -157,6 +158,17 @@ export function versionTextOf(records: Buffer, row: RowReference, reader: Record
   const hasDeadline = (flags & FLAG_HAS_DEADLINE) !== 0;
   const deadline = hasDeadline ? buffer.toString('hex', valueStart - VERSION_BYTES, valueStart) : '0'.repeat(32);
   return `${version}${flags & FLAG_DEAD}${deadline}`;
+}
+
+/** The condition that a row is of one of these keys. */
+export function ofKeysText(names: readonly KeyName[]): string {
+  const byDatabase = new Map<number, string[]>();
+  for (const { database, key } of names) {
+    const list = byDatabase.get(database) ?? [];
+    list.push(`x'${key.toString('hex')}'`);
+    byDatabase.set(database, list);
+  }
+  return [...byDatabase].map(([database, keys]) => `(db=${database} AND k IN (${keys.join(',')}))`).join(' OR ');
 }
 
 /** The condition that a row may be outlived: it is of one of these keys or databases. */

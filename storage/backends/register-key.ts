@@ -5,7 +5,8 @@
  *
  * The element is the rest, so no two registers have the same bytes. LevelDB uses them as its key, MySQL their SHA-256.
  */
-import type { RecordView } from '../../protocol/change-record.ts';
+import { RecordReader, type RecordView } from '../../protocol/change-record.ts';
+import { compareVersions } from '../../protocol/register-order.ts';
 
 /** Bytes of a register key besides the key and the element. */
 export const REGISTER_KEY_OVERHEAD_BYTES = 7;
@@ -33,4 +34,25 @@ export function writeRegisterKey(target: Buffer, at: number, record: RecordView)
 export function keyOfRegisterKey(registerKey: Buffer, at: number): Buffer {
   if (registerKey.length < at + REGISTER_KEY_OVERHEAD_BYTES) return registerKey.subarray(at);
   return registerKey.subarray(at + 6, at + 6 + registerKey.readUInt32BE(at + 2));
+}
+
+/** Offsets of the newest record of each register in packed records, by register key as Latin-1 text. */
+export function newestOf(records: Buffer): Map<string, number> {
+  const reader = new RecordReader();
+  const other = new RecordReader();
+  const newest = new Map<string, number>();
+  for (let at = 0; at < records.length;) {
+    const offset = at;
+    at = reader.read(records, offset);
+    const key = Buffer.allocUnsafe(registerKeyLength(reader));
+    writeRegisterKey(key, 0, reader);
+    const id = key.toString('latin1');
+    const before = newest.get(id);
+    if (before !== undefined) {
+      other.read(records, before);
+      if (compareVersions(reader, other) <= 0) continue;
+    }
+    newest.set(id, offset);
+  }
+  return newest;
 }

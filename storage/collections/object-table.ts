@@ -20,6 +20,10 @@ export class ObjectTable {
   };
   /** Called when something is left to be freed. */
   onGarbage: () => void = () => {};
+  /** With more collections than this unpacked those in use are packed too. */
+  unpackedMost = Infinity;
+  /** Called when there are. */
+  onCrowded: () => void = () => {};
 
   get(slot: number): Collection {
     const found = this.#collections[slot];
@@ -53,9 +57,14 @@ export class ObjectTable {
   #unpack(packed: number, slot: number): Collection {
     const collection = this.unpacker(packed, slot);
     this.#collections[slot] = collection;
+    this.#addUnpacked(collection);
+    return collection;
+  }
+
+  #addUnpacked(collection: Collection): void {
     this.#unpacked.push(collection);
     this.recount(collection);
-    return collection;
+    if (this.#unpacked.length > this.unpackedMost) this.onCrowded();
   }
 
   /** How many collections may be looked at for packing. */
@@ -65,13 +74,14 @@ export class ObjectTable {
 
   /**
    * Looks at up to `limit` of the collections that are not packed: one that was not used since the last look is packed when
-   * it can be. No collection may be in use.
+   * it can be, and while there are more than `unpackedMost` also one that was. No collection may be in use.
    */
   packSome(limit: number): void {
     if (this.packer === null) return;
+    const isCrowded = this.#unpacked.length > this.unpackedMost;
     for (const collection of this.#unpacked.splice(0, limit)) {
       if (this.#collections[collection.slot] !== collection) continue;
-      if (collection.isWarm || !this.#pack(collection)) this.#unpacked.push(collection);
+      if ((collection.isWarm && !isCrowded) || !this.#pack(collection)) this.#unpacked.push(collection);
       collection.isWarm = false;
     }
   }
@@ -96,8 +106,7 @@ export class ObjectTable {
     const slot = this.#free.pop() ?? this.#collections.length;
     this.#collections[slot] = collection;
     collection.slot = slot;
-    this.#unpacked.push(collection);
-    this.recount(collection);
+    this.#addUnpacked(collection);
     return slot;
   }
 

@@ -1,7 +1,9 @@
 /**
  * Nodes are killed at random instants under load; what they had promised must be there after the restart.
- * MANTIS_TEST_ROUNDS sets how often each mode is killed, MANTIS_TEST_SEED the instants.
+ * MANTIS_TEST_ROUNDS sets how often each mode is killed, MANTIS_TEST_SEED the instants. With MANTIS_TEST_REPORT each round is
+ * appended to that file, a line of JSON, and the rounds go on after a loss: `npm run soak`.
  */
+import { appendFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
@@ -13,7 +15,10 @@ import { Load, valuesOf } from './load.ts';
 
 const testFile = 'test/integration/durability.test.ts';
 const roundsAsked = Number(process.env['MANTIS_TEST_ROUNDS'] ?? 0);
+const reportPath = process.env['MANTIS_TEST_REPORT'] ?? '';
 const flushIntervalMs = 1000;
+/** What was lost though it was older than this is not looked into further. */
+const ageShownMsMax = 30_000;
 
 function rounds(usual: number): number {
   return roundsAsked > 0 ? roundsAsked : usual;
@@ -24,6 +29,7 @@ function deadlineMs(usual: number): number {
 }
 
 interface Plan {
+  mode: string;
   usualRounds: number;
   /** What was acknowledged this long before the kill must be there. */
   allowanceMs: number;
@@ -32,9 +38,17 @@ interface Plan {
   survivor(killed: MantisProcess): Promise<MantisProcess>;
 }
 
+/** How long before the kill the oldest of what was lost had been acknowledged, in steps of 50 ms; 0 when nothing was. */
+function ageOfLoss(load: Load, values: ReadonlyMap<string, string | null>, killedAtMs: number): number {
+  let ageMs = 0;
+  while (ageMs < ageShownMsMax && load.compare(values, killedAtMs - ageMs).lost.length > 0) ageMs += 50;
+  return ageMs;
+}
+
 /** Kills and restarts; what one round found must still be there, unchanged, in all later ones. */
 async function killRepeatedly(plan: Plan, random: SeededRandom): Promise<void> {
   const found = new Map<string, string | null>();
+  const lost: string[] = [];
   let node = await plan.start();
   for (let round = 0; round < rounds(plan.usualRounds); round++) {
     const load = await Load.start({
@@ -51,11 +65,23 @@ async function killRepeatedly(plan: Plan, random: SeededRandom): Promise<void> {
     await load.ended();
     node = await plan.survivor(node);
     const values = await valuesOf(node.port, [...found.keys(), ...load.keys]);
-    const present = load.check(values, killedAtMs - plan.allowanceMs);
-    expect(present).toBeGreaterThan(0);
-    for (const [key, value] of found) expect([key, values.get(key)]).toEqual([key, value]);
+    const result = load.compare(values, killedAtMs - plan.allowanceMs);
+    expect(result.present).toBeGreaterThan(0);
+    for (const [key, value] of found) {
+      if (values.get(key) !== value) result.lost.push(`${key} was ${value} before, and is ${values.get(key)}`);
+    }
     for (const key of load.keys) found.set(key, values.get(key)!);
+    lost.push(...result.lost);
+    if (reportPath === '') {
+      expect(lost).toEqual([]);
+      continue;
+    }
+    const { mode } = plan;
+    const line = { mode, round, acknowledged: load.acknowledged, checked: values.size, lost: result.lost };
+    const ageMs = ageOfLoss(load, values, killedAtMs);
+    appendFileSync(reportPath, `${JSON.stringify({ ...line, promisedMs: plan.allowanceMs, lostAgeMs: ageMs })}\n`);
   }
+  expect(lost).toEqual([]);
   await node.server.stop();
 }
 
@@ -65,7 +91,7 @@ describe('after SIGKILL under load', () => {
     async () => {
       const dataDir = temporaryFolder('always');
       const start = (): Promise<MantisProcess> => startMantis({ dataDir, args: ['--durability', 'always'] });
-      const plan = { usualRounds: 6, allowanceMs: 0, start, survivor: start };
+      const plan = { mode: 'always', usualRounds: 6, allowanceMs: 0, start, survivor: start };
       await withSeed(testFile, (random) => killRepeatedly(plan, random));
     },
     deadlineMs(6),
@@ -77,7 +103,7 @@ describe('after SIGKILL under load', () => {
       const dataDir = temporaryFolder('interval');
       const args = ['--flush-interval', `${flushIntervalMs}ms`];
       const start = (): Promise<MantisProcess> => startMantis({ dataDir, args });
-      const plan = { usualRounds: 4, allowanceMs: flushIntervalMs, start, survivor: start };
+      const plan = { mode: 'interval', usualRounds: 4, allowanceMs: flushIntervalMs, start, survivor: start };
       await withSeed(testFile, (random) => killRepeatedly(plan, random));
     },
     deadlineMs(6),
@@ -96,7 +122,7 @@ describe('after SIGKILL under load', () => {
         other = await startMantis({ args: [...args, '--peers', `127.0.0.1:${next.peerPort}`] });
         return next;
       };
-      const plan = { usualRounds: 4, allowanceMs: 0, start, survivor };
+      const plan = { mode: 'replicas', usualRounds: 4, allowanceMs: 0, start, survivor };
       await withSeed(testFile, (random) => killRepeatedly(plan, random));
       await other.server.stop();
     },
@@ -119,7 +145,7 @@ describe('after SIGKILL under load, with nothing but MySQL', () => {
     async () => {
       const args = ['--durability', 'mysql', '--mysql', mariadb.url];
       const start = (): Promise<MantisProcess> => startMantis({ dataDir: 'none', args });
-      const plan = { usualRounds: 4, allowanceMs: 0, start, survivor: start };
+      const plan = { mode: 'mysql', usualRounds: 4, allowanceMs: 0, start, survivor: start };
       await withSeed(testFile, (random) => killRepeatedly(plan, random));
     },
     deadlineMs(4),

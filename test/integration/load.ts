@@ -112,9 +112,9 @@ export class Load {
 
   /**
    * Compares with what there is now, null for a key that is not there, that everything acknowledged by `atMs` was kept.
-   * @returns how many keys hold something
+   * @returns how many keys hold something, and what was lost
    */
-  check(values: ReadonlyMap<string, string | null>, atMs: number): number {
+  compare(values: ReadonlyMap<string, string | null>, atMs: number): { present: number; lost: string[] } {
     const lost: string[] = [];
     let present = 0;
     for (const writer of this.#writers) {
@@ -125,6 +125,12 @@ export class Load {
         if (!(number >= least && number <= most)) lost.push(`${key} is ${value}, not ${least} to ${most}`);
       }
     }
+    return { present, lost };
+  }
+
+  /** The same where nothing may be lost. */
+  check(values: ReadonlyMap<string, string | null>, atMs: number): number {
+    const { present, lost } = this.compare(values, atMs);
     expect(lost).toEqual([]);
     return present;
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { RecordError, RecordWriter } from '../../protocol/change-record.ts';
 import type { DurableStore } from '../../storage/backends/backend.ts';
+import { packKeyNames } from '../../storage/backends/key-names.ts';
 import { withSeed } from '../support/seed.ts';
 import { appendRecord, pack, randomRecord, RegisterModel, split } from './registers.ts';
 
@@ -116,6 +117,44 @@ export function describeBackend(name: string, create: () => Promise<StoreUnderTe
       });
       expect(lengths.length).toBeGreaterThanOrEqual(3);
       expect(Math.max(...lengths)).toBeLessThan(1_200_000);
+      await store.close();
+    });
+
+    it('gives all registers of the keys that it is asked for, and nothing else', async () => {
+      const { store } = await create();
+      const large = Array.from({ length: 3000 }, (_, index) => ({
+        key: 'large',
+        kind: 4,
+        element: `member:${index}`,
+        value: Buffer.alloc(100, index),
+      }));
+      const wanted = pack(
+        { key: 'a', value: '1' },
+        { key: 'a', kind: 2, element: Buffer.alloc(8, 1), value: 'sum' },
+        { key: 'a', database: 1, dead: true },
+        { key: '', value: 'empty' },
+        { key: Buffer.alloc(5000, 'k'), value: 'long' },
+        ...large,
+      );
+      const others = [{ key: 'A' }, { key: 'a ' }, { key: 'ab' }, { key: 'b', database: 1 }, { key: 'a', database: 2 }];
+      await store.write(Buffer.concat([wanted, pack(...others)]));
+      const names = [
+        ...['a', '', 'k'.repeat(5000), 'large', 'absent'].map((key) => ({ database: 0, key: Buffer.from(key) })),
+        { database: 1, key: Buffer.from('a') },
+      ];
+      const given: string[] = [];
+      let isInside = false;
+      await store.fetch?.(packKeyNames(names), async (records) => {
+        expect(isInside).toBe(false);
+        isInside = true;
+        expect(records.length).toBeLessThan(256 << 10);
+        given.push(...split(records).map((record) => record.toString('hex')));
+        await new Promise(setImmediate);
+        isInside = false;
+      });
+      const expected = split(wanted).map((record) => record.toString('hex'));
+      expect(given.sort()).toEqual(expected.sort());
+      await store.fetch?.(Buffer.alloc(0), () => Promise.reject(new Error('nothing was asked for')));
       await store.close();
     });
 

@@ -28,7 +28,17 @@ export const persistenceOptions = {
       'synced to the embedded store (`always`), to MySQL (`mysql`), or acknowledged by N peers (`replicas=N`).',
     { mutable: 'start' },
   ),
-  'read-through': option(yesNo(), 'no', 'Reads a key that memory lacks from the durable store.'),
+  'read-through': option(
+    yesNo(),
+    'no',
+    'Reads a key that was evicted back from the durable stores when a command names it.',
+    { mutable: 'start' },
+  ),
+  'read-through-timeout': option(
+    duration('ms', 1),
+    '5s',
+    'How long a command waits for the durable stores to read its keys, or to take what memory has to make room for.',
+  ),
   'shutdown-timeout': option(
     duration('s'),
     '10',

@@ -1,0 +1,35 @@
+/**
+ * Keys that a store is asked for, packed one after the other:
+ *
+ *   u16be database | u32be key length | key
+ *
+ * which is how all register keys of such a key begin (register-key.ts).
+ */
+export interface KeyName {
+  database: number;
+  key: Buffer;
+}
+
+const HEADER_BYTES = 6;
+
+export function packKeyNames(names: readonly KeyName[]): Buffer {
+  const packed = Buffer.allocUnsafe(names.reduce((bytes, { key }) => bytes + HEADER_BYTES + key.length, 0));
+  let at = 0;
+  for (const { database, key } of names) {
+    at = packed.writeUInt16BE(database, at);
+    at = packed.writeUInt32BE(key.length, at);
+    at += key.copy(packed, at);
+  }
+  return packed;
+}
+
+export function keyNamesOf(packed: Buffer): KeyName[] {
+  const names: KeyName[] = [];
+  for (let at = 0; at < packed.length;) {
+    const database = packed.readUInt16BE(at);
+    const from = at + HEADER_BYTES;
+    at = from + packed.readUInt32BE(at + 2);
+    names.push({ database, key: packed.subarray(from, at) });
+  }
+  return names;
+}
