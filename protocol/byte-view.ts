@@ -16,6 +16,11 @@ export function viewOf(bytes: Uint8Array): DataView {
   return bytes === lastBytes ? lastView : makeView(bytes);
 }
 
+/** Whether `viewOf` gives a view of the bytes without making one. */
+export function isViewed(bytes: Uint8Array): boolean {
+  return bytes === lastBytes;
+}
+
 function makeView(bytes: Uint8Array): DataView {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.byteLength > KEPT_BYTES_MAX) return view;

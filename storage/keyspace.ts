@@ -468,7 +468,7 @@ export class Keyspace extends ChangeTracker {
     const { ref } = collection;
     collection.touchedHi = this.clock.hi;
     collection.touchedLo = this.clock.lo;
-    this.objects.recount(collection);
+    this.objects.touched(collection);
     this.mark(database, ref, this.flagsOf(ref), local);
     this.noteChange(database, ref);
   }

@@ -380,7 +380,7 @@ export class LevelStore implements DurableStore {
 
   remove(registers: Buffer): Promise<void> {
     return this.exclusive(async () => {
-      const newest = this.#newestOf(registers);
+      const newest = newestOf(registers);
       const offsets = [...newest.values()];
       const keys = [...newest.keys()].map((id) => Buffer.from(`r${id}`, 'latin1'));
       const batch = this.database.batch();
@@ -405,7 +405,7 @@ export class LevelStore implements DurableStore {
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
     const all = outlivedOf(registers, new RecordReader());
     const wanted = this.#hasOutlived ? all : all.filter(({ key }) => key === null);
-    const given = wanted.length === 0 ? new Map<string, number>() : this.#newestOf(registers);
+    const given = wanted.length === 0 ? new Map<string, number>() : newestOf(registers);
     const writer = new RecordWriter();
     const handOver = async (bytesMin: number): Promise<void> => {
       if (writer.length >= bytesMin) await onRecords(writer.take());

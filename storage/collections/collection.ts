@@ -94,6 +94,9 @@ export abstract class Collection {
   isWarm = true;
   /** What the object table has counted of `bytes`. */
   countedBytes = UNSIGNED;
+  /** How many elements there were then, and changes since. */
+  countedCount = 0;
+  uncounted = 0;
   /** Elements to be sent, and to be stored: block references, some of them stale. */
   feed: number[] = [];
   store: number[] = [];
@@ -185,7 +188,8 @@ export abstract class Collection {
 
   noteStamp(hi: number, lo: number, origin: number): void {
     if (hi < this.maxHi || (hi === this.maxHi && lo < this.maxLo)) return;
-    if (compareVersion(this.home.nodes, hi, lo, origin, this.maxHi, this.maxLo, this.maxOrigin) <= 0) return;
+    const isSame = hi === this.maxHi && lo === this.maxLo;
+    if (isSame && this.home.nodes.compare(origin, this.maxOrigin) <= 0) return;
     this.maxHi = hi;
     this.maxLo = lo;
     this.maxOrigin = origin;

@@ -7,7 +7,7 @@ import {
   ELEMENT_FEED,
   ELEMENT_STORE,
 } from './element.ts';
-import { HIDDEN } from '../block.ts';
+import { HIDDEN, TYPE_HASH, TYPE_SET } from '../block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, decodeCounterAt } from '../types/counter-payload.ts';
 import { type Collection, ElementCursor } from './collection.ts';
@@ -36,7 +36,7 @@ export function endChange(keyspace: Keyspace, collection: Collection, local: boo
   const database = keyspace.databases[collection.database];
   const { ref } = collection;
   const wasHidden = (keyspace.flagsOf(ref) & HIDDEN) !== 0;
-  const isHidden = collection.isEmpty;
+  const isHidden = collection.count === 0 && collection.isEmpty;
   if (local) database.noteStamp(keyspace.clock.hi, keyspace.clock.lo);
   if (wasHidden !== isHidden) keyspace.setHidden(database, ref, isHidden);
   if (!isHidden && keyspace.digesting) keyspace.toggleDigest(database, ref);
@@ -130,6 +130,44 @@ export function recomputeElements(keyspace: Keyspace, collection: Collection): v
   };
   while (collection.walk(cursor, 1000, visit));
   elements.deadlineMs = -1;
+}
+
+/**
+ * `writeElement` of a live version by this node, with the clock's stamp, for the common cases: a value as long as the old one
+ * where nothing is ordered by values, and a new element without a deadline. Returns the block, 0 when it is no such case.
+ */
+export function writePlain(
+  keyspace: Keyspace,
+  collection: Collection,
+  ref: number,
+  name: Uint8Array,
+  nameStart: number,
+  nameLength: number,
+  value: Uint8Array,
+  valueStart: number,
+  valueLength: number,
+): number {
+  const { elements, clock } = keyspace;
+  const { hi, lo } = clock;
+  let target = ref;
+  if (ref !== 0) {
+    if (collection.type !== TYPE_HASH && collection.type !== TYPE_SET) return 0;
+    if (!elements.renew(ref, hi, lo, value, valueStart, valueLength)) return 0;
+    collection.noteStamp(hi, lo, 0);
+  } else {
+    const kind = elementKindOf(collection.type);
+    const { slot } = collection;
+    target = elements.allocatePlain(kind, slot, hi, lo, name, nameStart, nameLength, value, valueStart, valueLength);
+    if (target === 0) return 0;
+    collection.insert(target);
+    if (nameLength > collection.longestBytes) collection.longestBytes = nameLength;
+    if (valueLength > collection.longestBytes) collection.longestBytes = valueLength;
+    collection.noteStamp(hi, lo, 0);
+    if (++collection.count > collection.mostCount) collection.mostCount = collection.count;
+    collection.shown(target);
+  }
+  if (keyspace.storing || keyspace.feeding) markElement(keyspace, collection, target, true);
+  return target;
 }
 
 /** The element is visible from now on. */

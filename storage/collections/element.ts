@@ -10,6 +10,7 @@
  *   then     the name (when LARGE_NAME its 32-bit slot in LargeValues), then the value (4-aligned when COUNTED; when
  *            LARGE_VALUE its 32-bit slot in LargeValues)
  */
+import { copyByWords, isViewed, viewOf, WORD_COPY_MAX } from '../../protocol/byte-view.ts';
 import type { Arena } from '../arena.ts';
 import { copyBytes } from '../block.ts';
 import { counterTotalAt } from '../types/counter-payload.ts';
@@ -35,6 +36,10 @@ const SLOT_BYTES = 4;
 const NAME_INLINE_MAX = 2048;
 const VALUE_INLINE_MAX = 4096;
 const WORD = 0x100000000;
+/** In word 0: all flags but the marks. */
+const NOT_PLAIN = (0xff & ~(ELEMENT_FEED | ELEMENT_STORE)) << 8;
+/** Runs up to here are copied byte by byte. */
+const SHORT_COPY_MAX = 12;
 const NO_BYTES = Buffer.alloc(0);
 
 function readSlot(bytes: Uint8Array, at: number): number {
@@ -201,7 +206,16 @@ export class Elements {
     }
     if ((bytes[base + 16] | (bytes[base + 17] << 8)) !== length) return false;
     let at = base + HEADER_BYTES + ((flags & ELEMENT_DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
-    for (const end = start + length; start < end; start++, at++) if (bytes[at] !== buffer[start]) return false;
+    const end = start + length;
+    if (length >= 8 && isViewed(buffer)) {
+      const view = viewOf(buffer);
+      const words = this.#arena.words[ref >>> 20];
+      // The name begins at a word of the block.
+      for (const last = end - 4; start <= last; start += 4, at += 4) {
+        if (words[at >>> 2] !== view.getUint32(start, true)) return false;
+      }
+    }
+    for (; start < end; start++, at++) if (bytes[at] !== buffer[start]) return false;
     return true;
   }
 
@@ -310,6 +324,71 @@ export class Elements {
     this.#write(ref, this.kindOf(ref), flags, this.ownerOf(ref), stampHi, stampLo, origin, nameLength, valueLength);
     this.#writeValue(ref, flags, value, valueStart, valueLength);
     return true;
+  }
+
+  /**
+   * `overwrite` by this node for the common case: an element that is only a name and a value, and stays one, and whose value
+   * stays as long as it is. The marks stay too. False when it is not the case, and then nothing is done.
+   */
+  renew(
+    ref: number,
+    stampHi: number,
+    stampLo: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueLength: number,
+  ): boolean {
+    const segment = ref >>> 20;
+    const words = this.#arena.words[segment];
+    const word = (ref & 0xfffff) << 1;
+    const first = words[word];
+    const lengths = words[word + 4];
+    if ((first & NOT_PLAIN) !== 0 || lengths >>> 16 !== valueLength) return false;
+    words[word] = first & 0xffff;
+    words[word + 2] = stampHi;
+    words[word + 3] = stampLo;
+    this.#copyIn(value, valueStart, valueLength, segment, (word << 2) + HEADER_BYTES + (lengths & 0xffff));
+    return true;
+  }
+
+  /** `allocate` by this node for the common case: a short name and a short value and nothing else. 0 when it is not the case. */
+  allocatePlain(
+    kind: number,
+    owner: number,
+    stampHi: number,
+    stampLo: number,
+    name: Uint8Array,
+    nameStart: number,
+    nameLength: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueLength: number,
+  ): number {
+    if (nameLength > NAME_INLINE_MAX || valueLength > VALUE_INLINE_MAX) return 0;
+    const ref = this.#arena.allocate(HEADER_BYTES + nameLength + valueLength);
+    const segment = ref >>> 20;
+    const words = this.#arena.words[segment];
+    const word = (ref & 0xfffff) << 1;
+    words[word] = kind;
+    words[word + 1] = owner;
+    words[word + 2] = stampHi;
+    words[word + 3] = stampLo;
+    words[word + 4] = nameLength | (valueLength << 16);
+    const at = (word << 2) + HEADER_BYTES;
+    this.#copyIn(name, nameStart, nameLength, segment, at);
+    this.#copyIn(value, valueStart, valueLength, segment, at + nameLength);
+    return ref;
+  }
+
+  #copyIn(from: Uint8Array, start: number, length: number, segment: number, at: number): void {
+    if (length <= SHORT_COPY_MAX) {
+      const bytes = this.#arena.bytes[segment];
+      for (const end = start + length; start < end; start++, at++) bytes[at] = from[start];
+    } else if (length <= WORD_COPY_MAX && isViewed(from)) {
+      copyByWords(viewOf(from), start, length, this.#arena.views[segment], at);
+    } else {
+      copyBytes(from, start, length, this.#arena.bytes[segment], at);
+    }
   }
 
   free(ref: number): void {

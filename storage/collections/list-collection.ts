@@ -31,8 +31,10 @@ export class ListCollection extends Collection {
 
   /** What was hidden and neither shown again nor taken away is a tombstone. */
   #settle(): void {
-    const ref = this.#leaving;
-    if (ref === 0) return;
+    if (this.#leaving !== 0) this.#bury(this.#leaving);
+  }
+
+  #bury(ref: number): void {
     this.#leaving = 0;
     this.#live.remove(ref);
     this.#dead.insert(ref);
@@ -140,12 +142,14 @@ export class ListCollection extends Collection {
   /** The tombstone or visible element that is the last one, or 0: where pushes go on from. */
   get lastOfAll(): number {
     const { last } = this;
+    if (this.#dead.length === 0) return last;
     const dead = this.#dead.last;
     return last === 0 || (dead !== 0 && this.#compare(last, dead) < 0) ? dead : last;
   }
 
   get firstOfAll(): number {
     const { first } = this;
+    if (this.#dead.length === 0) return first;
     const dead = this.#dead.first;
     return first === 0 || (dead !== 0 && this.#compare(first, dead) > 0) ? dead : first;
   }

@@ -14,7 +14,14 @@ import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
 import { birthOfString } from '../types/counter.ts';
 import { CHANGED_FLOOR_FEED, CHANGED_FLOOR_STORE, type Collection } from './collection.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element.ts';
-import { beginChange, decodeElementCounter, dropElement, endChange, writeElement } from './element-writes.ts';
+import {
+  beginChange,
+  decodeElementCounter,
+  dropElement,
+  endChange,
+  writeElement,
+  writePlain,
+} from './element-writes.ts';
 import { raiseFloorOverShadow } from './shadow.ts';
 import { makeCollection } from './types.ts';
 
@@ -116,6 +123,10 @@ export function putElement(
   valueStart: number,
   valueLength: number,
 ): number {
+  if (!keyspace.digesting && keyspace.elements.deadlineMs < 0) {
+    const plain = writePlain(keyspace, collection, ref, name, nameStart, nameLength, value, valueStart, valueLength);
+    if (plain !== 0) return plain;
+  }
   const { clock } = keyspace;
   return writeElement(
     keyspace,

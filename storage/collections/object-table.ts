@@ -4,6 +4,9 @@ import type { Collection } from './collection.ts';
 /** Elements that are freed at once; what is larger is freed step by step. */
 const FREE_AT_ONCE = 512;
 
+/** So many changes of a collection are not looked at for what they cost besides blocks: a few bytes each. */
+const CHANGES_UNCOUNTED = 16;
+
 export class ObjectTable {
   /** A packed collection is the number of its block. */
   readonly #collections: (Collection | number | null)[] = [null];
@@ -110,9 +113,19 @@ export class ObjectTable {
     return slot;
   }
 
+  /** The collection has changed: it is counted anew when that can be much, by its elements or by what is yet to be sent. */
+  touched(collection: Collection): void {
+    const grown = collection.count - collection.countedCount;
+    if (++collection.uncounted >= CHANGES_UNCOUNTED || grown > CHANGES_UNCOUNTED || grown < -CHANGES_UNCOUNTED) {
+      this.recount(collection);
+    }
+  }
+
   /** The collection's size may have changed. */
   recount(collection: Collection): void {
     const { bytes } = collection;
+    collection.countedCount = collection.count;
+    collection.uncounted = 0;
     this.bytes += bytes - collection.countedBytes;
     collection.countedBytes = bytes;
   }

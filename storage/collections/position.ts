@@ -103,6 +103,12 @@ export class PositionMaker {
     const countBytes = countAt < start + length ? numberBytes(end[countAt]) : 0;
     const isOwn = countBytes > 0 && countAt + countBytes <= start + length && this.#isAuthor(end, start + placeBytes);
     this.#begin(0);
+    if (isOwn && countAt + countBytes === start + length) {
+      // The next one, as pushes mostly make: another number behind the same bytes.
+      this.#copy(end, start, countAt - start);
+      this.#number(readNumber(end, countAt, countBytes) + step);
+      return;
+    }
     this.#number(isOwn ? place : place + step);
     this.#sign(isOwn ? readNumber(end, countAt, countBytes) + step : 0);
     if (this.#compare(end, start, length) * step <= 0) this.#foreign(end, start, length, step);
