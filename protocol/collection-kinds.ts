@@ -1,12 +1,12 @@
 /**
  * Kinds of the registers of collections, as change records carry them. A type's place in the list (hash, set, sorted set,
- * list, stream) is added to the first kind of each row:
+ * list, stream, HyperLogLog) is added to the first kind of each row:
  *
  *   16…  KEY      no element; stamp and origin are the key's creation, the deadline is the key's; no value
  *   24   FLOOR    no element; elements of any type at this key stamped up to it are dead
- *   32…  ELEMENT  element = field, member, position or id; value = the field's value, the score, …
+ *   32…  ELEMENT  element = field, member, position, id, or u64be node; value = the field's value, the score, …
  *   40…  COUNTER  element = u32le length of the field, the field, u64be origin; value as in a string's COUNTER record:
- *                 u64be begin stamp, u64be begin origin, decimal text of the sum
+ *                 u64be begin stamp, u64be begin origin, decimal text of the sum; a HyperLogLog has none
  */
 export const KIND_KEY_FIRST = 16;
 export const KIND_KEY_FLOOR = 24;
@@ -18,7 +18,8 @@ export const COLLECTION_SET = 1;
 export const COLLECTION_SORTED_SET = 2;
 export const COLLECTION_LIST = 3;
 export const COLLECTION_STREAM = 4;
-const COLLECTION_COUNT = 5;
+export const COLLECTION_HYPERLOGLOG = 5;
+const COLLECTION_COUNT = 6;
 
 /** Whether the kind is one of a collection's registers. */
 export function isCollectionKind(kind: number): boolean {

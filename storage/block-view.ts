@@ -7,6 +7,7 @@ import {
   HEADER_BYTES,
   LARGE,
   LONG_KEY,
+  OBJECT,
   TYPE_STREAM,
   longKeySlot,
   valueOffset,
@@ -87,10 +88,16 @@ export class BlockView {
     }
   }
 
+  /** `readValue` of a HyperLogLog, which is kept as a collection of what each node has added. */
+  protected readParts(_ref: number): void {}
+
   /** Leaves a string's value in `valueBuffer`, `valueStart`, `valueLength`; a counter's as its decimal digits. */
   readValue(ref: number): void {
     const flags = this.flagsOf(ref);
-    if ((flags & COUNTER) !== 0) {
+    if ((flags & OBJECT) !== 0) {
+      this.valueView = null;
+      this.readParts(ref);
+    } else if ((flags & COUNTER) !== 0) {
       this.valueBuffer = this.#digits;
       this.valueView = null;
       this.valueStart = 0;

@@ -4,6 +4,7 @@ import { BlockWriter } from './block-writer.ts';
 import type { Clock } from './clock.ts';
 import type { Collection } from './collections/collection.ts';
 import { Elements } from './collections/element.ts';
+import type { HyperLogLogCollection } from './collections/hyperloglog-collection.ts';
 import { keyKindOf } from './collections/kinds.ts';
 import { ObjectTable } from './collections/object-table.ts';
 import type { Database } from './database.ts';
@@ -30,6 +31,14 @@ export class DigestedBlocks extends BlockWriter {
   /** The collection at a key whose block has OBJECT. */
   collectionAt(ref: number): Collection {
     return this.objects.get(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
+  }
+
+  protected override readParts(ref: number): void {
+    (this.collectionAt(ref) as HyperLogLogCollection).readValue();
+    const { valueBuffer, valueStart, valueLength } = this.elements;
+    this.valueBuffer = valueBuffer;
+    this.valueStart = valueStart;
+    this.valueLength = valueLength;
   }
 
   /** The block's access field: see access.ts. */

@@ -1,6 +1,6 @@
 /** A key's content out of its place: COPY, RENAME, MOVE and SWAPDB write it anew, as local writes, somewhere else. */
 import { setAccess } from './access.ts';
-import { OBJECT, RAW } from './block.ts';
+import { RAW, TYPE_STRING } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
 import { pendingElementDeadline } from './collections/element-expiry.ts';
 import { endChange, openCollection, putElement } from './collections/local.ts';
@@ -39,7 +39,8 @@ export function freezeKey(keyspace: Keyspace, ref: number): FrozenKey {
     elements: [],
     deadlines: new Map(),
   };
-  if ((keyspace.flagsOf(ref) & OBJECT) === 0) {
+  // A HyperLogLog is copied as the string that it shows.
+  if (keyspace.typeOf(ref) === TYPE_STRING) {
     keyspace.readValue(ref);
     frozen.value = copyOf(keyspace.valueBuffer, keyspace.valueStart, keyspace.valueLength);
     return frozen;
@@ -70,7 +71,7 @@ export function thawKey(
   frozen: FrozenKey,
 ): number {
   const present = keyspace.lookup(database, key, start, length);
-  if (frozen.type === 1) {
+  if (frozen.type === TYPE_STRING) {
     const ref = present === 0 ? keyspace.find(database, key, start, length) : present;
     const { hash } = keyspace;
     keyspace.beginLocal(frozen.deadlineMs);

@@ -23,7 +23,7 @@ import {
   writeCached,
   type SparseValue,
 } from '../../storage/types/hyperloglog.ts';
-import { editString, keptDeadline, setString } from '../../storage/types/string.ts';
+import { hyperLogLogAt, putOwnPart, readOwnPart } from '../../storage/types/hyperloglog-write.ts';
 import type { Call } from '../call.ts';
 import { command, CommandError, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
@@ -88,52 +88,68 @@ function sparseBytesMax(call: Call): number {
   return call.node.config.values['hll-sparse-max-bytes'];
 }
 
-/** Gives the key at argument `index` the value, with the deadline that it had. */
+/** Makes the value this node's part of the HyperLogLog at argument `index`, which keeps its deadline. */
 function store(call: Call, index: number, ref: number, value: Buffer): void {
   const { keyspace, database, buffer, starts, lengths } = call;
-  const deadlineMs = keptDeadline(keyspace, ref);
-  setString(keyspace, database, buffer, starts[index], lengths[index], value, 0, value.length, deadlineMs);
+  putOwnPart(keyspace, database, ref, buffer, starts[index], lengths[index], value);
+}
+
+/** This node's part of the HyperLogLog in `ref`, to be changed; a new one when it has none. */
+function ownDraft(call: Call, ref: number): Draft {
+  const { keyspace } = call;
+  const collection = ref === 0 ? null : hyperLogLogAt(keyspace, ref);
+  if (ref !== 0 && collection === null) keyspace.readValue(ref);
+  if (ref !== 0 && (collection === null || readOwnPart(keyspace, collection))) {
+    return new Draft(keyspace.valueBuffer, keyspace.valueStart, keyspace.valueLength, sparseBytesMax(call));
+  }
+  const empty = createEmpty();
+  return new Draft(empty, 0, empty.length, sparseBytesMax(call));
 }
 
 function pfadd(call: Call): void {
-  const { keyspace, buffer, starts, lengths, argc } = call;
+  const { buffer, starts, lengths, argc } = call;
   const ref = useStringToWrite(call, 1);
-  let draft: Draft;
-  if (ref === 0) {
-    const empty = createEmpty();
-    draft = new Draft(empty, 0, empty.length, sparseBytesMax(call));
-  } else {
-    readHyperLogLog(call, ref);
-    const { valueBuffer, valueStart, valueLength } = keyspace;
-    if (valueBuffer[valueStart + 4] === ENCODING_DENSE) {
-      addToDense(call);
-      return;
-    }
-    draft = new Draft(valueBuffer, valueStart, valueLength, sparseBytesMax(call));
+  const isNew = ref === 0;
+  // What all nodes have added, when this node has not added all of it.
+  const seen = isNew ? null : registersOfOthers(call, ref);
+  if (!isNew && seen === null && !raisesDense(call)) {
+    call.reply.integer(0);
+    return;
   }
+  const draft = ownDraft(call, ref);
   for (let index = 2; index < argc; index++) {
     hashElement(buffer, starts[index], lengths[index]);
-    draft.raise(hashedRegister, hashedValue);
+    if (seen === null || hashedValue > seen[hashedRegister]) draft.raise(hashedRegister, hashedValue);
   }
-  if (draft.changed || ref === 0) store(call, 1, ref, draft.finish());
-  call.reply.integer(draft.changed || ref === 0 ? 1 : 0);
+  if (draft.changed || isNew) store(call, 1, ref, draft.finish());
+  call.reply.integer(draft.changed || isNew ? 1 : 0);
 }
 
-/** PFADD to the dense value just read: written where it is, and not at all when no register changes. */
-function addToDense(call: Call): void {
+/** The registers of the HyperLogLog in `ref`; null when it is this node's alone, whose value is then read. @throws CommandError */
+function registersOfOthers(call: Call, ref: number): Uint8Array | null {
+  const { keyspace } = call;
+  readHyperLogLog(call, ref);
+  const collection = hyperLogLogAt(keyspace, ref);
+  if (collection === null) return null;
+  const { ownName, count } = collection;
+  const own = collection.find(ownName, 0, ownName.length);
+  if (count === 1 && own !== 0 && keyspace.elements.isVisible(own)) return null;
+  const registers = new Uint8Array(REGISTERS);
+  const { valueBuffer, valueStart, valueLength } = keyspace;
+  if (!raiseRegisters(valueBuffer, valueStart, valueLength, registers)) throw new CommandError(CORRUPTED);
+  return registers;
+}
+
+/** Whether an argument raises a register of the value just read, as far as can be told without making a copy of it. */
+function raisesDense(call: Call): boolean {
   const { keyspace, buffer, starts, lengths, argc } = call;
-  let changed = false;
+  const { valueBuffer, valueStart } = keyspace;
+  if (valueBuffer[valueStart + 4] !== ENCODING_DENSE) return true;
   for (let index = 2; index < argc; index++) {
     hashElement(buffer, starts[index], lengths[index]);
-    if (!changed) {
-      if (denseGet(keyspace.valueBuffer, keyspace.valueStart, hashedRegister) >= hashedValue) continue;
-      editString(keyspace, call.database, buffer, starts[1], lengths[1], DENSE_BYTES);
-      markStale(keyspace.valueBuffer, keyspace.valueStart);
-      changed = true;
-    }
-    denseSet(keyspace.valueBuffer, keyspace.valueStart, hashedRegister, hashedValue);
+    if (denseGet(valueBuffer, valueStart, hashedRegister) < hashedValue) return true;
   }
-  call.reply.integer(changed ? 1 : 0);
+  return false;
 }
 
 /** Raises `registers` by the HyperLogLog at argument `index`; returns its encoding, or -1 when there is none. */
@@ -174,21 +190,14 @@ function pfcount(call: Call): void {
 }
 
 function pfmerge(call: Call): void {
-  const { keyspace, argc } = call;
+  const { argc } = call;
   const registers = new Uint8Array(REGISTERS);
   let isDense = false;
   for (let index = 1; index < argc; index++) {
     if (raiseBy(call, index, registers) === ENCODING_DENSE) isDense = true;
   }
   const ref = useStringToWrite(call, 1);
-  let draft: Draft;
-  if (ref === 0) {
-    const empty = createEmpty();
-    draft = new Draft(empty, 0, empty.length, sparseBytesMax(call));
-  } else {
-    keyspace.readValue(ref);
-    draft = new Draft(keyspace.valueBuffer, keyspace.valueStart, keyspace.valueLength, sparseBytesMax(call));
-  }
+  const draft = ownDraft(call, ref);
   if (isDense) draft.becomeDense();
   for (let register = 0; register < REGISTERS; register++) {
     if (registers[register] !== 0) draft.raise(register, registers[register]);
@@ -254,9 +263,9 @@ function pfselftest(call: Call): void {
   call.reply.ok();
 }
 
-const WHOLE_VALUE =
-  'The resulting registers are written as a whole: of additions made on several nodes at once, the last one wins, and what ' +
-  'the others added is counted only when it is added again. To count on several nodes, give each its own key and PFCOUNT them all.';
+const BY_NODE =
+  'Each node keeps what it has added; the greatest of each register over all nodes is what counts, so no addition is lost. A DEL ' +
+  'takes away what its node has seen; a SET of the key replaces it.';
 
 export const hyperLogLogCommands: readonly CommandDefinition[] = [
   command({
@@ -270,7 +279,7 @@ export const hyperLogLogCommands: readonly CommandDefinition[] = [
     flags: ['write', 'denyoom', 'fast'],
     keys: [keyRange(1, 1, 1, 'RW', 'insert')],
     syntax: 'key [element [element ...]]',
-    merge: WHOLE_VALUE,
+    merge: BY_NODE,
     run: pfadd,
   }),
   command({
@@ -295,7 +304,7 @@ export const hyperLogLogCommands: readonly CommandDefinition[] = [
     flags: ['write', 'denyoom'],
     keys: [keyRange(1, 1, 1, 'RW', 'access', 'insert'), keyRange(2, -1, 1, 'RO', 'access')],
     syntax: 'destkey [sourcekey [sourcekey ...]]',
-    merge: WHOLE_VALUE,
+    merge: BY_NODE,
     run: pfmerge,
   }),
   command({
@@ -308,7 +317,7 @@ export const hyperLogLogCommands: readonly CommandDefinition[] = [
     flags: ['write', 'denyoom', 'admin'],
     keys: [keyRange(2, 2, 1, 'RW', 'access')],
     syntax: '<GETREG|DECODE|ENCODING|TODENSE> key',
-    merge: WHOLE_VALUE,
+    merge: BY_NODE,
     run: pfdebug,
   }),
   command({

@@ -1,7 +1,7 @@
 /** OBJECT: how a key is kept, and how it was used. */
 import { parseInteger } from '../../protocol/integer.ts';
 import { frequencyOf, idleSeconds } from '../../storage/access.ts';
-import { COUNTER, OBJECT, RAW } from '../../storage/block.ts';
+import { COUNTER, OBJECT, RAW, TYPE_STRING } from '../../storage/block.ts';
 import type { Call } from '../call.ts';
 import { command, CommandError, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
@@ -25,7 +25,7 @@ const NO_COUNT = `ERR An LFU maxmemory policy is not selected, access frequency 
 /** The integer that the string is kept as; undefined when it is kept as bytes. */
 function asInteger(call: Call, ref: number): number | bigint | undefined {
   const { keyspace } = call;
-  if ((keyspace.flagsOf(ref) & (RAW | OBJECT)) !== 0) return undefined;
+  if (keyspace.typeOf(ref) !== TYPE_STRING || (keyspace.flagsOf(ref) & RAW) !== 0) return undefined;
   keyspace.readValue(ref);
   const { valueBuffer, valueStart, valueLength } = keyspace;
   return valueLength > INTEGER_BYTES_MAX ? undefined : parseInteger(valueBuffer, valueStart, valueLength);
@@ -38,7 +38,7 @@ export function stringEncoding(call: Call, ref: number): string {
   const flags = keyspace.flagsOf(ref);
   keyspace.readValue(ref);
   const short = keyspace.valueLength <= EMBEDDED_BYTES_MAX || (flags & COUNTER) !== 0;
-  return short && (flags & RAW) === 0 ? 'embstr' : 'raw';
+  return short && (flags & (RAW | OBJECT)) === 0 ? 'embstr' : 'raw';
 }
 
 /** The key at argument 2; 0 with the reply written when there is none. */
@@ -51,7 +51,7 @@ function keyOrNil(call: Call): number {
 function encoding(call: Call): void {
   const ref = keyOrNil(call);
   if (ref === 0) return;
-  const isCollection = (call.keyspace.flagsOf(ref) & OBJECT) !== 0;
+  const isCollection = call.keyspace.typeOf(ref) !== TYPE_STRING;
   call.reply.bulkString(
     isCollection ? collectionEncoding(call, call.keyspace.collectionAt(ref)) : stringEncoding(call, ref),
   );

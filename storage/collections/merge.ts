@@ -18,7 +18,7 @@ import {
   isKeyKind,
 } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
-import { COUNTER, EXPIRED, HIDDEN, OBJECT } from '../block.ts';
+import { COUNTER, EXPIRED, HIDDEN, OBJECT, TYPE_STRING } from '../block.ts';
 import type { Database } from '../database.ts';
 import { encodeKey } from '../encode.ts';
 import type { Keyspace } from '../keyspace.ts';
@@ -39,6 +39,7 @@ export function validateCollectionRecord(record: RecordReader): void {
     throw new RecordError(`a register of kind ${kind}, which this release does not know`);
   }
   if (!isElementCounterKind(kind)) return;
+  if (typeOfKind(kind) === TYPE_STRING) throw new RecordError('a sum in a HyperLogLog');
   if (elementLength < 12 || buffer.readUInt32LE(elementStart) !== elementLength - 12) {
     throw new RecordError('a sum in a collection whose element is not a field and an origin');
   }

@@ -13,6 +13,15 @@ import { applyRecords } from '../../../storage/merge.ts';
 import { drainDirty, drainFeed } from '../../../storage/outflow.ts';
 import { recomputeDigests } from '../../../storage/register-scan.ts';
 import { incrementExactly } from '../../../storage/types/counter.ts';
+import {
+  createEmpty,
+  denseSet,
+  isHyperLogLog,
+  raiseRegisters,
+  REGISTERS,
+  toDense,
+} from '../../../storage/types/hyperloglog.ts';
+import { hyperLogLogAt, putOwnPart, readOwnPart } from '../../../storage/types/hyperloglog-write.ts';
 import { addToElement, findVisible } from '../../../storage/types/hash.ts';
 import { deleteKey, setDeadline, setString } from '../../../storage/types/string.ts';
 
@@ -239,8 +248,35 @@ export class Replica {
     return (keyspace.flagsOf(ref) & COUNTER) !== 0 ? `${text}` : text;
   }
 
+  /** PFADD of an element that raises this register to this value; nothing when the key holds another type or string. */
+  addToHyperLogLog(key: string, register: number, value: number): void {
+    const { keyspace, database } = this;
+    const bytes = Buffer.from(key);
+    const ref = this.#ref(bytes);
+    if (ref !== 0 && keyspace.typeOf(ref) !== TYPE_STRING) return;
+    const collection = ref === 0 ? null : hyperLogLogAt(keyspace, ref);
+    if (ref !== 0 && collection === null) keyspace.readValue(ref);
+    const hasOwn = ref !== 0 && (collection === null || readOwnPart(keyspace, collection));
+    const empty = createEmpty();
+    const { valueBuffer, valueStart, valueLength } = keyspace;
+    if (hasOwn && !isHyperLogLog(valueBuffer, valueStart, valueLength)) return;
+    const dense = hasOwn ? toDense(valueBuffer, valueStart, valueLength) : toDense(empty, 0, empty.length);
+    denseSet(dense!, 0, register, value);
+    putOwnPart(keyspace, database, ref, bytes, 0, bytes.length, dense!);
+  }
+
+  /** The registers that are not 0, of the HyperLogLog in the block. */
+  #registers(ref: number): string {
+    const { keyspace } = this;
+    keyspace.readValue(ref);
+    const registers = new Uint8Array(REGISTERS);
+    raiseRegisters(keyspace.valueBuffer, keyspace.valueStart, keyspace.valueLength, registers);
+    return [...registers].flatMap((value, register) => (value === 0 ? [] : [`${register}:${value}`])).join(' ');
+  }
+
   #elements(ref: number): string {
     const { elements } = this.keyspace;
+    if (this.keyspace.typeOf(ref) === TYPE_STRING) return this.#registers(ref);
     const collection = this.keyspace.collectionAt(ref) as MemberCollection;
     const found: string[] = [];
     collection.forEach((element) => {
