@@ -9,7 +9,7 @@ import type { Blocking } from './blocking.ts';
 import type { CommandTable } from './command-table.ts';
 import type { Config } from './config/config.ts';
 import type { KeyWaiters } from './key-waiters.ts';
-import type { Scripting } from './scripts/scripting.ts';
+import type { ScriptControl } from './scripts/script-control.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
 import type { QueuedCommands } from './transaction.ts';
@@ -69,7 +69,7 @@ export interface Node {
   readonly watches: WatchTable;
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
-  readonly scripting: Scripting;
+  readonly scripting: ScriptControl;
   readonly log: Logger;
   /** This node's 64-bit id, as two halves. */
   readonly nodeHi: number;

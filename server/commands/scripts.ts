@@ -1,8 +1,16 @@
 /** EVAL and its kin, and SCRIPT. */
 import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command, CommandError, type KeyFlag } from '../command.ts';
+import {
+  type CommandDefinition,
+  type CommandFlag,
+  command,
+  CommandError,
+  type KeyFlag,
+  NOT_AN_INTEGER,
+} from '../command.ts';
 import { type Script, scriptOf, sha1 } from '../scripts/script-cache.ts';
-import { OUT_OF_MEMORY, type RunRules } from '../scripts/script-commands.ts';
+import { OUT_OF_MEMORY } from '../scripts/script-commands.ts';
+import type { RunRules } from '../scripts/script-order.ts';
 import type { ScriptFlags } from '../scripts/shebang.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 
@@ -10,8 +18,8 @@ const NO_SCRIPT = 'NOSCRIPT No matching script. Please use EVAL.';
 const SHA_DIGITS = 40;
 
 /** How many of the arguments from `first` on are keys. @throws CommandError */
-export function keyCountAt(call: Call, index: number): number {
-  const count = call.integer(index);
+export function keyCountAt(call: Call, index: number, message = NOT_AN_INTEGER): number {
+  const count = call.integer(index, message);
   if (count > call.argc - index - 1) throw new CommandError("ERR Number of keys can't be greater than number of args");
   if (count < 0) throw new CommandError("ERR Number of keys can't be negative");
   return count;

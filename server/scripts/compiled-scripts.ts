@@ -1,10 +1,11 @@
 /** Which scripts Lua holds compiled. It has 64 MiB for everything, so that only those used last stay. */
 import type { Script } from './script-cache.ts';
+import type { Problem } from './script-order.ts';
 
 /** What has scripts compiled and forgotten: see the prelude. */
 interface Compiler {
-  /** @returns why it failed, or null */
-  perform(order: string, argument: Buffer): string | null;
+  /** @returns what was wrong, or null */
+  perform(order: string, argument: Buffer): Problem | null;
 }
 
 /** Text of what is compiled; compiled, it takes some five times as much. */
@@ -35,8 +36,8 @@ export class CompiledScripts {
   /** @returns why Lua does not take it, or null */
   compile(script: Script): string | null {
     const number = ++this.#lastNumber;
-    const failure = this.#compiler.perform(`c${number}`, script.code);
-    if (failure !== null) return failure;
+    const problem = this.#compiler.perform(`c${number}`, script.code);
+    if (problem !== null) return problem.message;
     this.#orders.set(script, `s${number}`);
     this.#bytes += script.bytes;
     for (const [oldest, order] of this.#orders) {

@@ -223,7 +223,10 @@ function work.d(number)
 end
 
 function work.u(number)
-  functions[number] = nil
+  local first = number .. '.'
+  for name in next, functions do
+    if sub(name, 1, #first) == first then functions[name] = nil end
+  end
   busy = false
   return 1
 end
@@ -336,16 +339,23 @@ local function named_arguments(...)
     end
     return given
   end
+  if select('#', ...) == 1 then
+    raise('ERR calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).')
+  end
   if select('#', ...) ~= 2 then raise('ERR wrong number of arguments to redis.register_function') end
   local name, callback = ...
   return { function_name = name, callback = callback, positional = true }
 end
 
-function library.register_function(...)
-  if not loading then raise('ERR redis.register_function can only be called on FUNCTION LOAD command') end
+local known_flags = {
+  ['no-writes'] = true, ['allow-oom'] = true, ['allow-stale'] = true, ['no-cluster'] = true, ['allow-cross-slot-keys'] = true,
+}
+
+local function register_function(...)
   local given = named_arguments(...)
   local name, callback, description, flags = given.function_name, given.callback, given.description, given.flags
   if name == nil and not given.positional then raise('ERR redis.register_function must get a function name argument') end
+  if type(name) == 'number' then name = tostring(name) end
   if type(name) ~= 'string' then
     raise(given.positional and 'ERR first argument to redis.register_function must be a string' or
       'ERR function_name argument given to redis.register_function must be a string')
@@ -355,6 +365,7 @@ function library.register_function(...)
     raise(given.positional and 'ERR second argument to redis.register_function must be a function' or
       'ERR callback argument given to redis.register_function must be a function')
   end
+  if type(description) == 'number' then description = tostring(description) end
   if description ~= nil and type(description) ~= 'string' then
     raise('ERR description argument given to redis.register_function must be a string')
   end
@@ -362,7 +373,7 @@ function library.register_function(...)
     raise('ERR flags argument to redis.register_function must be a table representing function flags')
   end
   if not match(name, '^[%w_]+$') then
-    raise('ERR Function names can only contain letters, numbers, or underscores(_) and must be at least one character long')
+    raise('ERR Library names can only contain letters, numbers, or underscores(_) and must be at least one character long')
   end
   if registered[name] then raise('ERR Function already exists in the library') end
   registered[name] = callback
@@ -370,7 +381,7 @@ function library.register_function(...)
   if description then tell(106, description) end
   for index = 1, #(flags or {}) do
     local flag = flags[index]
-    if type(flag) ~= 'string' then raise('ERR unknown flag given') end
+    if not known_flags[flag] then raise('ERR unknown flag given') end
     tell(107, flag)
   end
 end
@@ -387,6 +398,7 @@ local library_meta = {
     if loading and not while_loading[name] then
       error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
     end
+    if loading and name == 'register_function' then return register_function end
     return redis[name]
   end,
 }

@@ -7,18 +7,11 @@ import type { Node } from '../node.ts';
 import type { Session } from '../session.ts';
 import type { LuaMachine } from './lua-machine.ts';
 import { actFor, scriptSession } from './script-session.ts';
-import type { ScriptFlags } from './shebang.ts';
+import type { RunRules } from './script-order.ts';
 
 type Command = CommandOf<never>;
 
 const MINUS = 45;
-
-/** What holds for one run of a script. */
-export interface RunRules {
-  /** EVAL_RO, EVALSHA_RO, FCALL_RO, or a script that says it does not write. */
-  readonly readOnly: boolean;
-  readonly flags: ScriptFlags | null;
-}
 
 export class ScriptCommands {
   /** The last command's reply is here from 0 on. */

@@ -9,28 +9,23 @@ import { dirname, join } from 'node:path';
 import { formatDouble } from '../../protocol/format-double.ts';
 import { writeInteger } from '../../protocol/integer.ts';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import type { Call } from '../call.ts';
 import type { Node } from '../node.ts';
 import { REDIS_VERSION } from '../redis-version.ts';
 import { CompiledScripts } from './compiled-scripts.ts';
+import { FunctionLibraries } from './function-libraries.ts';
 import { type Chunk, LuaFault, type LuaHost, LuaMachine } from './lua-machine.ts';
 import { TOPIC } from './lua-prelude.ts';
 import { errorLine, LUA, ReplyEncoder, writeReply } from './lua-reply.ts';
 import { ScriptCache, sha1 } from './script-cache.ts';
-import { type RunRules, ScriptCommands } from './script-commands.ts';
+import { ScriptCommands } from './script-commands.ts';
+import type { ScriptCaller, ScriptControl } from './script-control.ts';
+import type { Order, Problem } from './script-order.ts';
 
 /** A script that ran past its limit. */
 class ScriptStopped extends Error {}
 
-/** What to run, and what to call it in an error. */
-export interface Order {
-  /** For the prelude: `s7` is script 7. */
-  readonly text: string;
-  /** The script's SHA-1, or the function's name. */
-  readonly name: string;
-  readonly rules: RunRules;
-}
-
+/** For compiling a script, and for the code of a library, which Redis gives as long. */
+const PERFORMANCE_LIMIT_MS = 500;
 const LOG_LEVELS = ['debug', 'debug', 'info', 'warn'] as const;
 
 let wasm: WebAssembly.Module | null = null;
@@ -47,9 +42,10 @@ function writeNumber(bytes: Buffer, at: number, value: number): number {
   return at + bytes.write(formatDouble(value), at, 'latin1');
 }
 
-export class Scripting implements LuaHost {
+export class Scripting implements ScriptControl, LuaHost {
   readonly cache = new ScriptCache();
   readonly compiled: CompiledScripts;
+  readonly libraries: FunctionLibraries;
   readonly #node: Node;
   readonly #encoder = new ReplyEncoder();
   #commands: ScriptCommands | null = null;
@@ -70,23 +66,21 @@ export class Scripting implements LuaHost {
   constructor(node: Node) {
     this.#node = node;
     this.compiled = new CompiledScripts(this);
+    this.libraries = new FunctionLibraries(this);
   }
 
-  /** Bytes that Lua holds; 0 before the first script. */
   get machineBytes(): number {
     return this.#machine === null ? 0 : this.#machine.bytes.length;
   }
 
   // ---- running ----
 
-  /**
-   * Runs a script or a function for a client, with the arguments of its command from `firstKey` on, and writes the reply.
-   */
-  run(order: Order, call: Call, firstKey: number, keyCount: number): void {
+  run(order: Order, call: ScriptCaller, firstKey: number, keyCount: number): void {
     const commands = (this.#commands ??= new ScriptCommands(this.#node));
     const { reply, session } = call;
     commands.begin(session, order.rules);
-    const failure = this.#evaluate(order.text, call, firstKey, keyCount);
+    const limitMs = Number(this.#node.config.values['busy-reply-threshold']);
+    const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);
     reply.protocol = session.protocol;
     if (failure !== null) reply.error(this.#describe(failure, order.name));
     else this.#writeResult(reply);
@@ -94,20 +88,19 @@ export class Scripting implements LuaHost {
     this.#told = null;
   }
 
-  /** Has the prelude do something of its own with one argument. @returns why it failed, or null */
-  perform(order: string, argument: Buffer): string | null {
+  /** Has the prelude do something of its own with one argument. @returns what was wrong, or null */
+  perform(order: string, argument: Buffer): Problem | null {
     const call = { buffer: argument, argc: 1, starts: [0], lengths: [argument.length] };
-    const failure = this.#evaluate(order, call, 0, 0);
-    const machine = this.#machine;
-    if (failure !== null || machine === null) return failure ?? 'ERR Lua is not there';
-    const { resultPointer: start, resultLength } = machine;
-    const isError = machine.bytes[start] === LUA.error;
-    const message = isError ? errorLine(machine.bytes, start + 5, start + resultLength) : null;
-    machine.releaseResult();
-    return message;
+    const failure = this.#evaluate(order, call, 0, 0, PERFORMANCE_LIMIT_MS);
+    if (failure !== null) return { compiling: false, message: failure };
+    const { bytes, resultPointer: start, resultLength } = this.machine;
+    const isError = bytes[start] === LUA.error;
+    const message = isError ? errorLine(bytes, start + 5, start + resultLength) : null;
+    this.machine.releaseResult();
+    return message === null ? null : { compiling: true, message };
   }
 
-  /** A new instance begins. Null: there is one, with everything that was compiled in it. */
+  /** Lua; an instance begins when there is none. */
   get machine(): LuaMachine {
     return (this.#machine ??= this.#begin());
   }
@@ -127,14 +120,14 @@ export class Scripting implements LuaHost {
     this.compiled.forget();
   }
 
-  #evaluate(order: string, args: Arguments, first: number, keyCount: number): string | null {
+  #evaluate(order: string, args: Arguments, first: number, keyCount: number, limitMs: number): string | null {
     const { machine } = this;
     const size = packedBytes(args, first, order);
     const room = machine.argumentsRoom(size);
     if (room === 0) return "ERR not enough memory for the script's arguments: Lua has 64 MiB";
     pack(machine, room, args, first, order);
     this.#startedAtMs = this.#node.monotonicMs();
-    this.#limitMs = Number(this.#node.config.values['busy-reply-threshold']);
+    this.#limitMs = limitMs;
     this.#failure = null;
     this.#place = null;
     this.#raised = '';
@@ -234,6 +227,7 @@ export class Scripting implements LuaHost {
 
   tick(): void {
     if (this.#limitMs === 0 || this.#node.monotonicMs() - this.#startedAtMs < this.#limitMs) return;
+    if (this.onFunction !== null) throw new ScriptStopped('ERR FUNCTION LOAD timeout');
     const kept = this.#commands?.hasWritten === true ? '; what it has written stays' : '';
     throw new ScriptStopped(
       `ERR the script was stopped after ${this.#limitMs} ms, its limit by busy-reply-threshold${kept}`,
