@@ -47,9 +47,10 @@ export class PayloadWriter {
   #buffer: Buffer;
   #length = 0;
 
-  constructor(type: number) {
+  /** @param type as RDB_TYPE_STRING; null for a payload that does not begin with one */
+  constructor(type: number | null) {
     this.#buffer = Buffer.allocUnsafe(64);
-    this.#buffer[this.#length++] = type;
+    if (type !== null) this.#buffer[this.#length++] = type;
   }
 
   string(buffer: Buffer, start: number, length: number): void {
@@ -224,6 +225,11 @@ export class PayloadReader {
   raw(bytes: number): Buffer {
     const start = this.#take(bytes);
     return this.#buffer.subarray(start, start + bytes);
+  }
+
+  /** Whether all of it is read. */
+  get isAtEnd(): boolean {
+    return this.#at === this.#end;
   }
 
   /** @throws PayloadError */

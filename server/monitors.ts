@@ -73,8 +73,9 @@ function isCall(args: ArgumentSource): args is Call {
 
 function show(node: Node, from: Session, args: ArgumentSource): void {
   if (!isCall(args)) return;
-  const { flags } = args.command;
-  if (flags.includes('admin') || flags.includes('skip_monitor')) return;
+  const { flags, group } = args.command;
+  // Redis shows scripts too, by other means, before what they call.
+  if (flags.includes('admin') || (flags.includes('skip_monitor') && group !== 'scripting')) return;
   const line = lineOf(node, from, args);
   for (const session of watchers.get(node) ?? []) {
     // Its own commands would come before replies that it is still owed.

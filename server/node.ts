@@ -10,6 +10,7 @@ import type { Blocking } from './blocking.ts';
 import type { CommandTable } from './command-table.ts';
 import type { Config } from './config/config.ts';
 import type { KeyWaiters } from './key-waiters.ts';
+import type { ScriptControl } from './scripts/script-control.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
 import type { QueuedCommands } from './transaction.ts';
@@ -52,6 +53,8 @@ export interface CommandControl {
   unpauseClients(): void;
   readonly isPausing: boolean;
   readonly pauseMode: PauseMode;
+  /** Whether there is room for a command that may need memory; frees some when it can. */
+  hasRoom: () => boolean;
   /** Sees every command before it runs, for MONITOR. */
   monitor: ((session: Session, call: ArgumentSource) => void) | null;
 }
@@ -67,6 +70,7 @@ export interface Node {
   readonly watches: WatchTable;
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
+  readonly scripting: ScriptControl;
   readonly log: Logger;
   /** This node's 64-bit id, as two halves. */
   readonly nodeHi: number;

@@ -35,6 +35,7 @@ import { MemoryGuard } from './memory-guard.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
+import { Scripting } from './scripts/scripting.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';
@@ -84,6 +85,7 @@ export class Runtime implements Node {
   readonly watches = new WatchTable();
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
+  readonly scripting: Scripting;
   readonly log: Logger;
   readonly runId: string;
   readonly startedAtMs: number;
@@ -161,6 +163,7 @@ export class Runtime implements Node {
     this.dispatcher = new Dispatcher(this);
     this.blocking = new Blocking(this.dispatcher, () => this.monotonicMs());
     this.keyWaiters = new KeyWaiters(this.keyspace, this.blocking);
+    this.scripting = new Scripting(this);
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
     this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);

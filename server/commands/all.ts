@@ -33,6 +33,7 @@ import { monitorCommands } from './monitor.ts';
 import { objectCommands } from './object.ts';
 import { roleCommands } from './roles.ts';
 import { scanCommands } from './scan.ts';
+import { scriptCommands } from './scripts.ts';
 import { serverCommands } from './server.ts';
 import { setAlgebraCommands } from './set-algebra.ts';
 import { setCommands } from './sets.ts';
@@ -87,6 +88,7 @@ export const allCommands: readonly CommandDefinition[] = [
   ...objectCommands,
   ...roleCommands,
   ...scanCommands,
+  ...scriptCommands,
   ...serverCommands,
   ...setAlgebraCommands,
   ...setCommands,

@@ -8,6 +8,7 @@ import { Config } from '../../server/config/config.ts';
 import { Dispatcher } from '../../server/dispatcher.ts';
 import { KeyWaiters } from '../../server/key-waiters.ts';
 import type { Node } from '../../server/node.ts';
+import { Scripting } from '../../server/scripts/scripting.ts';
 import { Session, type Transport } from '../../server/session.ts';
 import { Statistics } from '../../server/statistics.ts';
 import { WatchTable } from '../../server/watch-table.ts';
@@ -126,10 +127,16 @@ export class CommandHarness {
       shutdown: () => Promise.resolve(),
     };
     // The dispatcher and the node refer to each other.
-    const built = node as typeof node & { dispatcher: Dispatcher; blocking: Blocking; keyWaiters: KeyWaiters };
+    const built = node as typeof node & {
+      dispatcher: Dispatcher;
+      blocking: Blocking;
+      keyWaiters: KeyWaiters;
+      scripting: Scripting;
+    };
     built.dispatcher = new Dispatcher(built);
     built.blocking = new Blocking(built.dispatcher, built.monotonicMs);
     built.keyWaiters = new KeyWaiters(this.keyspace, built.blocking);
+    built.scripting = new Scripting(built);
     built.keyWaiters.onActive = () => this.#observe();
     this.node = built;
     this.dispatcher = built.dispatcher;

@@ -1,0 +1,129 @@
+/** The commands that scripts call: what Redis lets a script do, and their replies. */
+import { ReplyWriter } from '../../protocol/resp-reply.ts';
+import { Call } from '../call.ts';
+import type { CommandOf } from '../command-definition.ts';
+import { CommandError } from '../command-error.ts';
+import type { Node } from '../node.ts';
+import type { Session } from '../session.ts';
+import type { LuaMachine } from './lua-machine.ts';
+import { actFor, scriptSession } from './script-session.ts';
+import type { RunRules } from './script-order.ts';
+
+type Command = CommandOf<never>;
+
+const MINUS = 45;
+
+export class ScriptCommands {
+  /** The last command's reply is here from 0 on. */
+  readonly reply = new ReplyWriter();
+  readonly #node: Node;
+  readonly #call: Call;
+  readonly #session: Session;
+  #rules!: RunRules;
+  #changes = 0;
+  #hadRoom = true;
+
+  constructor(node: Node) {
+    this.#node = node;
+    this.#call = new Call(node);
+    this.#call.inTransaction = true;
+    this.#session = scriptSession(node.keyspace.clock.nowMs);
+    this.#call.session = this.#session;
+    this.#call.reply = this.reply;
+  }
+
+  /** A script begins, which this session called. */
+  begin(caller: Session, rules: RunRules): void {
+    actFor(this.#session, caller);
+    this.reply.protocol = 2;
+    this.#rules = rules;
+    this.#changes = this.#node.keyspace.changes;
+    this.#hadRoom = this.#node.dispatcher.hasRoom();
+  }
+
+  setProtocol(protocol: 2 | 3): void {
+    this.#session.protocol = protocol;
+    this.reply.protocol = protocol;
+  }
+
+  get hasWritten(): boolean {
+    return this.#node.keyspace.changes !== this.#changes;
+  }
+
+  get hadRoom(): boolean {
+    return this.#hadRoom;
+  }
+
+  /**
+   * Runs the command whose words the machine has, and leaves its reply in `reply`.
+   * @param argc −1 when a word is neither a string nor a number
+   * @returns whether it succeeded
+   */
+  run(machine: LuaMachine, argc: number): boolean {
+    const call = this.#call;
+    const { reply } = this;
+    reply.reset();
+    call.buffer = machine.bytes;
+    call.starts = machine.starts;
+    call.lengths = machine.lengths;
+    call.argc = argc;
+    call.database = this.#node.keyspace.databases[this.#session.database]!;
+    const refusal = this.#refusal(call, argc);
+    if (refusal !== null) reply.error(refusal);
+    else this.#execute(call, call.command);
+    return reply.buffer[0] !== MINUS;
+  }
+
+  #refusal(call: Call, argc: number): string | null {
+    if (argc < 0) return 'ERR Lua redis lib command arguments must be strings or integers';
+    if (argc === 0) return 'ERR Please specify at least one argument for this redis lib call';
+    const command = this.#find(call);
+    if (command === undefined) return 'ERR Unknown Redis command called from script';
+    call.command = command;
+    const { arity, flags } = command;
+    if (arity > 0 ? argc !== arity : argc < -arity) return this.#reject(command, WRONG_ARITY);
+    // Commands that wait do not wait in a script: those are allowed, as they are since Redis 7.2.
+    if (flags.includes('noscript') && !flags.includes('blocking')) return this.#reject(command, NOT_ALLOWED);
+    const writes = command.isWrite || flags.includes('may_replicate');
+    if (writes && this.#rules.readOnly) return this.#reject(command, READ_ONLY);
+    if (command.isWrite && this.#node.writeRefusal !== null) return this.#reject(command, this.#node.writeRefusal);
+    if (command.deniesOom && !this.#mayGrow()) return this.#reject(command, OUT_OF_MEMORY);
+    return null;
+  }
+
+  #reject(command: Command, message: string): string {
+    command.rejected++;
+    return message;
+  }
+
+  /** A script that has begun to write is not stopped half-way. */
+  #mayGrow(): boolean {
+    return this.#hadRoom || this.#rules.flags?.allowOom === true || this.hasWritten;
+  }
+
+  #find(call: Call): Command | undefined {
+    const command = this.#node.commands.find(call.buffer, call.starts[0], call.lengths[0]);
+    if (command === undefined || command.subcommandTable.size === 0 || call.argc < 2) return command;
+    return command.subcommandTable.get(call.latin1(1).toLowerCase());
+  }
+
+  #execute(call: Call, command: Command): void {
+    const node = this.#node;
+    if (node.dispatcher.monitor !== null) node.dispatcher.monitor(this.#session, call);
+    command.calls++;
+    node.statistics.commandsProcessed++;
+    try {
+      (command as CommandOf<Call>).run!(call);
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      this.reply.reset();
+      this.reply.error(error.message);
+      command.failed++;
+    }
+  }
+}
+
+const WRONG_ARITY = 'ERR Wrong number of args calling Redis command from script';
+const NOT_ALLOWED = 'ERR This Redis command is not allowed from script';
+const READ_ONLY = 'ERR Write commands are not allowed from read-only scripts.';
+export const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
