@@ -48,7 +48,8 @@ async function soak(mode) {
     ...process.env,
     MANTIS_TEST_ROUNDS: String(rounds),
     MANTIS_TEST_REPORT: reportPath,
-    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --experimental-vm-modules --disable-warning=ExperimentalWarning`.trim(),
+    NODE_OPTIONS:
+      `${process.env.NODE_OPTIONS ?? ''} --experimental-vm-modules --disable-warning=ExperimentalWarning`.trim(),
   };
   const jest = join(nodeModules, 'jest', 'bin', 'jest.js');
   const name = mode === 'replicas' ? 'durability replicas=1' : `durability ${mode}`;

@@ -309,13 +309,18 @@ export class Dispatcher implements CommandControl {
     return null;
   }
 
+  /** Whether commands that may need memory are taken now; asking may evict. */
+  hasRoom(): boolean {
+    return this.memory?.hasRoom() ?? true;
+  }
+
   /** Why the node does not take this command now, if it does not. */
   #refusal(command: Command): string | null {
     const node = this.#node;
     if (node.loading !== null && !command.flags.includes('loading')) {
       return 'LOADING Mantis is loading the dataset in memory';
     }
-    if (command.deniesOom && this.memory?.hasRoom() === false) {
+    if (command.deniesOom && !this.hasRoom()) {
       return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     if (command.isWrite && node.writeRefusal !== null) return node.writeRefusal;

@@ -54,7 +54,7 @@ export interface CommandControl {
   readonly isPausing: boolean;
   readonly pauseMode: PauseMode;
   /** Whether there is room for a command that may need memory; frees some when it can. */
-  hasRoom: () => boolean;
+  hasRoom(): boolean;
   /** Sees every command before it runs, for MONITOR. */
   monitor: ((session: Session, call: ArgumentSource) => void) | null;
 }
