@@ -8,6 +8,8 @@ import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { collectionCases, compareCollections } from './collections.ts';
+import { compareDurability } from './durability.ts';
+import { compareEviction } from './eviction.ts';
 import { compareMemory } from './memory.ts';
 import { MeasuredServer, type Contender } from './measured-server.ts';
 import { cases, compareThroughput } from './throughput.ts';
@@ -15,10 +17,12 @@ import { cases, compareThroughput } from './throughput.ts';
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [strings | collections] [options]
+const help = `npm run bench -- [strings | collections | eviction | durability] [options]
 
   strings         SET and GET, and memory a key (default)
   collections     commands on lists, hashes, sets, sorted sets and streams
+  eviction        hit ratio of each policy on Zipfian traces, and how well maxmemory is kept
+  durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
 
   --rounds N      interleaved rounds (default 5)
   --requests N    strings: requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
@@ -34,14 +38,19 @@ function namesOf(list: readonly { name: string }[]): string {
   return list.map((one) => one.name).join(', ');
 }
 
-const mantis: Contender = {
-  name: 'Mantis',
-  program: process.execPath,
-  args: (port, peerPort) => {
-    const ports = ['--port', String(port), '--peer-port', String(peerPort)];
-    return [mantisProgram, ...ports, '--bind', '127.0.0.1', '--data-dir', 'none'];
-  },
-};
+function mantisWith(args: string[]): Contender {
+  return {
+    name: 'Mantis',
+    program: process.execPath,
+    args: (port, peerPort) => {
+      const ports = ['--port', String(port), '--peer-port', String(peerPort)];
+      return [mantisProgram, ...ports, '--bind', '127.0.0.1', ...args];
+    },
+  };
+}
+
+const mantis = mantisWith(['--data-dir', 'none']);
+const suites = ['strings', 'collections', 'eviction', 'durability'];
 
 const redis: Contender = {
   name: 'Redis',
@@ -68,7 +77,7 @@ function readOptions() {
     },
   });
   const suite = positionals[0] ?? 'strings';
-  if (positionals.length > 1 || (suite !== 'strings' && suite !== 'collections')) {
+  if (positionals.length > 1 || !suites.includes(suite)) {
     throw new Error(`there is no measurement of ${positionals.join(' ')}`);
   }
   const parts = values.only.split(',').filter((part) => part !== '');
@@ -77,16 +86,18 @@ function readOptions() {
   const isStrings = suite === 'strings';
   const chosen = {
     cases: cases.filter((one) => isStrings && isChosen(one.name)),
-    collectionCases: collectionCases.filter((one) => !isStrings && isChosen(one.name)),
+    collectionCases: collectionCases.filter((one) => suite === 'collections' && isChosen(one.name)),
     memory: isStrings && isChosen('memory'),
   };
-  if (chosen.cases.length + chosen.collectionCases.length === 0 && !chosen.memory) {
+  const isCases = isStrings || suite === 'collections';
+  if (isCases && chosen.cases.length + chosen.collectionCases.length === 0 && !chosen.memory) {
     throw new Error(`--only ${values.only} names no measurement`);
   }
   return {
     rounds: wholeNumber('rounds', values.rounds),
     requests: wholeNumber('requests', values.requests),
     keys: wholeNumber('keys', values.keys),
+    suite,
     ...chosen,
     withoutMantis: values['without-mantis'],
     help: values.help,
@@ -142,6 +153,9 @@ async function main(): Promise<void> {
   const ours: Contender = options.withoutMantis ? { ...redis, name: 'Redis again' } : mantis;
 
   console.log(`${machineFacts()}\n`);
+  const { suite, rounds, requests } = options;
+  if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
+  if (suite === 'durability') console.log(await compareDurability(mantisWith, { rounds, requests, log }));
   if (options.cases.length > 0) await measureStrings(ours, options);
   if (options.collectionCases.length > 0) await measureCollections(ours, options);
   if (options.memory) console.log(await compareMemory(ours, redis, options.keys));

@@ -59,6 +59,8 @@ export class Dispatcher implements CommandControl {
   gate: CommitGate | null = null;
   /** Asked whether there is room for a command that may need memory; frees some when it can. */
   memory: Pick<MemoryGuard, 'hasRoom' | 'isHolding'> | null = null;
+  /** For scripts, which count on the keys that they have: what has to go for them goes afterwards. */
+  readonly hasRoom = (): boolean => this.memory === null || this.memory.hasRoom(true);
   /** Asked what a command has to wait for. */
   waits: Waits | null = null;
 

@@ -57,8 +57,11 @@ export class MemoryGuard {
     return Number(this.#node.config.values.maxmemory);
   }
 
-  /** Whether a command that may need memory can run. */
-  hasRoom(): boolean {
+  /**
+   * Whether a command that may need memory can run.
+   * @param isHolding nothing may be evicted before it has run
+   */
+  hasRoom(isHolding = this.isHolding): boolean {
     const bytesMax = this.#bytesMax;
     if (!this.#processHasRoom()) return false;
     const { keyspace } = this.#node;
@@ -66,7 +69,10 @@ export class MemoryGuard {
       this.#relief = 'fits';
       return true;
     }
-    if (this.isHolding) return this.#node.config.values['maxmemory-policy'] !== 'noeviction';
+    if (isHolding) {
+      this.relieveSoon();
+      return this.#node.config.values['maxmemory-policy'] !== 'noeviction';
+    }
     this.#relief = this.#relieve(bytesMax, this.#sliceMs());
     if (this.#relief === 'unfinished') this.relieveSoon();
     if (this.#relief === 'waits') this.#flushSoon();

@@ -6,6 +6,7 @@ import type { Applied } from '../replication/applied.ts';
 import type { Replicator } from '../replication/replicator.ts';
 import type { Flusher } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
+import type { ReadThrough } from '../storage/read-through.ts';
 import type { Blocking } from './blocking.ts';
 import type { CommandTable } from './command-table.ts';
 import type { Config } from './config/config.ts';
@@ -85,6 +86,8 @@ export interface Node {
   readonly replicator: Replicator | null;
   /** Null on a node without durable stores. */
   readonly flusher: Flusher | null;
+  /** Reads evicted keys back; null when `read-through` is off. */
+  readonly readThrough?: ReadThrough | null;
   /** Null once everything local is loaded. */
   loading: Loading | null;
   /** Why writes are refused at the moment, as an error reply `MISCONF …`; null when they are not. */

@@ -443,7 +443,7 @@ export class Keyspace extends ChangeTracker {
     if (this.digesting && (flags & HIDDEN) === 0) this.toggleDigest(database, ref);
     this.#discount(database, ref, flags);
     database.index.remove(hash, ref);
-    if ((flags & OBJECT) !== 0) this.objects.release(this.collectionAt(ref).slot);
+    if ((flags & OBJECT) !== 0) this.objects.release(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
     this.#release(ref, flags);
   }
 

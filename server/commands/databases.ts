@@ -3,6 +3,7 @@ import { flushDatabase } from '../../storage/floor.ts';
 import { swapDatabases } from '../../storage/swap-databases.ts';
 import type { Call } from '../call.ts';
 import { command } from '../command.ts';
+import { CommandError } from '../command-error.ts';
 import type { CommandDefinition } from '../command.ts';
 import { databaseArgument, databaseNumber, databaseOf } from '../database-argument.ts';
 
@@ -25,6 +26,9 @@ function swapdb(call: Call): void {
   const secondNumber = databaseNumber(call, 2, 'ERR invalid second DB index');
   const first = databaseOf(call, firstNumber);
   const second = databaseOf(call, secondNumber);
+  if (first.evicted.count + second.evicted.count > 0) {
+    throw new CommandError('ERR SWAPDB writes both databases anew, and some of their keys are evicted');
+  }
   if (first !== second) swapDatabases(call.keyspace, first, second);
   call.reply.ok();
 }

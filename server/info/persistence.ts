@@ -15,6 +15,17 @@ function loadingFields(node: Node, loading: Loading): Field[] {
   ];
 }
 
+/** Keys that are in the stores alone, about; keys read back so far, and those of them that the stores did not have. */
+function readThroughFields({ readThrough = null, keyspace }: Node): Field[] {
+  if (readThrough === null) return [];
+  return [
+    ['evicted_keys_stored', keyspace.databases.reduce((sum, { evicted }) => sum + evicted.count, 0)],
+    ['read_through_keys', readThrough.keysFetched],
+    ['read_through_misses', readThrough.keysMissed],
+    ['read_through_pending', readThrough.pendingCount],
+  ];
+}
+
 export function persistenceFields(node: Node): Field[] {
   const { save, keyspace, loading } = node;
   const status = save.lastSaveOk ? 'ok' : 'err';
@@ -37,6 +48,7 @@ export function persistenceFields(node: Node): Field[] {
     ['aof_last_write_status', node.writeRefusal === null ? 'ok' : 'err'],
     ['aof_last_cow_size', 0],
     ['module_fork_in_progress', 0],
+    ...readThroughFields(node),
     ...(loading === null ? [] : loadingFields(node, loading)),
   ];
 }

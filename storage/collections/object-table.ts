@@ -21,6 +21,8 @@ export class ObjectTable {
   unpacker: (packed: number, slot: number) => Collection = () => {
     throw new Error('a packed collection without an unpacker');
   };
+  /** Frees a packed collection's block. */
+  freePacked: (packed: number) => void = () => {};
   /** Called when something is left to be freed. */
   onGarbage: () => void = () => {};
   /** With more collections than this unpacked those in use are packed too. */
@@ -132,10 +134,11 @@ export class ObjectTable {
 
   /** Takes a collection out; its elements are freed now or soon. */
   release(slot: number): void {
-    const collection = this.get(slot);
+    const found = this.#collections[slot];
     this.#collections[slot] = null;
     this.#free.push(slot);
-    this.#discard(collection);
+    if (typeof found === 'number') this.freePacked(found);
+    else this.#discard(found!);
   }
 
   /** Puts an empty collection of the same type in the slot, which keeps floor and marks. */

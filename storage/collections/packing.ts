@@ -4,6 +4,7 @@ import { pack, unpack } from './packed.ts';
 
 export function installPacking(keyspace: Keyspace): void {
   keyspace.objects.packer = (collection) => pack(keyspace, collection);
+  keyspace.objects.freePacked = (packed) => keyspace.arena.free(packed);
   keyspace.objects.unpacker = (packed, slot) => {
     const collection = unpack(keyspace, packed, slot);
     keyspace.arena.free(packed);

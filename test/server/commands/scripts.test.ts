@@ -324,8 +324,8 @@ describe('scripts answer as redis-server does', () => {
       ],
       {
         prepare: (harness) => {
-          const guard = new MemoryGuard(harness.node);
-          harness.dispatcher.hasRoom = () => guard.hasRoom();
+          const guard = new MemoryGuard(harness.node, setImmediate);
+          harness.dispatcher.memory = guard;
         },
       },
     ));
