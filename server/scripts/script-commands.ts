@@ -27,6 +27,7 @@ export class ScriptCommands {
     this.#node = node;
     this.#call = new Call(node);
     this.#call.inTransaction = true;
+    this.#call.inScript = true;
     this.#session = scriptSession(node.keyspace.clock.nowMs);
     this.#call.session = this.#session;
     this.#call.reply = this.reply;
@@ -82,8 +83,9 @@ export class ScriptCommands {
     call.command = command;
     const { arity, flags } = command;
     if (arity > 0 ? argc !== arity : argc < -arity) return this.#reject(command, WRONG_ARITY);
-    // Commands that wait do not wait in a script: those are allowed, as they are since Redis 7.2.
-    if (flags.includes('noscript') && !flags.includes('blocking')) return this.#reject(command, NOT_ALLOWED);
+    // Commands that wait do not wait in a script: since Redis 7.2 they are allowed, whatever their flags have said before.
+    if (flags.includes('noscript') && !flags.includes('blocking') && !WAITS.has(command.name))
+      return this.#reject(command, NOT_ALLOWED);
     const writes = command.isWrite || flags.includes('may_replicate');
     if (writes && this.#rules.readOnly) return this.#reject(command, READ_ONLY);
     if (command.isWrite && this.#node.writeRefusal !== null) return this.#reject(command, this.#node.writeRefusal);
@@ -123,6 +125,7 @@ export class ScriptCommands {
   }
 }
 
+const WAITS: ReadonlySet<string> = new Set(['wait', 'waitaof']);
 const WRONG_ARITY = 'ERR Wrong number of args calling Redis command from script';
 const NOT_ALLOWED = 'ERR This Redis command is not allowed from script';
 const READ_ONLY = 'ERR Write commands are not allowed from read-only scripts.';
