@@ -13,7 +13,6 @@ import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
 import { isHttp, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
-import type { MemoryGuard } from './memory-guard.ts';
 import { putOff } from './put-off.ts';
 import { silence, type Session } from './session.ts';
 import { noteDuration } from './slow-commands.ts';
@@ -58,7 +57,7 @@ export class Dispatcher implements CommandControl {
   /** Set in the durability modes in which replies to writes wait. */
   gate: CommitGate | null = null;
   /** Asked whether there is room for a command that may need memory; frees some when it can. */
-  memory: Pick<MemoryGuard, 'hasRoom' | 'isHolding'> | null = null;
+  memory: CommandControl['memory'] = null;
   /** Asked what a command has to wait for. */
   waits: Waits | null = null;
 

@@ -81,9 +81,10 @@ export class Scripting implements ScriptControl, LuaHost {
   run(order: Order, call: ScriptCaller, firstKey: number, keyCount: number): void {
     const commands = (this.#commands ??= new ScriptCommands(this.#node));
     const { reply, session } = call;
-    commands.begin(session, order.rules);
+    commands.begin(call, keyCount, order.rules);
     const limitMs = Number(this.#node.config.values['busy-reply-threshold']);
     const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);
+    commands.end();
     reply.protocol = session.protocol;
     const message = failure === null ? this.#errorResult() : this.#describe(failure, order.name);
     if (message === null) this.#writeResult(reply);
