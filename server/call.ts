@@ -28,6 +28,8 @@ export class Call {
   reply!: ReplyWriter;
   /** EXEC runs this command: it may not make its session wait. */
   inTransaction = false;
+  /** A script runs this command. */
+  inScript = false;
 
   constructor(node: Node) {
     this.node = node;

@@ -13,7 +13,6 @@ import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
 import { isHttp, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
-import type { MemoryGuard } from './memory-guard.ts';
 import { putOff } from './put-off.ts';
 import { silence, type Session } from './session.ts';
 import { noteDuration } from './slow-commands.ts';
@@ -58,9 +57,7 @@ export class Dispatcher implements CommandControl {
   /** Set in the durability modes in which replies to writes wait. */
   gate: CommitGate | null = null;
   /** Asked whether there is room for a command that may need memory; frees some when it can. */
-  memory: Pick<MemoryGuard, 'hasRoom' | 'isHolding'> | null = null;
-  /** For scripts, which count on the keys that they have: what has to go for them goes afterwards. */
-  readonly hasRoom = (): boolean => this.memory === null || this.memory.hasRoom(true);
+  memory: CommandControl['memory'] = null;
   /** Asked what a command has to wait for. */
   waits: Waits | null = null;
 
@@ -311,18 +308,13 @@ export class Dispatcher implements CommandControl {
     return null;
   }
 
-  /** Whether commands that may need memory are taken now; asking may evict. */
-  hasRoom(): boolean {
-    return this.memory?.hasRoom() ?? true;
-  }
-
   /** Why the node does not take this command now, if it does not. */
   #refusal(command: Command): string | null {
     const node = this.#node;
     if (node.loading !== null && !command.flags.includes('loading')) {
       return 'LOADING Mantis is loading the dataset in memory';
     }
-    if (command.deniesOom && !this.hasRoom()) {
+    if (command.deniesOom && this.memory?.hasRoom() === false) {
       return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     if (command.isWrite && node.writeRefusal !== null) return node.writeRefusal;

@@ -41,6 +41,16 @@ export interface ShutdownRequest {
 
 export type PauseMode = 'all' | 'write';
 
+export interface Room {
+  /**
+   * Frees some when it can.
+   * @param isHolding nothing may be evicted before the command has run
+   */
+  hasRoom(isHolding?: boolean): boolean;
+  /** Nothing is evicted for the moment: a transaction or a script counts on the keys that it has. */
+  isHolding: boolean;
+}
+
 /** What commands ask of the dispatcher. */
 export interface CommandControl {
   /** Runs queued commands for EXEC, whose checks the caller has made, and writes their replies as an array. */
@@ -54,8 +64,8 @@ export interface CommandControl {
   unpauseClients(): void;
   readonly isPausing: boolean;
   readonly pauseMode: PauseMode;
-  /** Whether there is room for a command that may need memory; frees some when it can. */
-  hasRoom(): boolean;
+  /** Asked whether there is room for a command that may need memory. */
+  memory: Room | null;
   /** Sees every command before it runs, for MONITOR. */
   monitor: ((session: Session, call: ArgumentSource) => void) | null;
 }

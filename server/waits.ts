@@ -151,7 +151,8 @@ function numberOf(args: ArgumentSource, index: number, otherwise: number): numbe
   return number >= 0 ? number : otherwise;
 }
 
-function addMissing(keyspace: Keyspace, number: number, call: Invocation, missing: KeyName[]): void {
+/** Adds the command's keys that memory does not have all of. */
+export function addMissing(keyspace: Keyspace, number: number, call: Invocation, missing: KeyName[]): void {
   const { command } = call;
   if (command.keys === undefined || isBlind(command, call)) return;
   const add = (databaseNumber: number, index: number): void => {

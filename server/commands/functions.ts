@@ -4,7 +4,7 @@ import { PayloadError, PayloadReader, PayloadWriter } from '../../protocol/rdb-p
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command, CommandError, type KeyFlag } from '../command.ts';
 import type { Library } from '../scripts/function-libraries.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
 import { keyCountAt, rulesFor } from './scripts.ts';
 
 /** RDB_OPCODE_FUNCTION2: the code of a library follows. */
@@ -26,7 +26,8 @@ function remove(call: Call): void {
 }
 
 function flush(call: Call): void {
-  if (call.argc > 3 || (call.argc === 3 && !call.is(2, 'ASYNC') && !call.is(2, 'SYNC'))) {
+  if (call.argc > 3) wrongSubcommandArguments(call, 'function');
+  if (call.argc === 3 && !call.is(2, 'ASYNC') && !call.is(2, 'SYNC')) {
     throw new CommandError('ERR FUNCTION FLUSH only supports SYNC|ASYNC option');
   }
   call.node.scripting.libraries.clear();
@@ -134,10 +135,7 @@ function policyOf(call: Call): 'append' | 'replace' | 'flush' {
 }
 
 function restore(call: Call): void {
-  if (call.argc > 4) {
-    const given = call.text(1);
-    throw new CommandError(`ERR unknown subcommand or wrong number of arguments for '${given}'. Try FUNCTION HELP.`);
-  }
+  if (call.argc > 4) wrongSubcommandArguments(call, 'function');
   const policy = policyOf(call);
   call.node.scripting.libraries.restore(codesOf(call), policy);
   call.reply.ok();
@@ -146,12 +144,11 @@ function restore(call: Call): void {
 function callFunction(readOnly: boolean): (call: Call) => void {
   return (call) => {
     const { libraries } = call.node.scripting;
-    const name = call.text(1);
-    const found = libraries.find(name);
+    const found = libraries.find(call.text(1));
     if (found === undefined) throw new CommandError('ERR Function not found');
     const keyCount = keyCountAt(call, 2, 'ERR Bad number of keys provided');
     const rules = rulesFor(call, found.flags, readOnly);
-    call.node.scripting.run(libraries.orderFor(name, rules), call, 3, keyCount);
+    call.node.scripting.run(libraries.orderFor(found, rules), call, 3, keyCount);
   };
 }
 

@@ -65,8 +65,8 @@ function stats(call: Call): void {
     ['clients.normal', 0, 'bytes'],
     ['cluster.links', 0, 'bytes'],
     ['aof.buffer', 0, 'bytes'],
-    ['lua.caches', 0, 'bytes'],
-    ['functions.caches', 0, 'bytes'],
+    ['lua.caches', call.node.scripting.cache.bytes, 'bytes'],
+    ['functions.caches', call.node.scripting.libraries.bytes, 'bytes'],
   ];
   const totals: typeof figures = [
     ['overhead.total', indexTotal, 'bytes'],

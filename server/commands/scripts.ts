@@ -32,7 +32,7 @@ export function rulesFor(call: Call, flags: ScriptFlags | null, readOnly: boolea
     if (readOnly) throw new CommandError('ERR Can not execute a script with write flag using *_ro command.');
     if (call.node.writeRefusal !== null) throw new CommandError(call.node.writeRefusal);
   }
-  if (!flags.allowOom && !call.node.dispatcher.hasRoom()) throw new CommandError(OUT_OF_MEMORY);
+  if (!flags.allowOom && call.node.dispatcher.memory?.hasRoom(true) === false) throw new CommandError(OUT_OF_MEMORY);
   return { readOnly: readOnly || flags.noWrites, flags };
 }
 

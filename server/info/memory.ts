@@ -42,7 +42,7 @@ function clientBytes(node: Node): number {
 }
 
 export function memoryFields(node: Node): Field[] {
-  const { keyspace, statistics, config } = node;
+  const { keyspace, statistics, config, scripting } = node;
   const { rss, heapUsed, heapTotal, external, arrayBuffers } = processMemory(node);
   const used = keyspace.usedBytes;
   const peak = Math.max(statistics.usedMemoryPeakBytes, used);
@@ -62,11 +62,16 @@ export function memoryFields(node: Node): Field[] {
     ['allocator_active', reserved],
     ['allocator_resident', reserved],
     ...withHuman('total_system_memory', totalmem()),
-    ['used_memory_lua', 0],
-    ['used_memory_scripts', 0],
-    ['number_of_cached_scripts', 0],
-    ['number_of_functions', 0],
-    ['number_of_libraries', 0],
+    ...withHuman('used_memory_lua', scripting.machineBytes),
+    ...withHuman('used_memory_scripts', scripting.cache.bytes + scripting.libraries.bytes),
+    ['used_memory_vm_eval', scripting.machineBytes],
+    ['used_memory_scripts_eval', scripting.cache.bytes],
+    ['number_of_cached_scripts', scripting.cache.size],
+    ['number_of_functions', scripting.libraries.functionCount],
+    ['number_of_libraries', scripting.libraries.libraries.length],
+    ['used_memory_vm_functions', 0],
+    ...withHuman('used_memory_vm_total', scripting.machineBytes),
+    ['used_memory_functions', scripting.libraries.bytes],
     ...withHuman('maxmemory', maxBytes),
     ['maxmemory_policy', config.values['maxmemory-policy']],
     ['allocator_frag_ratio', ratio(reserved, used)],

@@ -1,14 +1,14 @@
 /** Libraries of functions, loaded by FUNCTION LOAD: they are this node's own, and live as long as its process. */
 import { CommandError } from '../command-error.ts';
 import { TOPIC } from './lua-prelude.ts';
-import type { Order, Problem } from './script-order.ts';
+import type { Order, Problem, RunRules } from './script-order.ts';
 import { parseFlags, type ScriptFlags, shebangOf } from './shebang.ts';
 
 /** Code of all libraries together; Redis knows no bound. */
 const CODE_BYTES_MAX = 8 << 20;
 const OVERHEAD_BYTES = 200;
 /** Ends the first line, in place of what that line says: the table `redis` of a library can also register functions. */
-const PREFIX = Buffer.from('local redis = ...');
+const PREFIX = Buffer.from('local redis = ... local server = redis');
 const NOTHING = Buffer.alloc(0);
 const NAME = /^\w+$/;
 const BAD_NAME =
@@ -60,7 +60,7 @@ function readHeader(code: Buffer): Header {
     if (name !== null) {
       throw new CommandError('ERR Invalid metadata value, name argument was given multiple times');
     }
-    name = word.slice('name='.length);
+    name = word.slice('name='.length).replace(/^"(.*)"$/, '$1');
   }
   if (name === null) throw new CommandError('ERR Library name was not given');
   if (!NAME.test(name)) throw new CommandError(BAD_NAME);
@@ -107,7 +107,7 @@ export class FunctionLibraries {
     }
     if (old !== undefined) this.delete(old.name);
     this.#libraries.set(library.name, library);
-    for (const entry of library.functions) this.#functions.set(entry.name, { library, entry });
+    for (const entry of library.functions) this.#functions.set(entry.name.toLowerCase(), { library, entry });
     this.bytes = bytes;
     return library.name;
   }
@@ -150,7 +150,7 @@ export class FunctionLibraries {
   /** @throws CommandError */
   #checkNames(library: Loaded, old: Loaded | undefined): void {
     for (const { name } of library.functions) {
-      const owner = this.#functions.get(name)?.library;
+      const owner = this.#functions.get(name.toLowerCase())?.library;
       if (owner !== undefined && owner !== old) throw new CommandError(`ERR Function ${name} already exists`);
     }
   }
@@ -173,7 +173,7 @@ export class FunctionLibraries {
     if (library === undefined) return false;
     this.#libraries.delete(name);
     this.bytes -= sizeOf(library.code);
-    for (const { name: functionName } of library.functions) this.#functions.delete(functionName);
+    for (const { name: functionName } of library.functions) this.#functions.delete(functionName.toLowerCase());
     this.#forget(library);
     return true;
   }
@@ -198,14 +198,15 @@ export class FunctionLibraries {
     }
   }
 
+  /** The function of this name, in any letter case. */
   find(name: string): LibraryFunction | undefined {
-    return this.#functions.get(name)?.entry;
+    return this.#functions.get(name.toLowerCase())?.entry;
   }
 
   /** What to run for a function that `find` found. */
-  orderFor(name: string, rules: Order['rules']): Order {
+  orderFor({ name }: LibraryFunction, rules: RunRules): Order {
     this.#prepare();
-    return { text: `f${this.#functions.get(name)!.library.number}.${name}`, name, rules };
+    return { text: `f${this.#functions.get(name.toLowerCase())!.library.number}.${name}`, name, rules };
   }
 }
 

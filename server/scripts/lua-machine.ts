@@ -75,6 +75,8 @@ const TABLE_READ_ONLY = 8;
 const CLOSURE_FUNCTION = 16;
 const STATE_WORDS = 32;
 const HOOK_INTERVAL = 1000;
+/** `server` is another name of `redis`, as in Valkey. */
+const COMPAT_SERVER_ALIAS = 4;
 
 /**
  * Exports its two imports, `h: (i32, i32) → ()` and `c: (i32) → i32`, so that they can stand in a table of functions:
@@ -147,7 +149,7 @@ export class LuaMachine {
     this.#scratch = this.#reserve(SCRATCH_BYTES);
     this.#numbers = this.#reserve(ARGUMENTS_MAX * NUMBER_TEXT_BYTES);
     this.#exports.set_limits(0xffffffff, 0, 0);
-    this.#exports.set_compat(0);
+    this.#exports.set_compat(COMPAT_SERVER_ALIAS);
     assert.equal(this.#exports.init(), 0);
   }
 

@@ -387,7 +387,7 @@ local function register_function(...)
 end
 
 local while_loading = {
-  log = true, setresp = true, sha1hex = true, error_reply = true, status_reply = true, register_function = true,
+  log = true, sha1hex = true, error_reply = true, status_reply = true, register_function = true,
 }
 for name in next, redis do
   if find(name, '^LOG_') or find(name, '^REPL_') or find(name, '^REDIS_') then while_loading[name] = true end

@@ -26,7 +26,7 @@ export const LUA = {
   yes: 14,
 } as const;
 
-const HEADER = 5;
+export const LUA_HEADER_BYTES = 5;
 const CARRIAGE_RETURN = 13;
 const MINUS = 45;
 const ZERO = 48;
@@ -97,22 +97,22 @@ export class ReplyEncoder {
       case PLUS:
       case MINUS:
       case OPEN_PARENTHESIS:
-        return HEADER + this.#lineEnd() - start - 1;
+        return LUA_HEADER_BYTES + this.#lineEnd() - start - 1;
       case COLON:
       case COMMA:
         this.#lineEnd();
-        return HEADER + 8;
+        return LUA_HEADER_BYTES + 8;
       case HASH:
         this.#lineEnd();
-        return HEADER + 1;
+        return LUA_HEADER_BYTES + 1;
       case UNDERSCORE:
         this.#lineEnd();
-        return HEADER;
+        return LUA_HEADER_BYTES;
       case DOLLAR:
-        return HEADER + Math.max(0, this.#skip(this.#count()));
+        return LUA_HEADER_BYTES + Math.max(0, this.#skip(this.#count()));
       case EQUALS:
         // The format's length is written in 4 bytes; the colon behind the format goes.
-        return HEADER + this.#skip(this.#count()) + 3;
+        return LUA_HEADER_BYTES + this.#skip(this.#count()) + 3;
       default:
         return this.#measureMany();
     }
@@ -126,7 +126,7 @@ export class ReplyEncoder {
   #measureMany(): number {
     const isMap = this.#from[this.#at] === PERCENT;
     const count = this.#count();
-    let size = HEADER;
+    let size = LUA_HEADER_BYTES;
     for (let left = isMap ? count * 2 : count; left > 0; left--) size += this.#measure();
     return size;
   }
@@ -134,7 +134,7 @@ export class ReplyEncoder {
   #header(type: number, count: number): void {
     this.#machine.bytes[this.#to] = type;
     this.#machine.view.setInt32(this.#to + 1, count, true);
-    this.#to += HEADER;
+    this.#to += LUA_HEADER_BYTES;
   }
 
   #copy(type: number, start: number, end: number): void {
@@ -240,7 +240,7 @@ export function errorLine(bytes: Buffer, start: number, end: number): string {
 export function writeReply(reply: ReplyWriter, bytes: Buffer, start: number): number {
   const type = bytes[start];
   const count = bytes.readUInt32LE(start + 1);
-  const at = start + HEADER;
+  const at = start + LUA_HEADER_BYTES;
   switch (type) {
     case LUA.null:
       reply.nil();

@@ -1,12 +1,15 @@
 /** The commands that scripts call: what Redis lets a script do, and their replies. */
 import { ReplyWriter } from '../../protocol/resp-reply.ts';
+import type { KeyName } from '../../storage/backends/key-names.ts';
 import { Call } from '../call.ts';
 import type { CommandOf } from '../command-definition.ts';
 import { CommandError } from '../command-error.ts';
 import type { Node } from '../node.ts';
 import type { Session } from '../session.ts';
+import { addMissing } from '../waits.ts';
 import type { LuaMachine } from './lua-machine.ts';
 import { actFor, scriptSession } from './script-session.ts';
+import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
 
 type Command = CommandOf<never>;
@@ -22,23 +25,41 @@ export class ScriptCommands {
   #rules!: RunRules;
   #changes = 0;
   #hadRoom = true;
+  #wasHolding = false;
+  /** Some keys are evicted: a script can use those that it named, which were read back before it began. */
+  #mayMissKeys = false;
+  #caller: ScriptCaller | null = null;
+  #keyCount = 0;
 
   constructor(node: Node) {
     this.#node = node;
     this.#call = new Call(node);
     this.#call.inTransaction = true;
+    this.#call.inScript = true;
     this.#session = scriptSession(node.keyspace.clock.nowMs);
     this.#call.session = this.#session;
     this.#call.reply = this.reply;
   }
 
-  /** A script begins, which this session called. */
-  begin(caller: Session, rules: RunRules): void {
-    actFor(this.#session, caller);
+  /** A script begins: the command that calls it names this many keys, from its fourth word on. */
+  begin(caller: ScriptCaller, keyCount: number, rules: RunRules): void {
+    actFor(this.#session, caller.session);
+    this.#caller = caller;
+    this.#keyCount = keyCount;
     this.reply.protocol = 2;
     this.#rules = rules;
     this.#changes = this.#node.keyspace.changes;
-    this.#hadRoom = this.#node.dispatcher.hasRoom();
+    const { memory } = this.#node.dispatcher;
+    this.#hadRoom = memory?.hasRoom(true) ?? true;
+    this.#wasHolding = memory?.isHolding ?? false;
+    if (memory !== null) memory.isHolding = true;
+    this.#mayMissKeys = this.#node.keyspace.databases.some((database) => database.evicted.count > 0);
+  }
+
+  /** The script has ended. */
+  end(): void {
+    const { memory } = this.#node.dispatcher;
+    if (memory !== null) memory.isHolding = this.#wasHolding;
   }
 
   setProtocol(protocol: 2 | 3): void {
@@ -82,13 +103,31 @@ export class ScriptCommands {
     call.command = command;
     const { arity, flags } = command;
     if (arity > 0 ? argc !== arity : argc < -arity) return this.#reject(command, WRONG_ARITY);
-    // Commands that wait do not wait in a script: those are allowed, as they are since Redis 7.2.
-    if (flags.includes('noscript') && !flags.includes('blocking')) return this.#reject(command, NOT_ALLOWED);
+    // Commands that wait do not wait in a script: since Redis 7.2 they are allowed, whatever their flags have said before.
+    if (flags.includes('noscript') && !flags.includes('blocking') && !WAITS.has(command.name))
+      return this.#reject(command, NOT_ALLOWED);
     const writes = command.isWrite || flags.includes('may_replicate');
     if (writes && this.#rules.readOnly) return this.#reject(command, READ_ONLY);
     if (command.isWrite && this.#node.writeRefusal !== null) return this.#reject(command, this.#node.writeRefusal);
+    if (this.#mayMissKeys && this.#missesKeys(call)) return this.#reject(command, KEY_EVICTED);
     if (command.deniesOom && !this.#mayGrow()) return this.#reject(command, OUT_OF_MEMORY);
     return null;
+  }
+
+  /** Whether the command is about a key that is not in memory and that the script has not named. */
+  #missesKeys(call: Call): boolean {
+    const missing: KeyName[] = [];
+    addMissing(this.#node.keyspace, this.#session.database, call, missing);
+    return missing.some(({ database, key }) => !this.#hasNamed(database, key));
+  }
+
+  #hasNamed(database: number, key: Buffer): boolean {
+    const { session, buffer, starts, lengths } = this.#caller!;
+    if (database !== session.database) return false;
+    for (let index = FIRST_KEY; index < FIRST_KEY + this.#keyCount; index++) {
+      if (key.compare(buffer, starts[index], starts[index] + lengths[index]) === 0) return true;
+    }
+    return false;
   }
 
   #reject(command: Command, message: string): string {
@@ -123,6 +162,11 @@ export class ScriptCommands {
   }
 }
 
+const WAITS: ReadonlySet<string> = new Set(['wait', 'waitaof']);
+/** EVAL script numkeys key … */
+const FIRST_KEY = 3;
+const KEY_EVICTED =
+  'ERR a key that the script did not name in KEYS was evicted to the durable store, and a script cannot wait for it';
 const WRONG_ARITY = 'ERR Wrong number of args calling Redis command from script';
 const NOT_ALLOWED = 'ERR This Redis command is not allowed from script';
 const READ_ONLY = 'ERR Write commands are not allowed from read-only scripts.';

@@ -22,6 +22,7 @@ export interface ScriptControl {
   /**
    * Runs a script or a function, with the arguments of the command that calls it from `firstKey` on, of which the first
    * `keyCount` are keys, and writes the command's reply.
+   * @throws CommandError with the script's error
    */
   run(order: Order, caller: ScriptCaller, firstKey: number, keyCount: number): void;
 }

@@ -9,13 +9,14 @@ import { dirname, join } from 'node:path';
 import { formatDouble } from '../../protocol/format-double.ts';
 import { writeInteger } from '../../protocol/integer.ts';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
+import { CommandError } from '../command-error.ts';
 import type { Node } from '../node.ts';
 import { REDIS_VERSION } from '../redis-version.ts';
 import { CompiledScripts } from './compiled-scripts.ts';
 import { FunctionLibraries } from './function-libraries.ts';
 import { type Chunk, LuaFault, type LuaHost, LuaMachine } from './lua-machine.ts';
 import { TOPIC } from './lua-prelude.ts';
-import { errorLine, LUA, ReplyEncoder, writeReply } from './lua-reply.ts';
+import { errorLine, LUA, LUA_HEADER_BYTES, ReplyEncoder, writeReply } from './lua-reply.ts';
 import { ScriptCache, sha1 } from './script-cache.ts';
 import { ScriptCommands } from './script-commands.ts';
 import type { ScriptCaller, ScriptControl } from './script-control.ts';
@@ -55,6 +56,8 @@ export class Scripting implements ScriptControl, LuaHost {
   #limitMs = 0;
   /** What the last error said that a command, or the prelude, raised: it needs no ERR before it. */
   #raised = '';
+  /** The last error that redis.pcall gave the script; it is not counted yet. */
+  #caught: string | null = null;
   #failure: string | null = null;
   #place: string | null = null;
   #told: Buffer | null = null;
@@ -78,14 +81,19 @@ export class Scripting implements ScriptControl, LuaHost {
   run(order: Order, call: ScriptCaller, firstKey: number, keyCount: number): void {
     const commands = (this.#commands ??= new ScriptCommands(this.#node));
     const { reply, session } = call;
-    commands.begin(session, order.rules);
+    commands.begin(call, keyCount, order.rules);
     const limitMs = Number(this.#node.config.values['busy-reply-threshold']);
     const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);
+    commands.end();
     reply.protocol = session.protocol;
-    if (failure !== null) reply.error(this.#describe(failure, order.name));
-    else this.#writeResult(reply);
+    const message = failure === null ? this.#errorResult() : this.#describe(failure, order.name);
+    if (message === null) this.#writeResult(reply);
     this.#machine?.releaseResult();
     this.#told = null;
+    // An error that the script was given and returns is one error.
+    if (this.#caught !== null && this.#caught !== message) this.#node.statistics.countError(this.#caught);
+    this.#caught = null;
+    if (message !== null) throw new CommandError(message);
   }
 
   /** Has the prelude do something of its own with one argument. @returns what was wrong, or null */
@@ -95,7 +103,7 @@ export class Scripting implements ScriptControl, LuaHost {
     if (failure !== null) return { compiling: false, message: failure };
     const { bytes, resultPointer: start, resultLength } = this.machine;
     const isError = bytes[start] === LUA.error;
-    const message = isError ? errorLine(bytes, start + 5, start + resultLength) : null;
+    const message = isError ? errorLine(bytes, start + LUA_HEADER_BYTES, start + resultLength) : null;
     this.machine.releaseResult();
     return message === null ? null : { compiling: true, message };
   }
@@ -139,7 +147,7 @@ export class Scripting implements ScriptControl, LuaHost {
     machine.releaseArguments(room);
     if (this.#failure === null && machine.bytes[machine.resultPointer] === LUA.scriptError) {
       // Lua met the error where no script was running: it has too little memory to go on.
-      const start = machine.resultPointer + 9;
+      const start = machine.resultPointer + LUA_HEADER_BYTES + 4;
       const text = errorLine(machine.bytes, start, machine.resultPointer + machine.resultLength);
       this.drop();
       return `ERR ${text}`;
@@ -161,6 +169,14 @@ export class Scripting implements ScriptControl, LuaHost {
 
   #describe(failure: string, name: string): string {
     return this.#place === null ? failure : `${failure} script: ${name}, on @${this.#place}.`;
+  }
+
+  /** The script's result, when it is an error. */
+  #errorResult(): string | null {
+    const bytes = this.#told ?? this.machine.bytes;
+    const start = this.#told === null ? this.machine.resultPointer : 0;
+    if (bytes[start] !== LUA.error) return null;
+    return errorLine(bytes, start + LUA_HEADER_BYTES, start + LUA_HEADER_BYTES + bytes.readUInt32LE(start + 1));
   }
 
   #writeResult(reply: ReplyWriter): void {
@@ -199,8 +215,12 @@ export class Scripting implements ScriptControl, LuaHost {
   #noteError(reply: ReplyWriter, raises: boolean): void {
     const text = errorLine(reply.buffer, 1, reply.length - 2);
     // One that is raised and not caught is counted as the script's.
-    if (raises) this.#raised = text;
-    else this.#node.statistics.countError(text);
+    if (raises) {
+      this.#raised = text;
+      return;
+    }
+    if (this.#caught !== null) this.#node.statistics.countError(this.#caught);
+    this.#caught = text;
   }
 
   tell(machine: LuaMachine, topic: number, start: number, length: number): void {

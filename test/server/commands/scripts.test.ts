@@ -324,8 +324,7 @@ describe('scripts answer as redis-server does', () => {
       ],
       {
         prepare: (harness) => {
-          const guard = new MemoryGuard(harness.node, setImmediate);
-          harness.dispatcher.memory = guard;
+          harness.dispatcher.memory = new MemoryGuard(harness.node, setImmediate);
         },
       },
     ));
