@@ -8,7 +8,8 @@
  *   'o' u32be generation | register key → nothing                 registers that a peer brings to MySQL (level-held.ts)
  *   'x' register key     → why MySQL refused the register
  *
- * LevelDB checks its own log but not, by default, what it reads back; the checksum per record is what notices a flipped bit.
+ * LevelDB checks its own log but not, by default, what it reads back: tables are looked through before they are opened
+ * (level-tables.ts), and the checksum per record notices a bit that flips later.
  */
 import { ClassicLevel } from 'classic-level';
 import {
@@ -24,6 +25,7 @@ import { compareIgnoringValues, compareVersions } from '../../protocol/register-
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { levelErrorOf } from './level-errors.ts';
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
+import { checkTables } from './level-tables.ts';
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
 import { type KeyName, keyNamesOf } from './key-names.ts';
 import { keyOfRegisterKey, newestOf, registerKeyLength, writeRegisterKey } from './register-key.ts';
@@ -116,6 +118,7 @@ export class LevelStore implements DurableStore {
   }
 
   async open(): Promise<void> {
+    await this.guard(() => checkTables(this.directory));
     await this.#openNow();
     try {
       await this.#checkFormat();
