@@ -22,7 +22,7 @@ import { crc32c } from '../../protocol/crc32c.ts';
 import { compareIgnoringValues, compareVersions } from '../../protocol/register-order.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { levelErrorOf } from './level-errors.ts';
-import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
+import { canBeOutlived, isOutlived, outlivedOf, type Outlived, sumsPrefix } from './outlived.ts';
 import { keyOfRegisterKey, registerKeyLength, writeRegisterKey } from './register-key.ts';
 
 export type LevelDatabase = ClassicLevel<Buffer, Buffer>;
@@ -425,7 +425,7 @@ export class LevelStore implements DurableStore {
 }
 
 /** Where the registers of a key, or of a database, lie. */
-function rangeOf({ database, key }: Outlived): { from: Buffer; to: Buffer } {
+function rangeOf({ database, key, element, counterKind }: Outlived): { from: Buffer; to: Buffer } {
   const from = Buffer.allocUnsafe(3 + (key === null ? 0 : 4 + key.length));
   from[0] = REGISTER_TAG;
   from.writeUInt16BE(database, 1);
@@ -436,6 +436,11 @@ function rangeOf({ database, key }: Outlived): { from: Buffer; to: Buffer } {
   }
   from.writeUInt32BE(key.length, 3);
   key.copy(from, 7);
+  if (element !== null) {
+    const first = Buffer.concat([from, Buffer.from([counterKind]), sumsPrefix(element)]);
+    // Behind it comes the id of a node, which is shorter.
+    return { from: first, to: Buffer.concat([first, Buffer.alloc(9, 0xff)]) };
+  }
   // No kind is 255, so that this is beyond them all.
   return { from, to: Buffer.concat([from, Buffer.from([0xff])]) };
 }
