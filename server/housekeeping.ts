@@ -132,7 +132,8 @@ export class Housekeeping {
     const horizonMs = Math.max(0, nowMs - config.values['tombstone-horizon']);
     const horizon = { hi: stampHiOf(horizonMs), lo: stampLoOf(horizonMs, 0) };
     const alone = { hi: clock.hi, lo: clock.lo };
-    this.#reaper.step(stable === null ? alone : horizon, stable ?? alone);
+    const driftMs = stable === null ? 0 : config.values['max-clock-drift'];
+    this.#reaper.step(stable === null ? alone : horizon, stable ?? alone, nowMs - driftMs);
   }
 
   /** Writes are refused while the embedded store cannot take them: nothing acknowledged may be lost in silence. */

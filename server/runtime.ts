@@ -55,6 +55,8 @@ export interface RuntimeEnvironment extends Environment {
 /** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
 const CLOCK_BOUND_MS = 10_000;
 const CLOCK_BOUND_RENEW_MS = 3_000;
+/** Beyond stamps that are ahead of the clock already: as much again at every start would carry a node that is restarted often away. */
+const CLOCK_BOUND_AHEAD_MS = 200;
 /** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
 const APPLIED = 'applied';
 const APPLIED_KEEP_MS = 500;
@@ -289,9 +291,13 @@ export class Runtime implements Node {
   /** Moves the persisted bound ahead when the clock has come near it. */
   async renewClockBound(): Promise<void> {
     const { clock } = this.keyspace;
-    const nowMs = Math.max(clock.refresh(), clock.nowMs + clock.aheadMs());
-    if (this.flusher === null || nowMs < this.#clockBoundMs - CLOCK_BOUND_MS + CLOCK_BOUND_RENEW_MS) return;
-    this.#clockBoundMs = nowMs + CLOCK_BOUND_MS;
+    const nowMs = clock.refresh();
+    const stampedMs = nowMs + Math.max(0, clock.aheadMs());
+    const isFar =
+      nowMs < this.#clockBoundMs - CLOCK_BOUND_MS + CLOCK_BOUND_RENEW_MS &&
+      stampedMs < this.#clockBoundMs - CLOCK_BOUND_AHEAD_MS / 2;
+    if (this.flusher === null || isFar) return;
+    this.#clockBoundMs = Math.max(nowMs + CLOCK_BOUND_MS, stampedMs + CLOCK_BOUND_AHEAD_MS);
     const bytes = Buffer.alloc(8);
     bytes.writeUInt32BE(stampHiOf(this.#clockBoundMs), 0);
     bytes.writeUInt32BE(stampLoOf(this.#clockBoundMs, 0), 4);

@@ -34,6 +34,8 @@ export interface MysqlDrainerOptions {
 
 interface BatchUnderWay {
   weight: number;
+  /** The queue is being told that it is done, and may not count it any more. */
+  isFinishing: boolean;
   isDone: boolean;
 }
 
@@ -123,7 +125,9 @@ export class MysqlDrainer {
 
   /** Resolves when MySQL has everything that was queued before the call. */
   async drained(): Promise<void> {
-    const left = await this.#queue.count();
+    let left = await this.#queue.count();
+    // They are still to be settled, and would settle what came after them: rather too many than too few.
+    for (const { weight, isFinishing } of this.#underWay) if (isFinishing) left += weight;
     if (left === 0) return;
     await new Promise<void>((resolve) => {
       this.#waiters.push({ sequence: ++this.#waiterSequence, left, resolve });
@@ -146,6 +150,7 @@ export class MysqlDrainer {
       }
       const refused = await this.#attempt(() => this.#write(batch));
       if (refused === null) return;
+      entry.isFinishing = true;
       const done = (): Promise<void> => this.#queue.done(batch.ticket, refused);
       await this.#fromQueue(done(), done);
       entry.isDone = true;
@@ -163,7 +168,7 @@ export class MysqlDrainer {
     const taking = this.#lastTake.then(async () => {
       const waiterSequence = this.#waiterSequence;
       const batch = await this.#queue.take(ROWS_A_BATCH, BATCH_BYTES);
-      const entry = { weight: batch === null ? 0 : this.#options.weigh(batch), isDone: false };
+      const entry = { weight: batch === null ? 0 : this.#options.weigh(batch), isFinishing: false, isDone: false };
       if (batch !== null) this.#underWay.push(entry);
       return { batch, entry, waiterSequence };
     });

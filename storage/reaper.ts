@@ -37,8 +37,10 @@ export class Reaper {
    * Looks at the next 4,000 keys and drops the deletions stamped up to `deleted`, and the expired keys stamped up to
    * `expired`, that the stores have; with stores, once they are gone from there. Returns how many were dropped since the last
    * step.
+   * @param deadlineMsMax keys with a later deadline stay: another node's clock may not have come to it, and what that node
+   *   shows would be alive for ever beside a key that is made anew here without a trace of the deadline
    */
-  step(deleted: StampBound, expired: StampBound): number {
+  step(deleted: StampBound, expired: StampBound, deadlineMsMax = Infinity): number {
     const keyspace = this.#keyspace;
     const removals = this.#removals;
     if (removals !== null && !removals.isReady) return removals.takeDropped();
@@ -54,6 +56,7 @@ export class Reaper {
         else removals.addElements(database, collection, spent);
       }
       if ((flags & HIDDEN_MARKS) !== HIDDEN) return;
+      if ((flags & EXPIRED) !== 0 && keyspace.deadlineOf(ref) > deadlineMsMax) return;
       if (!isReapable(keyspace, ref, (flags & EXPIRED) !== 0 ? expired : deleted)) return;
       if (removals !== null) {
         removals.addKey(database, ref);

@@ -452,7 +452,7 @@ export class MysqlStore implements DurableStore {
 
   async #outlivedBy(all: Outlived[], onRecords: (records: Buffer) => Promise<void>): Promise<void> {
     const nameOf = (database: number, key: Buffer | null): string => `${database}:${key?.toString('latin1') ?? ''}`;
-    const byKey = new Map(all.map((outlived) => [nameOf(outlived.database, outlived.key), outlived]));
+    const byKey = Map.groupBy(all, ({ database, key }) => nameOf(database, key));
     const writer = new RecordWriter(LOAD_SLICE_BYTES);
     const decoder = new RowDecoder(writer);
     const reader = new RecordReader();
@@ -461,7 +461,7 @@ export class MysqlStore implements DurableStore {
       if (decoder.decode(row) !== null) return false;
       reader.read(writer.buffer, before, writer.length);
       const by = byKey.get(nameOf(reader.database, keyOfRow(row))) ?? byKey.get(nameOf(reader.database, null));
-      if (by === undefined || !isOutlived(reader, by)) writer.length = before;
+      if (by?.some((one) => isOutlived(reader, one)) !== true) writer.length = before;
       return writer.length >= LOAD_SLICE_BYTES;
     };
     const onEnough = async (): Promise<void> => onRecords(writer.take());

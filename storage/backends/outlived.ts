@@ -3,20 +3,36 @@
  * under a string, the elements under a DEL leave memory, but their rows stay in the stores, dead as long as the row above them
  * is there. So they go first, and the rows that memory knows go last.
  */
-import { KIND_COUNTER, KIND_FLOOR, type RecordReader, type RecordView } from '../../protocol/change-record.ts';
 import {
+  FLAG_DEAD,
+  KIND_COUNTER,
+  KIND_FLOOR,
+  type RecordReader,
+  type RecordView,
+} from '../../protocol/change-record.ts';
+import {
+  COLLECTION_HASH,
+  COLLECTION_SORTED_SET,
   isElementCounterKind,
   isElementKind,
+  KIND_ELEMENT_COUNTER_FIRST,
+  KIND_ELEMENT_FIRST,
   KIND_KEY_FIRST,
   KIND_KEY_FLOOR,
 } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
+
+/** A sum's name ends with the node that it is of. */
+const ORIGIN_BYTES = 8;
 
 /** A key whose registers up to a version go, or with a FLOOR a whole database. */
 export interface Outlived {
   database: number;
   /** Null for all keys of the database. */
   key: Buffer | null;
+  /** Only the sums of this element of the key, in registers of `counterKind`; null for all of the key. */
+  element: Buffer | null;
+  counterKind: number;
   stampHi: number;
   stampLo: number;
   originHi: number;
@@ -33,14 +49,20 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
   const all: Outlived[] = [];
   for (let at = 0; at < registers.length;) {
     at = reader.read(registers, at);
-    if (isElementKind(reader.kind) || isElementCounterKind(reader.kind)) continue;
     const { database, kind, keyStart, keyLength, stampHi, stampLo, originHi, originLo } = reader;
     const key = kind === KIND_FLOOR ? null : registers.subarray(keyStart, keyStart + keyLength);
-    const last = all.at(-1);
+    const version = { stampHi, stampLo, originHi, originLo };
+    if (isElementKind(kind) || isElementCounterKind(kind)) {
+      if (!canHaveSums(kind) || (reader.flags & FLAG_DEAD) === 0) continue;
+      const element = registers.subarray(reader.elementStart, reader.elementStart + reader.elementLength);
+      all.push({ database, key, element, counterKind: counterKindOf(kind), ...version });
+      continue;
+    }
+    const last = all.findLast((one) => one.element === null);
     if (last === undefined || last.database !== database || key === null || last.key?.equals(key) !== true) {
-      all.push({ database, key, stampHi, stampLo, originHi, originLo });
+      all.push({ database, key, element: null, counterKind: 0, ...version });
     } else if (isUpTo(last, reader)) {
-      Object.assign(last, { stampHi, stampLo, originHi, originLo });
+      Object.assign(last, version);
     }
   }
   return all;
@@ -54,8 +76,41 @@ function isUpTo(a: Pick<RecordView, 'stampHi' | 'stampLo' | 'originHi' | 'origin
 
 /** Whether a stored register goes. The stamp of a FLOOR covers all origins, and the FLOOR itself stays. */
 export function isOutlived(record: RecordView, by: Outlived): boolean {
+  if (by.element !== null) return isSumOf(record, by, by.element) && isBegunUpTo(record, by);
   if (by.key !== null) return isUpTo(record, by);
   return record.kind !== KIND_FLOOR && compareStamp(record.stampHi, record.stampLo, by.stampHi, by.stampLo) <= 0;
+}
+
+function canHaveSums(kind: number): boolean {
+  return kind === KIND_ELEMENT_FIRST + COLLECTION_HASH || kind === KIND_ELEMENT_FIRST + COLLECTION_SORTED_SET;
+}
+
+function counterKindOf(elementKind: number): number {
+  return elementKind - KIND_ELEMENT_FIRST + KIND_ELEMENT_COUNTER_FIRST;
+}
+
+/** What the names of an element's sums begin with: see collection-kinds.ts. */
+export function sumsPrefix(element: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(element.length, 0);
+  return Buffer.concat([length, element]);
+}
+
+function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: Outlived, element: Buffer): boolean {
+  const prefix = sumsPrefix(element);
+  if (kind !== by.counterKind || elementLength !== prefix.length + ORIGIN_BYTES) return false;
+  return buffer.compare(prefix, 0, prefix.length, elementStart, elementStart + prefix.length) === 0;
+}
+
+/** An element's tombstone says which sums it has seen by when they began. */
+function isBegunUpTo({ buffer, valueStart }: RecordView, by: Outlived): boolean {
+  const begin = {
+    stampHi: buffer.readUInt32BE(valueStart),
+    stampLo: buffer.readUInt32BE(valueStart + 4),
+    originHi: buffer.readUInt32BE(valueStart + 8),
+    originLo: buffer.readUInt32BE(valueStart + 12),
+  };
+  return isUpTo(begin, by);
 }
 
 /** Rows with a lower rank are removed before those that keep them dead. */

@@ -61,7 +61,8 @@ function createCollection(
   const old = ref !== 0 && (keyspace.flagsOf(ref) & OBJECT) !== 0 ? keyspace.collectionAt(ref) : null;
   let collection: Collection;
   if (old !== null && old.type === type) {
-    if ((keyspace.flagsOf(ref) & EXPIRED) !== 0) buryExpired(keyspace, old);
+    // One that a later deadline has brought back without its elements is hidden for want of them, and not as expired.
+    if ((keyspace.flagsOf(ref) & EXPIRED) !== 0 || keyspace.isPastDeadline(ref)) buryExpired(keyspace, old);
     collection = old;
   } else {
     collection = makeCollection(type, keyspace);

@@ -305,8 +305,12 @@ function applyElement(keyspace: Keyspace, database: Database, record: RecordRead
     collection = makeHidden(keyspace, database, keyspace.hash, record, type);
   } else if ((keyspace.flagsOf(ref) & OBJECT) !== 0 && keyspace.typeOf(ref) === type) {
     // What an expired key held is gone; what is new there comes with a new creation.
-    if ((keyspace.flagsOf(ref) & EXPIRED) !== 0) return;
     collection = keyspace.collectionAt(ref);
+    if ((keyspace.flagsOf(ref) & EXPIRED) !== 0) {
+      // Stores have it all the same, here or elsewhere: the floor that buries the key one day has to cover it.
+      collection.noteStamp(birth.hi, birth.lo, birth.origin);
+      return;
+    }
   } else {
     collection = contest(keyspace, database, ref, record, type);
   }
