@@ -65,7 +65,7 @@ interface Fit {
 }
 
 /** How far a server that is filled with twice as much as fits goes beyond its bound, by its own count and the kernel's. */
-async function fit(server: MeasuredServer, bytesMax: number): Promise<Fit> {
+async function fillTwice(server: MeasuredServer, bytesMax: number): Promise<Fit> {
   const residentBefore = server.residentBytes();
   const connection = await Connection.open(server.port);
   await connection.fill(Math.ceil((bytesMax * 2) / 200), 64);
@@ -119,7 +119,7 @@ export async function compareEviction(
   for (const contender of [ours, theirs]) {
     log(`${contender.name} at its bound of ${bytesMax >> 20} MiB`);
     const server = await MeasuredServer.start(bounded(contender, bytesMax, 'allkeys-lru'));
-    fits.push(await fit(server, bytesMax));
+    fits.push(await fillTwice(server, bytesMax));
     await server.stop();
   }
   const share = (pick: (one: Fit) => number): string[] => fits.map((one) => `${(pick(one) * 100).toFixed(1)} %`);

@@ -10,6 +10,7 @@ import { EventEmitter } from 'node:events';
 import type { Pool } from 'mysql2';
 import type { Pool as PromisePool } from 'mysql2/promise';
 import { formatNodeId } from '../protocol/stamp.ts';
+import type { DurableStore } from '../storage/backends/backend.ts';
 import { TYPE_STRING } from '../storage/block.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { recomputeDigests } from '../storage/register-scan.ts';
@@ -18,6 +19,15 @@ import { deleteKey, setString } from '../storage/types/string.ts';
 import { Config } from './config/config.ts';
 import { Runtime } from './runtime.ts';
 import { systemEnvironment } from './system-environment.ts';
+
+export { type DurableStore, type OnRecords, StoreError, type StoreErrorKind } from '../storage/backends/backend.ts';
+export {
+  idPrefixes,
+  isNewerRecord,
+  packedSlices,
+  splitRecords,
+  type StoredRecord,
+} from '../storage/backends/record-tools.ts';
 
 /** Keys and values: text is taken as UTF-8. */
 export type Bytes = string | Uint8Array;
@@ -32,6 +42,8 @@ export interface MantisOptions {
   dataDir?: string | null;
   /** A mysql2 pool, or `mysql://user:password@host/database`. */
   mysql?: Pool | PromisePool | string;
+  /** A durable store of the application's own, in the place of MySQL: docs/durable-stores.md. */
+  store?: DurableStore;
   /** Other nodes, `host:peer-port`; one is enough. */
   peers?: readonly string[];
   /** Port for peers; without it the node takes part in no cluster unless it has a `port`. */
@@ -103,9 +115,10 @@ export class Mantis {
    */
   static async start(options: MantisOptions = {}): Promise<Mantis> {
     const config = Config.fromSources({ settings: settingsOf(options), env: {}, argv: [] });
+    const target = options.store ?? options.mysql;
     const runtime = await Runtime.create(config, systemEnvironment(config), {
       listen: options.port !== undefined,
-      ...(options.mysql === undefined || typeof options.mysql === 'string' ? {} : { mysqlPool: options.mysql }),
+      ...(typeof target === 'object' ? { mysqlPool: target } : {}),
     });
     await runtime.start();
     return new Mantis(runtime);

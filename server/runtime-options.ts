@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import type { KnownMember, ReplicatorOptions } from '../replication/settings.ts';
 import type { Stamp } from '../replication/replica.ts';
 import type { PeerTls } from '../replication/tcp.ts';
+import type { DurableStore } from '../storage/backends/backend.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import type { StoreEnvironment } from '../storage/environment.ts';
 import type { FlusherOptions } from '../storage/flusher.ts';
@@ -13,7 +14,7 @@ import type { ConfigValues } from './config/option-table.ts';
 /** Null when nothing is stored durably. `pool` comes instead of the `mysql` option. */
 export function flusherOptions(
   values: ConfigValues,
-  pool: MysqlPool | undefined,
+  pool: MysqlPool | DurableStore | undefined,
   environment: StoreEnvironment,
 ): FlusherOptions | null {
   const dataDir = values['data-dir'];

@@ -10,6 +10,7 @@ import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
 import type { KnownMember } from '../replication/settings.ts';
+import type { DurableStore } from '../storage/backends/backend.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
@@ -66,8 +67,8 @@ const HYDRATED_SHARE = 0.9;
 export interface RuntimeOptions {
   /** Serve RESP clients; the library can do without. */
   listen: boolean;
-  /** A mysql2 pool instead of the `mysql` option. */
-  mysqlPool?: MysqlPool;
+  /** A mysql2 pool instead of the `mysql` option, or another durable store. */
+  mysqlPool?: MysqlPool | DurableStore;
   /** Told how far loading is. */
   onLoading?: (loading: Loading) => void;
   /** Called once the node has stopped, whoever asked for it. */
@@ -125,6 +126,11 @@ export class Runtime implements Node {
     });
     const flusher =
       stored === null ? null : new Flusher(withEngine(stored, environment.makeEngine), source, environment.time);
+    if (flusher === null && config.values['read-through']) {
+      throw new Error(
+        "'read-through yes' reads from the durable stores, and there are none: name a 'data-dir' or 'mysql'",
+      );
+    }
     await flusher?.open();
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
     const runtime = new Runtime(config, environment, options, flusher, identity);

@@ -33,8 +33,11 @@ export class StoredContent implements FlushSource {
     if (this.runtime !== null) markEverything(this.runtime.keyspace);
   }
 
+  /** A node that reads evicted keys back from MySQL alone brings everything there itself: it must find what it let go of. */
   get relayed(): RelayedTurns | null {
-    return this.runtime?.relayed ?? null;
+    const runtime = this.runtime;
+    if (runtime === null || (runtime.keyspace.readsThrough && runtime.config.values['data-dir'] === null)) return null;
+    return runtime.relayed;
   }
 
   published(): NodeProgress | null {

@@ -34,7 +34,7 @@ export interface EngineStores {
   mysql(options: MysqlStoreOptions): MysqlTable;
 }
 
-const realStores: EngineStores = {
+export const realStores: EngineStores = {
   level: (directory) => new LevelStore({ directory }),
   mysql: (options) => new MysqlStore(options),
 };

@@ -5,12 +5,13 @@
  */
 import { join } from 'node:path';
 import { RecordWriter } from '../protocol/change-record.ts';
-import { StoreError, type OnRecords } from './backends/backend.ts';
+import { StoreError, type DurableStore, type OnRecords } from './backends/backend.ts';
 import type { MysqlPool } from './backends/mysql-connections.ts';
+import { isDurableStore, OwnTable } from './backends/own-table.ts';
 import { Backoff } from './backoff.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { StoreEnvironment } from './environment.ts';
-import { FlushEngine } from './flush-engine.ts';
+import { FlushEngine, realStores } from './flush-engine.ts';
 import type {
   EngineEvents,
   EngineOptions,
@@ -28,8 +29,8 @@ export type { FlushSource, LevelStatus, MysqlStatus } from './flush-types.ts';
 export interface FlusherOptions {
   /** Folder of the embedded store; null for none. */
   dataDir: string | null;
-  /** A mysql:// URL, or the application's own pool; null for none. */
-  mysql: string | MysqlPool | null;
+  /** A mysql:// URL, the application's own pool, or a store of its own; null for none. */
+  mysql: string | MysqlPool | DurableStore | null;
   flushIntervalMs: number;
   /** Dirty registers that start a flush before its time. */
   dirtyCountMax?: number;
@@ -159,16 +160,31 @@ export class Flusher {
     } else {
       this.#worker = dataDir === null && url === null ? null : new RemoteEngine(engineOptions, events);
       // Either the worker has it all, or MySQL is written here, in front of what the worker has.
-      this.#engine =
-        pool === null && this.#worker !== null
-          ? this.#worker
-          : new FlushEngine({ ...engineOptions, directory: null }, pool, this.#worker, events, environment);
+      this.#engine = pool === null && this.#worker !== null ? this.#worker : this.#engineHere(engineOptions, events);
     }
     const engine = this.#engine;
     this.meta = {
       get: (name) => engine.readMeta(name),
       set: (name, bytes) => engine.writeMeta(name, bytes),
     };
+  }
+
+  /** An engine in this thread, with a pool or a store of the application's own, in front of the embedded store. */
+  #engineHere(options: EngineOptions, events: EngineEvents): StoreEngine {
+    const { mysql, environment } = this.#options;
+    const here = { ...options, directory: null };
+    if (mysql === null || typeof mysql === 'string' || !isDurableStore(mysql)) {
+      const pool = typeof mysql === 'string' ? null : mysql;
+      return new FlushEngine(here, pool, this.#worker, events, environment);
+    }
+    const stores = { ...realStores, mysql: () => new OwnTable(mysql) };
+    return new FlushEngine(here, mysql.name, this.#worker, events, environment, stores);
+  }
+
+  /** Whether peers bring their own changes to the database that all share. */
+  get #isShared(): boolean {
+    const { mysql } = this.#options;
+    return mysql !== null && (typeof mysql === 'string' || !isDurableStore(mysql));
   }
 
   /** Opens the stores. Rejects with a StoreError that says what to do; MySQL that does not answer is no reason to. */
@@ -304,6 +320,11 @@ export class Flusher {
     this.#lastFlushDurationMs = this.#time.monotonicMs() - startedMs;
   }
 
+  /** Whether there is a MySQL, or another store in its place. */
+  get hasDatabase(): boolean {
+    return this.#options.mysql !== null;
+  }
+
   /** Whether registers can be taken out of the stores: not before all of them were merged, nor when they fail. */
   get canRemove(): boolean {
     return !this.#isMysqlLoadPending && this.#failure === null && !this.#closing.signal.aborted;
@@ -337,7 +358,7 @@ export class Flusher {
   async #pullSlices(): Promise<void> {
     const isDrained = this.#source.noteDirty();
     // Without MySQL nobody brings anything there.
-    const relayedTurns = this.#options.mysql === null ? null : (this.#source.relayed ?? null);
+    const relayedTurns = this.#isShared ? (this.#source.relayed ?? null) : null;
     relayedTurns?.beginRound();
     const expectedBytes = this.#source.dirtyCount * RECORD_BYTES_GUESS;
     const writer = new RecordWriter(Math.min(Math.max(expectedBytes, SLICE_BYTES_MIN), SLICE_BYTES + SLICE_ROOM_BYTES));

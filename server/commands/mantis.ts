@@ -8,6 +8,7 @@ import { mantisFields } from '../info/mantis.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 import { mayDebug } from './debug.ts';
 import { tokenSubcommands } from './mantis-tokens.ts';
+import { waitForDatabase } from './wait.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 
@@ -141,6 +142,14 @@ export const mantisCommands: readonly CommandDefinition[] = [
         arity: 3,
         syntax: 'DOWN|UP',
         run: links,
+      }),
+      subcommand({
+        name: 'waitdb',
+        summary: 'Waits until the database has everything written before, and answers 1; 0 when the time is over.',
+        complexity: 'O(1)',
+        arity: 3,
+        syntax: 'timeout',
+        run: waitForDatabase,
       }),
       ...tokenSubcommands,
       helpSubcommand('mantis', '0.1.0'),

@@ -97,6 +97,28 @@ function waitAppendOnlyFile(call: Call): void {
   );
 }
 
+/** MANTIS WAITDB: until the database beside the embedded store has what was written, 1, or the time is over, 0. */
+export function waitForDatabase(call: Call): void {
+  const { node, reply } = call;
+  const timeoutMs = timeoutArgument(call, 2);
+  if (node.flusher?.hasDatabase !== true) {
+    call.fail("ERR MANTIS WAITDB waits for a database: name one with the option 'mysql'");
+  }
+  if (call.inTransaction) {
+    reply.integer(0);
+    return;
+  }
+  let isThere = false;
+  const { finish } = beginWait(call, timeoutMs, (late) => late.integer(isThere ? 1 : 0));
+  node.flusher.flushMysqlNow().then(
+    () => {
+      isThere = true;
+      finish();
+    },
+    (error: unknown) => node.log.error({ err: error }, 'flushing for MANTIS WAITDB failed'),
+  );
+}
+
 export const waitCommands: readonly CommandDefinition[] = [
   command({
     name: 'wait',

@@ -88,20 +88,12 @@ function checkDurability(values: ConfigValues, problems: CheckProblem[]): void {
   }
 }
 
-function checkReadThrough(values: ConfigValues, problems: CheckProblem[]): void {
-  if (values['read-through'] && values['data-dir'] === null && values.mysql === '') {
-    const message = "it reads from the durable stores, and there are none: name a 'data-dir' or 'mysql'";
-    problems.push({ option: 'read-through', message });
-  }
-}
-
 /** Everything that is wrong between options whose values are right one by one. */
 export function checkTogether(values: ConfigValues): readonly CheckProblem[] {
   const problems: CheckProblem[] = [];
   checkPorts(values, problems);
   checkSecurity(values, problems);
   checkDurability(values, problems);
-  checkReadThrough(values, problems);
   return problems;
 }
 

@@ -88,6 +88,29 @@ describe('a server process', () => {
     await node.server.stop();
   }, 60_000);
 
+  it('is waited for with MANTIS WAITDB, and only as long as it is told', async () => {
+    const node = await startMantis({ args: [...withMysql(), '--flush-interval', '1h'] });
+    const table = `${mariadb.database}.mantis_registers`;
+    expect(await ask(node, 'SET', 'waited for', '1')).toBe('OK');
+    expect(await ask(node, 'MANTIS', 'WAITDB', '60000')).toBe(1);
+    const rows = await mariadb.query(`SELECT COUNT(*) count FROM ${table} WHERE k = 'waited for'`);
+    expect(Number(rows[0]['count'])).toBe(1);
+    await mariadb.stop();
+    try {
+      expect(await ask(node, 'SET', 'not there', '1')).toBe('OK');
+      expect(await ask(node, 'MANTIS', 'WAITDB', '100')).toBe(0);
+    } finally {
+      await mariadb.start();
+    }
+    expect(await ask(node, 'MANTIS', 'WAITDB', '0')).toBe(1);
+    await node.server.stop();
+    const alone = await startMantis();
+    expect(messageOf(await ask(alone, 'MANTIS', 'WAITDB', '0').catch((error: unknown) => error))).toMatch(
+      /option 'mysql'/,
+    );
+    await alone.server.stop();
+  }, 120_000);
+
   it('does not share its data directory', async () => {
     const first = await startMantis();
     await expect(startMantis({ dataDir: first.dataDir })).rejects.toThrow(/in use by another process/);

@@ -160,14 +160,13 @@ export function describeBackend(name: string, create: () => Promise<StoreUnderTe
 
     it('removes what is not newer than asked', async () => {
       const { store } = await create();
-      await store.write(
-        pack(
-          { key: 'older', step: 1 },
-          { key: 'same', step: 2, dead: true },
-          { key: 'newer', step: 3 },
-          { key: 'other' },
-        ),
+      const all = pack(
+        { key: 'older', step: 1 },
+        { key: 'same', step: 2, dead: true },
+        { key: 'newer', step: 3 },
+        { key: 'other' },
       );
+      await store.write(all);
       await store.remove?.(
         pack(
           { key: 'older', step: 2 },
@@ -176,7 +175,9 @@ export function describeBackend(name: string, create: () => Promise<StoreUnderTe
           { key: 'absent' },
         ),
       );
-      const expected = split(pack({ key: 'newer', step: 3 }, { key: 'other' })).map((record) => record.toString('hex'));
+      const kept = pack({ key: 'newer', step: 3 }, { key: 'other' });
+      // A store may keep everything.
+      const expected = split(store.remove === undefined ? all : kept).map((record) => record.toString('hex'));
       expect(await contentsOf(store)).toEqual(expected.sort());
       await store.close();
     });

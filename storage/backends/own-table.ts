@@ -1,0 +1,111 @@
+/**
+ * An application's own durable store in the place of MySQL: behind the embedded store's queue where there is one, alone
+ * otherwise. Nodes do not share the writing of such a store: each brings all that it knows, and the store keeps the newest.
+ */
+import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
+import { type DurableStore, type OnRecords, Quarantine, StoreError } from './backend.ts';
+import { packKeyNames } from './key-names.ts';
+import type { RefusedRow } from './mysql.ts';
+import { isOutlived, outlivedOf } from './outlived.ts';
+import { splitRecords } from './record-tools.ts';
+
+export function isDurableStore(target: object): target is DurableStore {
+  return 'write' in target && 'load' in target && !('query' in target);
+}
+
+export class OwnTable {
+  readonly refused: Quarantine;
+  readonly quarantine: Quarantine;
+  readonly #store: DurableStore;
+
+  constructor(store: DurableStore) {
+    this.#store = store;
+    this.refused = new Quarantine(store.name);
+    this.quarantine = new Quarantine(store.name);
+  }
+
+  get server(): string {
+    return this.#store.name;
+  }
+
+  /** What is no StoreError may pass: a store that an application wrote is tried again, and the node goes on. */
+  async #tried<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new StoreError('unavailable', `the store ${this.#store.name} has failed: ${reason}`, error);
+    }
+  }
+
+  open(): Promise<void> {
+    return this.#tried(() => this.#store.open());
+  }
+
+  async writeRows(records: Buffer): Promise<RefusedRow[]> {
+    await this.#tried(() => this.#store.write(records));
+    return [];
+  }
+
+  async writeMissing(records: Buffer): Promise<{ refused: RefusedRow[]; missingCount: number }> {
+    return { refused: await this.writeRows(records), missingCount: 0 };
+  }
+
+  load(onRecords: OnRecords): Promise<void> {
+    return this.#tried(() => this.#store.load(onRecords));
+  }
+
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const store = this.#store;
+    if (store.fetch === undefined) throw new StoreError('refused', `the store ${store.name} cannot give single keys`);
+    await this.#tried(() => store.fetch!(keys, onRecords));
+  }
+
+  /** Without `remove` and `fetch` nothing leaves the store: what is dead stays there, and stays dead. */
+  async remove(registers: Buffer): Promise<void> {
+    const store = this.#store;
+    if (store.remove !== undefined && store.fetch !== undefined) await this.#tried(() => store.remove!(registers));
+  }
+
+  /** What the store has of the keys of these registers, outlived by them and not given. A FLOOR's rows stay, dead under it. */
+  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    if (this.#store.fetch === undefined || this.#store.remove === undefined) return;
+    const given = new Set(splitRecords(registers).map(({ id }) => id));
+    const all = outlivedOf(registers, new RecordReader());
+    const reader = new RecordReader();
+    for (const outlived of all) {
+      const { database, key } = outlived;
+      if (key === null) continue;
+      await this.fetch(packKeyNames([{ database, key }]), async (records) => {
+        const writer = new RecordWriter();
+        for (const { id, record } of splitRecords(records)) {
+          reader.read(record, 0);
+          if (!given.has(id) && isOutlived(reader, outlived)) writer.raw(record, 0, record.length);
+        }
+        if (writer.length > 0) await onRecords(writer.take());
+      });
+    }
+  }
+
+  /** Not known: only a table that was emptied is written again. */
+  isEmpty(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  noteProgress(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  progressOf(): Promise<Map<string, never>> {
+    return Promise.resolve(new Map<string, never>());
+  }
+
+  forgetOldProgress(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}

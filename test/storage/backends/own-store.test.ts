@@ -1,0 +1,56 @@
+/** The store of docs/durable-stores.md: it keeps the contract, and a node that has no other comes back from it. */
+import { describe, expect, it } from '@jest/globals';
+import { join } from 'node:path';
+import { FileStore } from '../../../examples/own-store/file-store.ts';
+import { Mantis } from '../../../server/mantis.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { contentsOf, describeBackend } from '../backend-contract.ts';
+
+async function openStore(path: string): Promise<FileStore> {
+  const store = new FileStore(path);
+  await store.open();
+  return store;
+}
+
+describeBackend(
+  'file (the example of a store of one’s own)',
+  async () => {
+    const path = join(temporaryFolder('own-store'), 'registers');
+    return { store: await openStore(path), reopen: () => openStore(path) };
+  },
+  'test/storage/backends/own-store.test.ts',
+);
+
+describe('a node on a store of the application’s own', () => {
+  it('alone has after a restart what it had, and reads back what it evicts', async () => {
+    const path = join(temporaryFolder('own-store'), 'registers');
+    const options = { 'read-through': 'yes', maxmemory: '1mb', 'maxmemory-policy': 'allkeys-lru' };
+    const start = (): Promise<Mantis> =>
+      Mantis.start({ store: new FileStore(path), dataDir: null, flushIntervalMs: 20, options });
+    const node = await start();
+    for (let index = 0; index < 500; index++) await node.set(`key:${index}`, `value ${index}`);
+    await node.increment('visits', 2);
+    await node.delete('key:3');
+    await node.stop();
+    const again = await start();
+    expect([again.get('key:1'), again.get('key:3'), again.get('visits')]).toEqual(['value 1', null, '2']);
+    await again.stop();
+  }, 60_000);
+
+  it('behind the embedded store is given everything, also after it had failed', async () => {
+    const folder = temporaryFolder('own-store');
+    const store = new FileStore(join(folder, 'registers'));
+    const write = store.write.bind(store);
+    let failures = 3;
+    store.write = async (records) => {
+      if (failures-- > 0) throw new Error('not now');
+      await write(records);
+    };
+    const node = await Mantis.start({ store, dataDir: join(folder, 'data'), flushIntervalMs: 20 });
+    await node.set('key', 'value');
+    await waitFor('the register', async () => (await contentsOf(store)).length === 1, { deadlineMs: 20_000 });
+    expect(failures).toBeLessThan(1);
+    await node.stop();
+  }, 60_000);
+});
