@@ -49,7 +49,6 @@ const GUARD_KEYS_A_READ = 512;
 const RANGES_AT_ONCE = 32;
 const OUTLIVED_ENTRIES_A_READ = 1000;
 const OUTLIVED_BYTES = 64 << 10;
-/** Merging this much takes about a millisecond. */
 const FETCH_SLICE_BYTES = 128 << 10;
 /** Keys and values up to this length share one scratch buffer; LevelDB's batch copies them. */
 const SCRATCH_BYTES = 1 << 16;
