@@ -133,7 +133,8 @@ function sorted(call: Call, elements: readonly Buffer[], options: SortOptions): 
 function sortedElements(call: Call, ref: number, type: number, options: SortOptions): Buffer[] {
   let ordered = elementsOf(call, ref);
   if (!options.unsorted) ordered = sorted(call, ordered, options);
-  else if (type === TYPE_SET && (options.storeAt !== 0 || call.inScript)) ordered = sorted(call, ordered, { ...options, alpha: true });
+  else if (type === TYPE_SET && (options.storeAt !== 0 || call.inScript))
+    ordered = sorted(call, ordered, { ...options, alpha: true });
   else if (type !== TYPE_SET && options.descending) ordered.reverse();
   const start = Math.max(0, options.offset);
   return options.count < 0 ? ordered.slice(start) : ordered.slice(start, start + options.count);
