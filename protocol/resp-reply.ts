@@ -21,6 +21,7 @@ const ASTERISK = 42;
 const PLUS = 43;
 const COMMA = 44;
 const MINUS = 45;
+const ZERO = 48;
 const COLON = 58;
 const EQUALS = 61;
 const GREATER = 62;
@@ -246,6 +247,15 @@ export class ReplyWriter {
     assert(Number.isSafeInteger(value));
     this.ensure(HEADER_BYTES_MAX);
     const { buffer } = this;
+    if (value >= 0 && value < 10) {
+      const at = this.length;
+      buffer[at] = type;
+      buffer[at + 1] = ZERO + value;
+      buffer[at + 2] = CARRIAGE_RETURN;
+      buffer[at + 3] = LINE_FEED;
+      this.length = at + 4;
+      return;
+    }
     buffer[this.length] = type;
     const end = writeInteger(buffer, this.length + 1, value);
     buffer[end] = CARRIAGE_RETURN;

@@ -1,4 +1,5 @@
 /** Keys that must hold a collection of a type. */
+import { WORD_COPY_MAX } from '../protocol/byte-view.ts';
 import { TYPE_HASH } from '../storage/block.ts';
 import type { Collection } from '../storage/collections/collection.ts';
 import type { MemberCollection } from '../storage/collections/member-collection.ts';
@@ -103,12 +104,16 @@ export function removeElements(call: Call, ref: number, type: number): number {
 export function replyName(call: Call, element: number): void {
   const { elements } = call.keyspace;
   elements.readName(element);
-  call.reply.bulk(elements.nameBuffer, elements.nameStart, elements.nameLength);
+  const { nameView, nameStart, nameLength } = elements;
+  if (nameView !== null && nameLength <= WORD_COPY_MAX) call.reply.bulkView(nameView, nameStart, nameLength);
+  else call.reply.bulk(elements.nameBuffer, nameStart, nameLength);
 }
 
 /** Replies with an element's value. */
 export function replyElementValue(call: Call, element: number): void {
   const { elements } = call.keyspace;
   elements.readValue(element);
-  call.reply.bulk(elements.valueBuffer, elements.valueStart, elements.valueLength);
+  const { valueView, valueStart, valueLength } = elements;
+  if (valueView !== null && valueLength <= WORD_COPY_MAX) call.reply.bulkView(valueView, valueStart, valueLength);
+  else call.reply.bulk(elements.valueBuffer, valueStart, valueLength);
 }

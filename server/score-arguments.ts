@@ -24,11 +24,27 @@ export function parseDouble(text: string): number | undefined {
   return sign === '-' ? -value : value;
 }
 
+/** What an argument of up to 15 digits and nothing else stands for, zeros before it or not; -1 for any other. */
+function digitsArgument({ buffer, starts, lengths }: Call, index: number): number {
+  const length = lengths[index];
+  if (length > 15 || length === 0) return -1;
+  const start = starts[index];
+  let value = 0;
+  for (let at = start; at < start + length; at++) {
+    const digit = buffer[at] - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
 /**
  * A double; past the range of doubles is an error, `inf` is not.
  * @throws CommandError
  */
 export function scoreArgument(call: Call, index: number, message = NOT_A_FLOAT): number {
+  const whole = digitsArgument(call, index);
+  if (whole >= 0) return whole;
   const integer = parseSafeInteger(call.buffer, call.starts[index], call.lengths[index]);
   if (!Number.isNaN(integer)) return integer;
   const text = call.latin1(index);

@@ -136,7 +136,8 @@ function increment(call: Call, options: number, index: number): void {
     const set = openSortedSet(call, 1, found);
     const start = starts[index + 1];
     const length = lengths[index + 1];
-    addScore(keyspace, set, set.find(buffer, start, length), buffer, start, length, delta, total);
+    const element = visible === 0 ? set.find(buffer, start, length) : visible;
+    addScore(keyspace, set, element, buffer, start, length, delta, total);
     endChange(keyspace, set, true);
   }
   replyScore(call, total);

@@ -2,7 +2,16 @@
 import { TYPE_STREAM } from '../../storage/block.ts';
 import { endChange } from '../../storage/collections/local.ts';
 import type { Stream } from '../../storage/collections/stream.ts';
-import { addEntry, deleteEntries, encodeFields, trimEntries, writeMeta } from '../../storage/types/stream.ts';
+import {
+  addEntry,
+  addNow,
+  deleteEntries,
+  encodeFields,
+  holdFields,
+  idText,
+  trimEntries,
+  writeMeta,
+} from '../../storage/types/stream.ts';
 import {
   compareIds,
   generateId,
@@ -25,7 +34,32 @@ const EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to 
 
 // ---- writing ----
 
+const ASTERISK = 42;
+
+/** `XADD key * field value …` to a stream that is there, as nearly all are; false when it is something else. */
+function addedNow(call: Call): boolean {
+  const { keyspace, buffer, starts, lengths, argc, reply } = call;
+  if (argc % 2 === 0 || lengths[2] !== 1 || buffer[starts[2]] !== ASTERISK) return false;
+  const ref = collectionToWrite(call, 1, TYPE_STREAM);
+  if (ref === 0) return false;
+  const stream = keyspace.collectionAt(ref) as Stream;
+  if (!stream.readLast()) return false;
+  const size = holdFields(buffer, starts, lengths, 3, argc);
+  if (size < 0) return false;
+  openAt(call, 1, ref, TYPE_STREAM);
+  const length = addNow(keyspace, stream, markOf(call), size);
+  endChange(keyspace, stream, true);
+  reply.bulk(idText, 0, length);
+  return true;
+}
+
+/** Without peers ids are numbered as in Redis; with them, sequence numbers name the node. */
+function markOf({ keyspace, node }: Call): number {
+  return keyspace.feeding ? nodeMark(node.nodeHi, node.nodeLo) : -1;
+}
+
 function xadd(call: Call): void {
+  if (addedNow(call)) return;
   const { keyspace } = call;
   const given = addOrTrimArguments(call, true);
   const fields = call.argc - given.next;
@@ -51,9 +85,8 @@ function xadd(call: Call): void {
 /** The id of the entry to be added behind `last`. @throws CommandError */
 function newId(call: Call, { id, hasSequence }: AddArguments, last: StreamId): StreamId {
   if (compareIds(last, GREATEST_ID) === 0) throw new CommandError(EXHAUSTED);
-  const { keyspace, node } = call;
-  // Without peers ids are numbered as in Redis; with them, sequence numbers name the node.
-  const mark = keyspace.feeding ? nodeMark(node.nodeHi, node.nodeLo) : -1;
+  const { keyspace } = call;
+  const mark = markOf(call);
   if (id === null) {
     const generated = generateId(last, keyspace.clock.nowMs, mark);
     if (generated === null) throw new CommandError(EXHAUSTED);

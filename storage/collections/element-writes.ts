@@ -7,7 +7,7 @@ import {
   ELEMENT_FEED,
   ELEMENT_STORE,
 } from './element.ts';
-import { HIDDEN, TYPE_HASH, TYPE_SET } from '../block.ts';
+import { HIDDEN, TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, decodeCounterAt } from '../types/counter-payload.ts';
 import { type Collection, ElementCursor } from './collection.ts';
@@ -133,8 +133,8 @@ export function recomputeElements(keyspace: Keyspace, collection: Collection): v
 }
 
 /**
- * `writeElement` of a live version by this node, with the clock's stamp, for the common cases: a value as long as the old one
- * where nothing is ordered by values, and a new element without a deadline. Returns the block, 0 when it is no such case.
+ * `writeElement` of a live version by this node, with the clock's stamp, for the common cases: a value as long as the old one,
+ * and a new element without a deadline. Returns the block, 0 when it is no such case.
  */
 export function writePlain(
   keyspace: Keyspace,
@@ -151,8 +151,18 @@ export function writePlain(
   const { hi, lo } = clock;
   let target = ref;
   if (ref !== 0) {
-    if (collection.type !== TYPE_HASH && collection.type !== TYPE_SET) return 0;
-    if (!elements.renew(ref, hi, lo, value, valueStart, valueLength)) return 0;
+    const { type } = collection;
+    if (type === TYPE_SORTED_SET) {
+      if (!elements.isRenewable(ref, valueLength)) return 0;
+      collection.hidden(ref);
+      elements.renew(ref, hi, lo, value, valueStart, valueLength);
+      collection.shown(ref);
+    } else if (
+      (type !== TYPE_HASH && type !== TYPE_SET) ||
+      !elements.renew(ref, hi, lo, value, valueStart, valueLength)
+    ) {
+      return 0;
+    }
     collection.noteStamp(hi, lo, 0);
   } else {
     const kind = elementKindOf(collection.type);
@@ -261,7 +271,7 @@ export function writeElement(
 }
 
 /** Puts the element into the lists of changes that it is not in yet. */
-function markElement(keyspace: Keyspace, collection: Collection, ref: number, local: boolean): void {
+export function markElement(keyspace: Keyspace, collection: Collection, ref: number, local: boolean): void {
   const { elements } = keyspace;
   const flags = elements.flagsOf(ref);
   let marks = 0;

@@ -59,6 +59,9 @@ export class Elements {
   nameBuffer: Buffer = NO_BYTES;
   nameStart = 0;
   nameLength = 0;
+  /** The same bytes as `nameBuffer`, and `valueBuffer`, when they are in a block. */
+  nameView: DataView | null = null;
+  valueView: DataView | null = null;
   valueBuffer: Buffer = NO_BYTES;
   valueStart = 0;
   valueLength = 0;
@@ -187,10 +190,12 @@ export class Elements {
     if ((flags & ELEMENT_LARGE_NAME) !== 0) {
       const slot = readSlot(bytes, start);
       this.nameBuffer = this.#arena.large.buffers[slot];
+      this.nameView = null;
       this.nameStart = 0;
       this.nameLength = this.#arena.large.lengths[slot];
     } else {
       this.nameBuffer = bytes;
+      this.nameView = this.#arena.views[ref >>> 20];
       this.nameStart = start;
       this.nameLength = bytes[base + 16] | (bytes[base + 17] << 8);
     }
@@ -231,6 +236,30 @@ export class Elements {
     return this.nameLength - length;
   }
 
+  /** `compareName` with bytes that are read through a view, four at a time. */
+  compareNameView(ref: number, view: DataView, start: number, length: number): number {
+    const segment = ref >>> 20;
+    const word = (ref & 0xfffff) << 1;
+    const words = this.#arena.words[segment];
+    const flags = words[word] >>> 8;
+    if ((flags & (ELEMENT_LARGE_NAME | ELEMENT_DEADLINE)) !== 0) {
+      return this.compareName(ref, Buffer.from(view.buffer, view.byteOffset, view.byteLength), start, length);
+    }
+    const ours = this.#arena.views[segment];
+    const nameLength = words[word + 4] & 0xffff;
+    let at = (word << 2) + HEADER_BYTES;
+    const end = at + (nameLength < length ? nameLength : length);
+    for (; at + 4 <= end; at += 4, start += 4) {
+      const difference = ours.getUint32(at) - view.getUint32(start);
+      if (difference !== 0) return difference;
+    }
+    for (; at < end; at++, start++) {
+      const difference = ours.getUint8(at) - view.getUint8(start);
+      if (difference !== 0) return difference;
+    }
+    return nameLength - length;
+  }
+
   /** Leaves what commands show in `valueBuffer`, `valueStart`, `valueLength`: a counter's as its digits. */
   readValue(ref: number): void {
     this.readPayload(ref);
@@ -239,6 +268,7 @@ export class Elements {
     const { words, bytes } = this.#arena;
     this.valueLength = counterTotalAt(words[ref >>> 20], bytes[ref >>> 20], word, this.#digits);
     this.valueBuffer = this.#digits;
+    this.valueView = null;
     this.valueStart = 0;
   }
 
@@ -264,10 +294,12 @@ export class Elements {
     if ((bytes[base + 1] & ELEMENT_LARGE_VALUE) !== 0) {
       const slot = readSlot(bytes, at);
       this.valueBuffer = this.#arena.large.buffers[slot];
+      this.valueView = null;
       this.valueStart = 0;
       this.valueLength = this.#arena.large.lengths[slot];
     } else {
       this.valueBuffer = bytes;
+      this.valueView = this.#arena.views[ref >>> 20];
       this.valueStart = at;
       this.valueLength = bytes[base + 18] | (bytes[base + 19] << 8);
     }
@@ -324,6 +356,13 @@ export class Elements {
     this.#write(ref, this.kindOf(ref), flags, this.ownerOf(ref), stampHi, stampLo, origin, nameLength, valueLength);
     this.#writeValue(ref, flags, value, valueStart, valueLength);
     return true;
+  }
+
+  /** Whether `renew` can be. */
+  isRenewable(ref: number, valueLength: number): boolean {
+    const words = this.#arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    return (words[word] & NOT_PLAIN) === 0 && words[word + 4] >>> 16 === valueLength;
   }
 
   /**

@@ -14,6 +14,8 @@ const LISTED_MOST = 8;
 const SLOTS_LEAST = 16;
 const SLOTS_MOST = 4096;
 const LOAD_MOST = 0.8;
+/** Two halves of a range with so many elements to a segment's slots become one. */
+const MERGE_MOST = 0.4;
 /** Bytes of a typed array besides its content. */
 const ARRAY_OVERHEAD_BYTES = 176;
 /** Random slots that are tried before a walk looks for an element. */
@@ -172,6 +174,7 @@ export class MemberIndex {
     this.#counts[id]--;
     this.count--;
     if (this.#order !== null) this.#order.splice(this.#order.indexOf(ref), 1);
+    if (this.#depths[id] > 0) this.#mergeAround(id, hash);
     if (this.#depth === 0 && this.#slots > SLOTS_LEAST && this.count < this.#slots / 8) this.#resize(this.#slots / 2);
     else if (this.count === 0) this.#reset();
   }
@@ -261,6 +264,45 @@ export class MemberIndex {
       if (found.length > 0) return found[Math.floor(random() * found.length)];
     }
     return 0;
+  }
+
+  /** Puts a segment together with its other half, once split off, when both have become sparse: a sample looks for a full slot. */
+  #mergeAround(id: number, hash: number): void {
+    const depth = this.#depths[id];
+    if (this.#counts[id] > this.#slots * MERGE_MOST) return;
+    const width = 2 ** (this.#depth - depth);
+    const first = Math.floor((hash >>> (32 - this.#depth)) / (width * 2)) * width * 2;
+    const lower = this.#directory[first];
+    const upper = this.#directory[first + width];
+    if (lower === upper || this.#depths[lower] !== depth || this.#depths[upper] !== depth) return;
+    if (this.#counts[lower] + this.#counts[upper] > this.#slots * MERGE_MOST) return;
+    const from = this.#segments[upper];
+    for (let at = 0; at < from.length; at += 2) {
+      if (from[at + 1] !== 0) this.#put(this.#segments[lower], from[at], from[at + 1]);
+    }
+    this.#counts[lower] += this.#counts[upper];
+    this.#depths[lower] = depth - 1;
+    this.#directory.fill(lower, first + width, first + width * 2);
+    this.#forget(upper);
+    if (this.#segments.length === 1) {
+      this.#directory = [0];
+      this.#depth = 0;
+    }
+  }
+
+  /** Takes away a segment that no entry of the directory names any more: the last one gets its number. */
+  #forget(id: number): void {
+    const last = this.#segments.length - 1;
+    if (id !== last) {
+      this.#segments[id] = this.#segments[last];
+      this.#counts[id] = this.#counts[last];
+      this.#depths[id] = this.#depths[last];
+      const first = this.#directory.indexOf(last);
+      this.#directory.fill(id, first, first + 2 ** (this.#depth - this.#depths[id]));
+    }
+    this.#segments.pop();
+    this.#counts.pop();
+    this.#depths.pop();
   }
 
   #put(segment: Uint32Array, hash: number, ref: number): void {

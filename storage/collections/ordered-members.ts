@@ -9,6 +9,7 @@
  * is asked.
  */
 import assert from 'node:assert';
+import { isViewed, viewOf } from '../../protocol/byte-view.ts';
 import type { Elements } from './element.ts';
 
 const LEAF_LEAST = 8;
@@ -21,6 +22,9 @@ const LEAF_MERGED_MOST = (LEAF_MOST * 3) / 4;
 const LEAF_OVERHEAD_BYTES = 260;
 const INNER_OVERHEAD_BYTES = 160;
 const INNER_ENTRY_BYTES = 24;
+
+/** Up to so many entries of a leaf are moved by a loop, which is faster then than calls into native code. */
+const LOOP_MOST = 24;
 
 /** What an element is compared with. */
 const BY_KEY = 0;
@@ -66,6 +70,8 @@ export class OrderedMembers {
   #mode = BY_KEY;
   #score = 0;
   #name: Uint8Array = NO_BYTES;
+  /** The same bytes, when there is a view of them. */
+  #nameView: DataView | null = null;
   #nameStart = 0;
   #nameLength = 0;
   /** Where the last descent arrived. */
@@ -141,8 +147,10 @@ export class OrderedMembers {
 
   /** Takes in an element that is not there. */
   insert(score: number, ref: number): void {
-    this.#seekElement(score, ref);
-    this.#descend();
+    if (!this.#isBehindAll(score, ref)) {
+      this.#seekElement(score, ref);
+      this.#descend();
+    }
     let leaf = this.#leaf;
     let index = this.#index;
     this.#count(1);
@@ -159,6 +167,29 @@ export class OrderedMembers {
     this.#addChild(path.length - 1, right, right.scores[0], right.count);
   }
 
+  /** Whether the element belongs behind all others; stands at the end then. */
+  #isBehindAll(score: number, ref: number): boolean {
+    let node = this.#root;
+    let depth = 0;
+    while (node instanceof Inner) {
+      const last: number = node.children.length - 1;
+      path[depth] = node;
+      places[depth++] = last;
+      node = node.children[last]!;
+    }
+    pathOwner = null;
+    const last = node.count - 1;
+    if (last < 0 || node.scores[last] > score) return false;
+    if (node.scores[last] === score) {
+      this.#seekElement(score, ref);
+      if (this.#compareName(node, last) >= 0) return false;
+    }
+    if (path.length !== depth) path.length = depth;
+    this.#leaf = node;
+    this.#index = node.count;
+    return true;
+  }
+
   /** Takes out an element that has this score. */
   remove(score: number, ref: number): void {
     // A pop has just been there.
@@ -169,9 +200,17 @@ export class OrderedMembers {
     const leaf = this.#leaf;
     const index = this.#index;
     assert(leaf.refs[index] === ref && index < leaf.count, 'an element is in the order that its score gives it');
-    leaf.scores.copyWithin(index, index + 1, leaf.count);
-    leaf.refs.copyWithin(index, index + 1, leaf.count);
-    leaf.count--;
+    const { scores, refs } = leaf;
+    const last = --leaf.count;
+    if (last - index > LOOP_MOST) {
+      scores.copyWithin(index, index + 1, last + 1);
+      refs.copyWithin(index, index + 1, last + 1);
+    } else {
+      for (let at = index; at < last; at++) {
+        scores[at] = scores[at + 1];
+        refs[at] = refs[at + 1];
+      }
+    }
     this.#count(-1);
     if (leaf.count < LEAF_SPARSE && path.length > 0) this.#tidy(leaf);
   }
@@ -191,6 +230,8 @@ export class OrderedMembers {
     this.#name = name;
     this.#nameStart = start;
     this.#nameLength = length;
+    const elements = this.#elements;
+    this.#nameView = name === elements.nameBuffer ? elements.nameView : isViewed(name) ? viewOf(name) : null;
   }
 
   #seekElement(score: number, ref: number): void {
@@ -262,7 +303,10 @@ export class OrderedMembers {
   }
 
   #compareName(leaf: Leaf, index: number): number {
-    return this.#elements.compareName(leaf.refs[index], this.#name, this.#nameStart, this.#nameLength);
+    const ref = leaf.refs[index];
+    const view = this.#nameView;
+    if (view === null) return this.#elements.compareName(ref, this.#name, this.#nameStart, this.#nameLength);
+    return this.#elements.compareNameView(ref, view, this.#nameStart, this.#nameLength);
   }
 
   #seekRank(rank: number): void {
@@ -405,9 +449,17 @@ function insertInto(leaf: Leaf, index: number, score: number, ref: number): void
     refs.set(leaf.refs);
     leaf.refs = refs;
   }
-  leaf.scores.copyWithin(index + 1, index, leaf.count);
-  leaf.refs.copyWithin(index + 1, index, leaf.count);
-  leaf.scores[index] = score;
-  leaf.refs[index] = ref;
+  const { scores, refs } = leaf;
+  if (leaf.count - index > LOOP_MOST) {
+    scores.copyWithin(index + 1, index, leaf.count);
+    refs.copyWithin(index + 1, index, leaf.count);
+  } else {
+    for (let at = leaf.count; at > index; at--) {
+      scores[at] = scores[at - 1];
+      refs[at] = refs[at - 1];
+    }
+  }
   leaf.count++;
+  scores[index] = score;
+  refs[index] = ref;
 }

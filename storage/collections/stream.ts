@@ -28,6 +28,8 @@ export interface StreamMeta {
   maxDeletedId: StreamId;
 }
 
+/** Far enough below 2^53 for the next number. */
+const SEQUENCE_MOST = 2 ** 52;
 const WALK_ENTRIES = 0;
 const WALK_OTHERS = 2;
 const WALK_END = 3;
@@ -48,6 +50,9 @@ export class Stream extends Collection {
   /** The greatest `lastId` that a node has told. */
   #toldId: StreamId = LEAST_ID;
   maxDeletedId: StreamId = LEAST_ID;
+  /** The last id as numbers; NaN while it is not known. Whoever adds an entry behind all others may set them. */
+  lastMs = NaN;
+  lastSeq = NaN;
   /** Entries removed, by all nodes. */
   removed = 0;
 
@@ -110,6 +115,17 @@ export class Stream extends Collection {
   /** The greatest id that an entry ever had, or that somebody set. */
   get lastId(): StreamId {
     return greaterId(this.topId, this.#toldId);
+  }
+
+  /** Leaves `lastId` as numbers in `lastMs` and `lastSeq`; false when a part of it, or of the id after it, may be past 2^53. */
+  readLast(): boolean {
+    if (Number.isNaN(this.lastMs)) {
+      const { ms, seq } = this.lastId;
+      if (ms > Number.MAX_SAFE_INTEGER || seq > Number.MAX_SAFE_INTEGER) return false;
+      this.lastMs = Number(ms);
+      this.lastSeq = Number(seq);
+    }
+    return this.lastSeq < SEQUENCE_MOST;
   }
 
   // ---- what is no entry ----
@@ -192,6 +208,7 @@ export class Stream extends Collection {
   }
 
   override shown(ref: number): void {
+    this.lastMs = NaN;
     const score = this.#entryScore(ref);
     if (score < 0) {
       this.#showOther(ref);
@@ -203,6 +220,7 @@ export class Stream extends Collection {
   }
 
   override hidden(ref: number): void {
+    this.lastMs = NaN;
     const score = this.#entryScore(ref);
     if (score < 0) {
       this.#hideOther(ref);

@@ -76,6 +76,14 @@ function sequenceAfter(after: bigint, mark: number): bigint {
   return candidate > after ? candidate : candidate + (1n << MARK_BITS);
 }
 
+/** `sequenceAfter` in numbers, of which the result may be past 2^53 and then is none. */
+export function sequenceNumberAfter(after: number, mark: number): number {
+  if (mark < 0) return after + 1;
+  const unit = MARK_MASK + 1;
+  const candidate = (after < 0 ? 0 : Math.floor(after / unit)) * unit + mark;
+  return candidate > after ? candidate : candidate + unit;
+}
+
 /** The id that an entry gets which is added now; null when there is none left. `mark` as `nodeMark`, -1 without peers. */
 export function generateId(last: StreamId, nowMs: number, mark: number): StreamId | null {
   const now = BigInt(nowMs);

@@ -1,4 +1,6 @@
 /** Local writes of streams that are open for changes: entries, what is known of the stream, groups and their pending entries. */
+import { writeInteger } from '../../protocol/integer.ts';
+import { copyBytes } from '../block.ts';
 import { removeElement, putElement } from '../collections/local.ts';
 import type { Stream, StreamMeta } from '../collections/stream.ts';
 import {
@@ -11,7 +13,7 @@ import {
   type StreamGroup,
 } from '../collections/stream-group.ts';
 import type { Keyspace } from '../keyspace.ts';
-import { formatId, greaterId, idBytes, type StreamId } from './stream-id.ts';
+import { formatId, greaterId, ID_BYTES, idBytes, sequenceNumberAfter, type StreamId } from './stream-id.ts';
 
 function put(keyspace: Keyspace, stream: Stream, name: Buffer, value: Buffer): void {
   const ref = stream.find(name, 0, name.length);
@@ -62,6 +64,57 @@ export function visitFields(
     at += size + 2;
   }
   return count;
+}
+
+/** What `addNow` has added: its id as text, `idText[0, length)`. Numbers of up to 2^53 take 16 digits. */
+export const idText = Buffer.alloc(40);
+const COLON = 58;
+const COMMA = 44;
+const HYPHEN = 45;
+const idName = Buffer.alloc(ID_BYTES);
+const fieldBytes = Buffer.alloc(4096);
+/** Digits, colon and comma of one field in `fieldBytes`. */
+const FIELD_OVERHEAD_BYTES = 6;
+
+/**
+ * XADD with an id made of the time, in numbers instead of bigints: adds an entry with the fields that `holdFields` has just put
+ * into so many bytes to an open stream, whose `readLast` has succeeded. Returns the length of `idText`.
+ * @param mark as `generateId`'s
+ */
+export function addNow(keyspace: Keyspace, stream: Stream, mark: number, size: number): number {
+  const { nowMs } = keyspace.clock;
+  const isLater = nowMs > stream.lastMs;
+  const ms = isLater ? nowMs : stream.lastMs;
+  const seq = sequenceNumberAfter(isLater ? -1 : stream.lastSeq, mark);
+  writeWords(ms, 0);
+  writeWords(seq, 8);
+  putElement(keyspace, stream, 0, idName, 0, ID_BYTES, fieldBytes, 0, size);
+  stream.lastMs = ms;
+  stream.lastSeq = seq;
+  const dash = writeInteger(idText, 0, ms);
+  idText[dash] = HYPHEN;
+  return writeInteger(idText, dash + 1, seq);
+}
+
+function writeWords(value: number, at: number): void {
+  const high = Math.floor(value / 0x100000000);
+  idName.writeUInt32BE(high, at);
+  idName.writeUInt32BE(value - high * 0x100000000, at + 4);
+}
+
+/** `encodeFields` for `addNow`: the length, or -1 when there is no room for it. */
+export function holdFields(buffer: Buffer, starts: Int32Array, lengths: Int32Array, from: number, to: number): number {
+  let at = 0;
+  for (let index = from; index < to; index++) {
+    const length = lengths[index];
+    if (at + length + FIELD_OVERHEAD_BYTES > fieldBytes.length) return -1;
+    at = writeInteger(fieldBytes, at, length);
+    fieldBytes[at++] = COLON;
+    copyBytes(buffer, starts[index], length, fieldBytes, at);
+    at += length;
+    fieldBytes[at++] = COMMA;
+  }
+  return at;
 }
 
 export function addEntry(keyspace: Keyspace, stream: Stream, id: StreamId, value: Buffer): void {
