@@ -38,6 +38,12 @@ export class Connection {
     });
   }
 
+  /** Sends commands at once; their replies are read and dropped. */
+  send(commands: readonly (readonly string[])[]): void {
+    for (let index = 0; index < commands.length; index++) this.waiting.push(() => {});
+    this.socket.write(commands.map(request).join(''));
+  }
+
   /** SETs `count` keys of 16 bytes to values of `valueLength` bytes, a thousand commands on their way at a time. */
   async fill(count: number, valueLength: number): Promise<void> {
     const value = 'x'.repeat(valueLength);

@@ -8,7 +8,8 @@ import { Connection } from './connection.ts';
 const startDeadlineMs = 20_000;
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 on which nothing listens at the moment. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -41,7 +42,7 @@ export class MeasuredServer {
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
     child.on('error', (error) => keep(Buffer.from(error.message)));
-    process.once('exit', () => child.kill('SIGKILL'));
+    process.once('exit', () => child.kill('SIGKILL')).setMaxListeners(0);
   }
 
   /** Starts it fresh and waits until it answers PING. */

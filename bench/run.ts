@@ -11,22 +11,25 @@ import { collectionCases, compareCollections } from './collections.ts';
 import { compareDurability } from './durability.ts';
 import { compareEviction } from './eviction.ts';
 import { compareMemory } from './memory.ts';
-import { MeasuredServer, type Contender } from './measured-server.ts';
+import { MeasuredServer, type Contender, freePort } from './measured-server.ts';
+import { type ReplicatedContender, compareReplication } from './replication.ts';
 import { cases, compareThroughput } from './throughput.ts';
 
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [strings | collections | eviction | durability] [options]
+const help = `npm run bench -- [strings | collections | eviction | durability | replication] [options]
 
   strings         SET and GET, and memory a key (default)
   collections     commands on lists, hashes, sets, sorted sets and streams
   eviction        hit ratio of each policy on Zipfian traces, and how well maxmemory is kept
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
+  replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
 
   --rounds N      interleaved rounds (default 5)
   --requests N    strings: requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
   --keys N        strings: keys of the memory measurement (default 1000000)
+  --rate N        replication: writes a second while the delay is measured (default 100000)
   --only A,B      only these; parts of a name will do (set, p64)
                   strings: ${namesOf(cases)}, memory
                   collections: ${namesOf(collectionCases)}
@@ -50,12 +53,41 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
-const suites = ['strings', 'collections', 'eviction', 'durability'];
+const suites = ['strings', 'collections', 'eviction', 'durability', 'replication'];
 
 const redis: Contender = {
   name: 'Redis',
   program: 'redis-server',
   args: (port) => ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+};
+
+const replicatedMantis: ReplicatedContender = {
+  name: 'Mantis',
+  contender: (peerPort, upstream) => ({
+    name: 'Mantis',
+    program: process.execPath,
+    args: (port) => {
+      const own = ['--port', port, '--peer-port', peerPort, '--bind', '127.0.0.1', '--data-dir', 'none'];
+      const peers = upstream === null ? [] : ['--peers', `127.0.0.1:${upstream.peerPort}`];
+      return [mantisProgram, ...own, ...peers].map(String);
+    },
+  }),
+  info: 'mantis',
+  attached: /^peers_linked:(\d+)/m,
+};
+
+const replicatedRedis: ReplicatedContender = {
+  name: 'Redis',
+  contender: (_peerPort, upstream) => ({
+    ...redis,
+    args: (port, free) => {
+      const replica = upstream === null ? [] : ['--replicaof', '127.0.0.1', String(upstream.port)];
+      const ready = ['--repl-diskless-sync-delay', '0', '--repl-diskless-load', 'on-empty-db'];
+      return [...redis.args(port, free), ...replica, ...ready];
+    },
+  }),
+  info: 'replication',
+  attached: /^connected_slaves:(\d+)/m,
 };
 
 function wholeNumber(name: string, text: string): number {
@@ -71,6 +103,7 @@ function readOptions() {
       rounds: { type: 'string', default: '5' },
       requests: { type: 'string', default: '200000' },
       keys: { type: 'string', default: '1000000' },
+      rate: { type: 'string', default: '100000' },
       only: { type: 'string', default: '' },
       'without-mantis': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -97,6 +130,7 @@ function readOptions() {
     rounds: wholeNumber('rounds', values.rounds),
     requests: wholeNumber('requests', values.requests),
     keys: wholeNumber('keys', values.keys),
+    rate: wholeNumber('rate', values.rate),
     suite,
     ...chosen,
     withoutMantis: values['without-mantis'],
@@ -142,6 +176,16 @@ async function measureCollections(ours: Contender, { rounds, collectionCases: ch
   console.log(`${`rounds: ${rounds}; 50 clients, pipelined 16 deep, values of 3 bytes.`}\n\n${result}\n`);
 }
 
+async function measureReplication(ours: ReplicatedContender, { rounds, requests, rate }: Options): Promise<void> {
+  const freePorts = (count: number): Promise<number[]> => Promise.all(Array.from({ length: count }, freePort));
+  const kinds = [ours, replicatedRedis];
+  const result = await compareReplication(kinds, freePorts, { rounds, requests: requests * 5, rate, log });
+  console.log(
+    'Server CPU in µs a command or change (user + system), SET pipelined 16 deep: medians of so many interleaved',
+  );
+  console.log(`${`rounds: ${rounds}; 50 clients, 100,000 keys of 16 bytes, values of 64 bytes.`}\n\n${result}\n`);
+}
+
 async function main(): Promise<void> {
   const options = readOptions();
   if (options.help) {
@@ -154,6 +198,10 @@ async function main(): Promise<void> {
 
   console.log(`${machineFacts()}\n`);
   const { suite, rounds, requests } = options;
+  if (suite === 'replication') {
+    const replicated = options.withoutMantis ? { ...replicatedRedis, name: 'Redis again' } : replicatedMantis;
+    await measureReplication(replicated, options);
+  }
   if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
   if (suite === 'durability') console.log(await compareDurability(mantisWith, { rounds, requests, log }));
   if (options.cases.length > 0) await measureStrings(ours, options);

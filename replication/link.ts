@@ -52,6 +52,7 @@ import {
 import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
 import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
+import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
 import type { RepairOwner } from './repair.ts';
@@ -124,6 +125,7 @@ export class Link {
   #isStreamWhole = false;
   #sender: StreamSender;
   #receiver: StreamReceiver | null = null;
+  #history: LinkHistory | null = null;
   #preferRepair = false;
 
   constructor(owner: LinkOwner, role: Role, remoteHost: string, nowMs: number) {
@@ -300,12 +302,15 @@ export class Link {
     checkClock(hello.clockHi, hello.clockLo, this.#owner.replica, this.#owner.settings.maxClockDriftMs);
     const member = this.#owner.admit(this, hello, nowMs);
     this.member = member;
+    const history = new LinkHistory(member, this.#owner.applied, hello, () => !this.#isCaughtUp());
+    this.#history = history;
     const receiver = new StreamReceiver(
       this.#owner.replica,
       member.progress,
       this.#owner.settings,
       member.node,
       member.incarnation,
+      history,
     );
     receiver.observeClock(hello.clockHi, hello.clockLo);
     this.#receiver = receiver;
@@ -319,6 +324,11 @@ export class Link {
     const { applied } = member.progress;
     const isKnown = applied.hi !== 0 || applied.lo !== 0;
     this.#control.push(encodeResume({ flag: isKnown && !member.progress.hasGap, hi: applied.hi, lo: applied.lo }));
+  }
+
+  /** Nothing of the peer's stream is missing, and no repair is under way. */
+  #isCaughtUp(): boolean {
+    return this.#isStreamWhole && !this.hasGap && !this.repair!.isDue;
   }
 
   #liveFrame(type: number, buffer: Buffer, start: number, end: number, nowMs: number): void {
@@ -348,6 +358,7 @@ export class Link {
       const applied = decodePosition(buffer, start, end);
       const position = this.#sender.resume(applied);
       this.#noteAcknowledged(applied);
+      this.#history!.resumed(applied);
       this.#control.push(encodeStream(position));
       if (!position.flag) this.repair!.want();
     } else if (type === FRAME_STREAM) {
@@ -388,6 +399,7 @@ export class Link {
     const seen = decodeSeen(buffer, start, end);
     this.member!.writer = { hi: seen[0].writerHi, lo: seen[0].writerLo };
     this.repair!.seen = seen;
+    this.#history!.told(seen);
     this.#owner.seen(this);
   }
 

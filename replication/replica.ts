@@ -12,6 +12,7 @@
  * Every 64-bit number travels as two unsigned 32-bit numbers, high word first.
  */
 import type { RecordWriter } from '../protocol/change-record.ts';
+import type { MergeSource } from '../storage/conflicts.ts';
 
 /** Number of digest buckets; a key's bucket is the upper 16 bits of its key hash. */
 export const bucketCount = 65536;
@@ -77,9 +78,10 @@ export interface Replica {
    * Merges packed change records, all or none, before it returns, and lets the clock observe their stamps, so that a later
    * local write is above what it overwrites. The bytes are not kept after the call. Stamps are inside the drift bound.
    * @param turn where the records come from; null for a repair, which brings those of any node
+   * @param source what is known of the way on which they came, for telling conflicts
    * @throws RecordError when any record is malformed; nothing has been merged then
    */
-  applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null): void;
+  applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null, source: MergeSource): void;
 
   /** The hybrid clock's receive rule: later local stamps are above this one. Called only with stamps inside the drift bound. */
   observeStamp(hi: number, lo: number): void;

@@ -15,6 +15,7 @@ import {
 import { RECORDS_PREFIX_BYTES, encodeStream, type Position } from '../protocol/peer-message.ts';
 import { RecordError } from '../protocol/change-record.ts';
 import { compareStamp, formatStamp } from '../protocol/stamp.ts';
+import type { MergeSource } from '../storage/conflicts.ts';
 import type { Outbox } from './outbox.ts';
 import type { StreamProgress } from './progress.ts';
 import { StampLimit, findFutureRecords, isImpossibleStamp, withoutRanges } from './record-guard.ts';
@@ -118,6 +119,7 @@ export class StreamReceiver {
   readonly progress: StreamProgress;
   #replica: Replica;
   #settings: ReceiverSettings;
+  #source: MergeSource;
   #peerHi: number;
   #peerLo: number;
   #incarnation: Stamp;
@@ -126,11 +128,20 @@ export class StreamReceiver {
   #turn: { stamp: Stamp; previous: Stamp; parts: Parts } | null = null;
   #repairParts: Parts | null = null;
 
-  constructor(replica: Replica, progress: StreamProgress, settings: ReceiverSettings, peer: Stamp, incarnation: Stamp) {
+  /** @param source what tells whether a write and one of this node's knew of each other */
+  constructor(
+    replica: Replica,
+    progress: StreamProgress,
+    settings: ReceiverSettings,
+    peer: Stamp,
+    incarnation: Stamp,
+    source: MergeSource,
+  ) {
     this.#incarnation = incarnation;
     this.#replica = replica;
     this.progress = progress;
     this.#settings = settings;
+    this.#source = source;
     this.#peerHi = peer.hi;
     this.#peerLo = peer.lo;
   }
@@ -223,7 +234,7 @@ export class StreamReceiver {
 
   #apply(buffer: Buffer, start: number, end: number, turn: StreamTurn | null): void {
     try {
-      this.#replica.applyRecords(buffer, start, end, turn);
+      this.#replica.applyRecords(buffer, start, end, turn, this.#source);
     } catch (problem) {
       if (problem instanceof RecordError) throw new PeerProtocolError(REFUSE_RECORDS, problem.message);
       throw problem;

@@ -1,6 +1,12 @@
-/** The options that say how the use of keys is remembered, handed to the keyspace now and at every change. */
+/** The options that say what the keyspace remembers of keys' use and of conflicts, handed to the keyspace now and at every change. */
 import type { Keyspace } from '../storage/keyspace.ts';
 import type { Config } from './config/config.ts';
+
+export function followConflictSettings(config: Config, keyspace: Keyspace): void {
+  const apply = (): void => void (keyspace.merges.log.lengthMax = config.values['conflict-log-max-len']);
+  config.onChange('conflict-log-max-len', apply);
+  apply();
+}
 
 export function followAccessSettings(config: Config, keyspace: Keyspace): void {
   const apply = (): void => {

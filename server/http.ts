@@ -31,6 +31,19 @@ const COUNTERS: readonly [string, string, (node: Node) => number][] = [
   ['mantis_keyspace_misses_total', 'Reads of keys that were not there.', (node) => node.statistics.keyspaceMisses],
   ['mantis_expired_keys_total', 'Keys that have expired.', (node) => node.keyspace.expiredKeys],
   ['mantis_evicted_keys_total', 'Keys evicted to make room.', (node) => node.statistics.evictedKeys],
+  ['mantis_merges_won_total', "Peers' changes that were newer than what was here.", (node) => node.keyspace.merges.won],
+  ['mantis_merges_lost_total', "Peers' changes that were older.", (node) => node.keyspace.merges.lost],
+  ['mantis_merges_equal_total', "Peers' changes that were here already.", (node) => node.keyspace.merges.equal],
+  [
+    'mantis_conflicts_won_total',
+    "This node's writes that stayed against a concurrent one.",
+    (node) => node.keyspace.merges.conflictsWon,
+  ],
+  [
+    'mantis_conflicts_lost_total',
+    "This node's writes that went for a concurrent one.",
+    (node) => node.keyspace.merges.conflictsLost,
+  ],
   ['mantis_error_replies_total', 'Error replies.', (node) => node.statistics.errorReplies],
 ];
 

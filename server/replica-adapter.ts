@@ -2,6 +2,7 @@
 import type { RecordWriter } from '../protocol/change-record.ts';
 import type { KeySelection, Replica, ReplicaScan, Stamp, StreamTurn, SummarySink } from '../replication/replica.ts';
 import { listedKeys, skipBucket } from '../replication/replica.ts';
+import type { MergeSource } from '../storage/conflicts.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords } from '../storage/merge.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
@@ -22,12 +23,12 @@ export class ReplicaAdapter implements Replica {
   }
 
   /** What a peer streams it brings to MySQL itself; of a repair nobody knows. */
-  applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null): void {
+  applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null, source: MergeSource): void {
     const keyspace = this.#keyspace;
     if (turn !== null) this.#relayed.note(turn.incarnation, turn.stamp);
     keyspace.relaying = turn !== null;
     try {
-      applyRecords(keyspace, records, start, end);
+      applyRecords(keyspace, records, start, end, source);
     } finally {
       keyspace.relaying = false;
     }

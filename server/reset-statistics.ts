@@ -5,6 +5,7 @@ export function resetStatistics(node: Node): void {
   node.statistics.reset();
   node.keyspace.expiredKeys = 0;
   node.keyspace.expiredElements = 0;
+  node.keyspace.merges.reset();
   for (const command of node.commands.byName.values()) {
     for (const each of [command, ...command.subcommandTable.values()]) {
       each.calls = 0;

@@ -20,7 +20,7 @@ import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
 import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { RelayedTurns } from '../storage/relayed-turns.ts';
 import { startDigesting } from '../storage/register-scan.ts';
-import { followAccessSettings } from './access-settings.ts';
+import { followAccessSettings, followConflictSettings } from './access-settings.ts';
 import { Blocking } from './blocking.ts';
 import { CommitGate } from './commit-gate.ts';
 import { CommandTable } from './command-table.ts';
@@ -182,6 +182,7 @@ export class Runtime implements Node {
     const { keyspace, keyWaiters, watches } = this;
     keyspace.storing = this.flusher !== null;
     followAccessSettings(this.config, keyspace);
+    followConflictSettings(this.config, keyspace);
     keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
     installPacking(keyspace);
     keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);

@@ -11,6 +11,8 @@ export class Clock {
   lo = 0;
   /** Wall-clock milliseconds since 1970, as of the last `refresh`: one reading serves a whole turn. */
   nowMs: number;
+  /** Added to the machine's clock, so that tests can let a node's be wrong. */
+  offsetMs = 0;
   readonly #wallClock: () => number;
   #nowHi = 0;
   #nowLo = 0;
@@ -23,7 +25,7 @@ export class Clock {
 
   /** Reads the wall clock. Called once a turn, before any command is run. */
   refresh(): number {
-    const nowMs = this.#wallClock();
+    const nowMs = this.#wallClock() + this.offsetMs;
     if (nowMs !== this.nowMs) {
       this.nowMs = nowMs;
       this.#nowHi = stampHiOf(nowMs);

@@ -8,6 +8,7 @@ import type { HyperLogLogCollection } from './collections/hyperloglog-collection
 import { keyKindOf } from './collections/kinds.ts';
 import { ObjectTable } from './collections/object-table.ts';
 import type { Database } from './database.ts';
+import { Merges } from './conflicts.ts';
 import { Digests } from './digests.ts';
 import { ExpiryHeap } from './expiry-heap.ts';
 import { NodeTable } from './node-table.ts';
@@ -22,10 +23,13 @@ export class DigestedBlocks extends BlockWriter {
   /** The deadlines that elements have of their own, of all databases: see collections/element-expiry.ts. */
   readonly elementDeadlines = new ExpiryHeap();
   expiredElements = 0;
+  /** What merging has decided. */
+  readonly merges: Merges;
 
   constructor(clock: Clock, nodeHi: number, nodeLo: number) {
     super(clock);
     this.nodes = new NodeTable(nodeHi, nodeLo);
+    this.merges = new Merges(() => clock.nowMs);
   }
 
   /** The collection at a key whose block has OBJECT. */

@@ -15,6 +15,7 @@ import {
 } from '../protocol/change-record.ts';
 import { isCollectionKind, isKeyKind } from '../protocol/collection-kinds.ts';
 import { compareStamp } from '../protocol/stamp.ts';
+import type { ContestedWrite, MergeSource } from './conflicts.ts';
 import { COUNTER, DEAD, DEADLINE, EXPIRED, HIDDEN, OBJECT, RAW } from './block.ts';
 import { applyCollectionRecord, contestAsString, keepShadow, validateCollectionRecord } from './collections/merge.ts';
 import { takeShadow } from './collections/shadow.ts';
@@ -38,17 +39,31 @@ const ENTRIES_SMALL = 40;
 
 /**
  * Merges packed records, all or none, before it returns.
+ * @param source the peer that they come from; null for what is loaded from a store, which is not counted
  * @throws RecordError when any record is malformed or of a database that this node does not have
  */
-export function applyRecords(keyspace: Keyspace, records: Buffer, start: number, end: number): void {
+export function applyRecords(
+  keyspace: Keyspace,
+  records: Buffer,
+  start: number,
+  end: number,
+  source: MergeSource | null = null,
+): void {
   for (let at = start; at < end;) {
     at = reader.read(records, at, end);
     validate(keyspace, reader);
   }
-  for (let at = start; at < end;) {
+  const { merges } = keyspace;
+  const { lost, equal } = merges;
+  let count = 0;
+  merges.source = source;
+  for (let at = start; at < end; count++) {
     at = reader.read(records, at, end);
     applyRecord(keyspace, reader);
   }
+  merges.source = null;
+  if (source === null) Object.assign(merges, { lost, equal });
+  else merges.merged += count;
 }
 
 function validate(keyspace: Keyspace, record: RecordReader): void {
@@ -98,7 +113,10 @@ function applyRecord(keyspace: Keyspace, record: RecordReader): void {
     applyFloor(keyspace, database, record.stampHi, record.stampLo, originOf(keyspace, record), false);
     return;
   }
-  if (compareStamp(record.stampHi, record.stampLo, database.floorHi, database.floorLo) <= 0) return;
+  if (compareStamp(record.stampHi, record.stampLo, database.floorHi, database.floorLo) <= 0) {
+    keyspace.merges.lost++;
+    return;
+  }
   database.noteStamp(record.stampHi, record.stampLo);
   if (record.kind === KIND_STRING) applyString(keyspace, database, record);
   else if (record.kind !== KIND_COUNTER) applyToCollection(keyspace, database, record);
@@ -182,9 +200,18 @@ function applyString(keyspace: Keyspace, database: Database, record: RecordReade
   if (ref !== 0) {
     old = keyspace.flagsOf(ref);
     if ((old & OBJECT) !== 0) {
-      if (!contestAsString(keyspace, database, ref, record.stampHi, record.stampLo, originOf(keyspace, record))) return;
-    } else if (compareWithBlock(keyspace, record, ref, old) <= 0) {
-      return;
+      contestType(keyspace, ref, record);
+      if (!contestAsString(keyspace, database, ref, record.stampHi, record.stampLo, originOf(keyspace, record))) {
+        keyspace.merges.lost++;
+        return;
+      }
+    } else {
+      const order = compareWithBlock(keyspace, record, ref, old);
+      if (isOwn(keyspace, ref)) keyspace.merges.contest('value', order, record, dead, ownWrite(keyspace, ref, old));
+      if (order <= 0) {
+        keyspace.merges.refused(order);
+        return;
+      }
     }
     if ((old & COUNTER) !== 0) {
       applyBase(keyspace, database, hash, ref, record);
@@ -200,6 +227,42 @@ function applyString(keyspace: Keyspace, database: Database, record: RecordReade
   keyspace.put(database, hash, ref, buffer, keyStart, keyLength, buffer, valueStart, kept, flags, false);
 }
 
+/** Whether the block's version was written here. */
+function isOwn(keyspace: Keyspace, ref: number): boolean {
+  return (
+    keyspace.merges.source !== null && (keyspace.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 1] & 0xffff) === 0
+  );
+}
+
+/** The block's version as a side of a conflict. */
+function ownWrite(keyspace: Keyspace, ref: number, flags: number): ContestedWrite {
+  const words = keyspace.arena.words[ref >>> 20];
+  const word = (ref & 0xfffff) << 1;
+  return ownVersion(keyspace, words[word + 2], words[word + 3], (flags & DEAD) !== 0);
+}
+
+function ownVersion(keyspace: Keyspace, stampHi: number, stampLo: number, isRemoval: boolean): ContestedWrite {
+  return { stampHi, stampLo, writerHi: keyspace.nodes.hi[0], writerLo: keyspace.nodes.lo[0], isRemoval };
+}
+
+/** A string has met a collection that was begun here. */
+function contestType(keyspace: Keyspace, ref: number, record: RecordReader): void {
+  if (!isOwn(keyspace, ref)) return;
+  const own = ownWrite(keyspace, ref, 0);
+  const isRemoval = (record.flags & FLAG_DEAD) !== 0;
+  const order = compareStamp(record.stampHi, record.stampLo, own.stampHi, own.stampLo);
+  keyspace.merges.contest('type', order, record, isRemoval, own);
+}
+
+/** Increments made here go with a base that another node has replaced. */
+function contestIncrements(keyspace: Keyspace, state: CounterState, record: RecordReader): void {
+  const own = keyspace.merges.source === null ? undefined : state.entries.find((entry) => entry.origin === 0);
+  if (own === undefined || begunAfter(keyspace, own, record.stampHi, record.stampLo, originOf(keyspace, record)))
+    return;
+  const isRemoval = (record.flags & FLAG_DEAD) !== 0;
+  keyspace.merges.contest('increment', 1, record, isRemoval, ownVersion(keyspace, own.versionHi, own.versionLo, false));
+}
+
 /** A new base, or a new deadline for the base, under a counter's sums. */
 function applyBase(keyspace: Keyspace, database: Database, hash: number, ref: number, record: RecordReader): void {
   const { buffer, keyStart, keyLength, valueStart, valueLength } = record;
@@ -208,6 +271,7 @@ function applyBase(keyspace: Keyspace, database: Database, hash: number, ref: nu
   const wasDead = (keyspace.flagsOf(ref) & DEAD) !== 0;
   const dead = (record.flags & FLAG_DEAD) !== 0;
   if (wasDead && keyspace.deadlineMs >= 0) state.dormant = pendingDeadline(keyspace);
+  contestIncrements(keyspace, state, record);
   readRecordVersion(keyspace, record);
   pruneEntries(keyspace, state, keyspace.stampHi, keyspace.stampLo, keyspace.origin);
   const { dormant } = state;
@@ -309,6 +373,8 @@ function applyCounterEntry(keyspace: Keyspace, database: Database, record: Recor
   const { buffer, keyStart, keyLength, valueStart, valueLength } = record;
   const ref = keyspace.find(database, buffer, keyStart, keyLength);
   const hash = keyspace.hash;
+  const { merges } = keyspace;
+  merges.lost++;
   if (ref !== 0 && !canCount(keyspace, ref)) return;
   const isObject = ref !== 0 && (keyspace.flagsOf(ref) & OBJECT) !== 0;
   const expired = ref !== 0 && !isObject && (keyspace.flagsOf(ref) & EXPIRED) !== 0;
@@ -322,14 +388,24 @@ function applyCounterEntry(keyspace: Keyspace, database: Database, record: Recor
     versionLo: record.stampLo,
     sum: buffer.toString('latin1', valueStart + 16, valueStart + valueLength),
   };
-  if (!isObject && !begunAfter(keyspace, entry, opened.baseHi, opened.baseLo, opened.baseOrigin)) return;
+  if (!isObject && !begunAfter(keyspace, entry, opened.baseHi, opened.baseLo, opened.baseOrigin)) {
+    if (ref !== 0 && isOwn(keyspace, ref)) {
+      merges.contest('increment', -1, record, false, ownWrite(keyspace, ref, keyspace.flagsOf(ref)));
+    }
+    return;
+  }
   // A floor ends sums as a DEL does, those that have been added to since included.
   if (compareStamp(entry.beginHi, entry.beginLo, database.floorHi, database.floorLo) <= 0) return;
   if (isObject && !contestAsString(keyspace, database, ref, entry.beginHi, entry.beginLo, entry.origin)) return;
   const at = state.entries.findIndex((other) => other.origin === entry.origin);
   if (at >= 0) {
     const ours = state.entries[at];
-    if (compareStamp(entry.versionHi, entry.versionLo, ours.versionHi, ours.versionLo) <= 0) return;
+    const order = compareStamp(entry.versionHi, entry.versionLo, ours.versionHi, ours.versionLo);
+    if (order <= 0) {
+      merges.lost--;
+      merges.refused(order);
+      return;
+    }
     state.entries[at] = entry;
   } else if (entry.origin === 0) {
     state.entries.unshift(entry);
@@ -341,6 +417,7 @@ function applyCounterEntry(keyspace: Keyspace, database: Database, record: Recor
     keyspace.deadlineMs = -1;
   }
   if (state.entries.length > ENTRIES_SMALL && encodeCounter(state).length > COUNTER_BYTES_MAX) return;
+  merges.lost--;
   writeEffective(keyspace, database, hash, ref, record, state, opened.dead, expired);
   if (!isObject) return;
   const apply = (taken: RecordReader): void => applyCounterDeadline(keyspace, database, taken);

@@ -7,8 +7,12 @@ import { contentDigest } from '../content-digest.ts';
 import { mantisFields } from '../info/mantis.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 import { mayDebug } from './debug.ts';
+import { conflictSubcommands } from './mantis-conflicts.ts';
 import { tokenSubcommands } from './mantis-tokens.ts';
 import { waitForDatabase } from './wait.ts';
+
+/** 30 days. */
+const CLOCK_OFFSET_MS_MAX = 2_592_000_000;
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 
@@ -76,6 +80,17 @@ function links(call: Call): void {
   if (node.replicator === null) return call.fail("ERR this node has no peers: the option 'peer-port' is none");
   if (isDown) node.replicator.pauseLinks();
   else node.replicator.resumeLinks();
+  call.reply.ok();
+}
+
+/** Lets this node's clock be wrong, for tests of what follows. */
+function clock(call: Call): void {
+  if (!mayDebug(call))
+    call.fail('ERR MANTIS CLOCK is for tests: start the node with --enable-debug-command local to allow it');
+  if (!call.is(2, 'OFFSET')) call.syntaxError();
+  const { keyspace } = call;
+  keyspace.clock.offsetMs = call.integerIn(3, -CLOCK_OFFSET_MS_MAX, CLOCK_OFFSET_MS_MAX);
+  keyspace.clock.refresh();
   call.reply.ok();
 }
 
@@ -151,7 +166,16 @@ export const mantisCommands: readonly CommandDefinition[] = [
         syntax: 'timeout',
         run: waitForDatabase,
       }),
+      subcommand({
+        name: 'clock',
+        summary: "Adds to this node's clock, or takes from it; refused unless enable-debug-command allows it.",
+        complexity: 'O(1)',
+        arity: 4,
+        syntax: 'OFFSET milliseconds',
+        run: clock,
+      }),
       ...tokenSubcommands,
+      ...conflictSubcommands,
       helpSubcommand('mantis', '0.1.0'),
     ],
   }),

@@ -68,8 +68,12 @@ export function statisticsFields(node: Node): Field[] {
   ];
 }
 
-/** Redis's replication, of which this node is a primary without replicas: peers are in the Mantis section. */
+/**
+ * Redis's replication, of which this node is a primary without replicas, and what merging the peers' changes came to: the peers
+ * themselves are in the Mantis section.
+ */
 export function replicationFields(node: Node): Field[] {
+  const { merges } = node.keyspace;
   return [
     ['role', 'master'],
     ['connected_slaves', 0],
@@ -82,6 +86,11 @@ export function replicationFields(node: Node): Field[] {
     ['repl_backlog_size', 0],
     ['repl_backlog_first_byte_offset', 0],
     ['repl_backlog_histlen', 0],
+    ['merges_won', merges.won],
+    ['merges_lost', merges.lost],
+    ['merges_equal', merges.equal],
+    ['conflicts_won', merges.conflictsWon],
+    ['conflicts_lost', merges.conflictsLost],
   ];
 }
 

@@ -1,6 +1,7 @@
 /** Versions of elements from elsewhere: the greater one stays, and sums that began after it. */
 import { FLAG_DEAD, FLAG_HAS_DEADLINE, type RecordReader } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
+import type { ContestedWrite } from '../conflicts.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, encodeCounter } from '../types/counter-payload.ts';
 import { begunAfter } from '../types/counter.ts';
@@ -16,7 +17,16 @@ export function mergeElement(keyspace: Keyspace, collection: Collection, record:
   const { buffer, stampHi, stampLo, elementStart, elementLength, valueStart, valueLength } = record;
   const isDead = (record.flags & FLAG_DEAD) !== 0;
   const ref = collection.find(buffer, elementStart, elementLength);
-  if (ref !== 0 && compareWithElement(keyspace, record, origin, ref) <= 0) return;
+  if (ref !== 0) {
+    const order = compareWithElement(keyspace, record, origin, ref);
+    if (keyspace.merges.source !== null && elements.originOf(ref) === 0) {
+      keyspace.merges.contest('element', order, record, isDead, ownElement(keyspace, ref));
+    }
+    if (order <= 0) {
+      keyspace.merges.refused(order);
+      return;
+    }
+  }
   let entries: CounterState['entries'] = [];
   if (ref !== 0 && (elements.flagsOf(ref) & ELEMENT_COUNTED) !== 0) {
     ({ entries } = decodeElementCounter(keyspace, ref));
@@ -64,6 +74,17 @@ export function mergeElement(keyspace: Keyspace, collection: Collection, record:
     isDead ? 0 : valueLength,
     false,
   );
+}
+
+/** An element that this node wrote, as a side of a conflict. */
+function ownElement({ elements, nodes }: Keyspace, ref: number): ContestedWrite {
+  return {
+    stampHi: elements.stampHiOf(ref),
+    stampLo: elements.stampLoOf(ref),
+    writerHi: nodes.hi[0],
+    writerLo: nodes.lo[0],
+    isRemoval: (elements.flagsOf(ref) & ELEMENT_DEAD) !== 0,
+  };
 }
 
 /** Orders the record against the element's ELEMENT register: positive when the record is the greater. */
@@ -176,13 +197,23 @@ export function mergeSum(
   const stampHi = ref === 0 ? 0 : elements.stampHiOf(ref);
   const stampLo = ref === 0 ? 0 : elements.stampLoOf(ref);
   const stampOrigin = ref === 0 ? 0 : elements.originOf(ref);
-  if (ref !== 0 && !begunAfter(keyspace, entry, stampHi, stampLo, stampOrigin)) return;
+  if (ref !== 0 && !begunAfter(keyspace, entry, stampHi, stampLo, stampOrigin)) {
+    keyspace.merges.lost++;
+    if (keyspace.merges.source !== null && stampOrigin === 0) {
+      keyspace.merges.contest('increment', -1, record, false, ownElement(keyspace, ref));
+    }
+    return;
+  }
   const isDead = ref === 0 || (elements.flagsOf(ref) & ELEMENT_DEAD) !== 0;
   const state = readElementCounter(keyspace, ref);
   const at = state.entries.findIndex((other) => other.origin === origin);
   if (at >= 0) {
     const ours = state.entries[at];
-    if (compareStamp(entry.versionHi, entry.versionLo, ours.versionHi, ours.versionLo) <= 0) return;
+    const order = compareStamp(entry.versionHi, entry.versionLo, ours.versionHi, ours.versionLo);
+    if (order <= 0) {
+      keyspace.merges.refused(order);
+      return;
+    }
     state.entries[at] = entry;
   } else if (origin === 0) {
     state.entries.unshift(entry);

@@ -115,14 +115,28 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
   if (isObject && keyspace.typeOf(ref) === type) {
     if (order > 0 || (order === 0 && hasLaterDeadline(keyspace, record, ref))) {
       writeCreation(keyspace, database, hash, ref, record);
+    } else {
+      keyspace.merges.refused(order);
     }
-  } else if (order > 0) {
+    return;
+  }
+  contestType(keyspace, record, order);
+  if (order > 0) {
     readRecordVersion(keyspace, record);
     becomeType(keyspace, database, hash, ref, record, type);
     expireNow(keyspace, database, hash, record);
   } else if (isObject) {
+    keyspace.merges.lost++;
     killUpTo(keyspace, keyspace.collectionAt(ref), record.stampHi, record.stampLo, originOf(keyspace, record));
   }
+}
+
+/** The beginning of a collection has met a key of another type, whose birth is the pending version. */
+function contestType(keyspace: Keyspace, record: RecordReader, order: number): void {
+  const { stampHi, stampLo, origin, nodes, merges } = keyspace;
+  if (merges.source === null || origin !== 0) return;
+  const own = { stampHi, stampLo, writerHi: nodes.hi[0], writerLo: nodes.lo[0], isRemoval: false };
+  merges.contest('type', order, record, false, own);
 }
 
 function hasLaterDeadline(keyspace: Keyspace, record: RecordReader, ref: number): boolean {
@@ -297,7 +311,9 @@ function readRecordBirth(keyspace: Keyspace, record: RecordReader): void {
 
 function applyElement(keyspace: Keyspace, database: Database, record: RecordReader): void {
   const type = typeOfKind(record.kind);
+  const { merges } = keyspace;
   readRecordBirth(keyspace, record);
+  merges.lost++;
   if (compareStamp(birth.hi, birth.lo, database.floorHi, database.floorLo) <= 0) return;
   const ref = keyspace.find(database, record.buffer, record.keyStart, record.keyLength);
   let collection: Collection | null;
@@ -315,6 +331,7 @@ function applyElement(keyspace: Keyspace, database: Database, record: RecordRead
     collection = contest(keyspace, database, ref, record, type);
   }
   if (collection === null || collection.isUnderFloor(birth.hi, birth.lo, birth.origin)) return;
+  merges.lost--;
   beginChange(keyspace, collection);
   if (isElementCounterKind(record.kind)) mergeSum(keyspace, collection, record, birth.hi, birth.lo, birth.origin);
   else mergeElement(keyspace, collection, record, birth.origin);

@@ -210,8 +210,9 @@ describe('three nodes from one seed', () => {
   });
 });
 
-it('cuts links only where enable-debug-command allows it', async () => {
+it('cuts links and shifts its clock only where enable-debug-command allows it', async () => {
   const node = await startNode(null, { args: ['--enable-debug-command', 'no'] });
   expect(await node.ask('MANTIS', 'LINKS', 'DOWN')).toBeInstanceOf(RespError);
+  expect(await node.ask('MANTIS', 'CLOCK', 'OFFSET', '1')).toBeInstanceOf(RespError);
   await node.close();
 });

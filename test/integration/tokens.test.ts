@@ -111,6 +111,19 @@ describe('a token', () => {
     await untilMeshed(nodes);
   });
 
+  it('keeps the order of writes whatever the clocks say', async () => {
+    expect(await nodes[1].ask('MANTIS', 'CLOCK', 'OFFSET', '-30000')).toBe('OK');
+    for (let round = 0; round < 6; round++) {
+      const [here, there] = [nodes[round % 2], nodes[(round + 1) % 2]];
+      await here.ask('SET', 'ordered', String(round));
+      expect(await awaitAt(there, await here.ask('MANTIS', 'TOKEN'))).toBe(1);
+      expect(await there.ask('GET', 'ordered')).toBe(String(round));
+    }
+    expect(await nodes[1].ask('MANTIS', 'CLOCK', 'OFFSET', '0')).toBe('OK');
+    expect(await nodes[1].ask('MANTIS', 'CLOCK', 'OFFSET', 'much')).toBeInstanceOf(RespError);
+    expect(await nodes[1].ask('MANTIS', 'CLOCK', 'BACK', '1')).toBeInstanceOf(RespError);
+  });
+
   it('is refused when it is none, or of another cluster', async () => {
     const wrong = await nodes[0].ask('MANTIS', 'AWAIT', 'm1.nonsense', 10);
     expect(wrong).toBeInstanceOf(RespError);

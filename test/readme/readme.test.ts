@@ -93,6 +93,9 @@ describe('README.md', () => {
     const digests = (): Promise<string[]> =>
       Promise.all(['7001', '7002', '7003'].map((port) => shell(digest.replace('7001', port))));
     await waitFor('equal digests', async () => new Set(await digests()).size === 1);
+    const moving = blocks('sh').find((block) => block.includes('mantis token'))!;
+    const [take, read] = moving.trim().split('\n');
+    expect(await shell(`${take}\n${read}`)).toBe('1\n3');
   }, 60_000);
 
   it('its MySQL lines make the schema and keep readable rows', async () => {

@@ -1,6 +1,6 @@
 /** Peers: who they are, how they are reached, and the bounds of what they may cost. */
 import { addresses, nodeId, optionalAddress, peerPort, secrets } from '../node-types.ts';
-import { duration, size, text, words, yesNo } from '../option-type.ts';
+import { duration, integer, size, text, words, yesNo } from '../option-type.ts';
 import { option } from '../option-definition.ts';
 
 const DAY_MS = 86_400_000;
@@ -56,6 +56,11 @@ export const clusterOptions = {
     duration('ms', 1),
     '60s',
     'Changes stamped further ahead of this clock than this are not merged.',
+  ),
+  'conflict-log-max-len': option(
+    integer(0, 10_000),
+    '128',
+    'Conflicts of concurrent writes that are kept for MANTIS WHY and MANTIS CONFLICTS.',
   ),
   'peer-ping-interval': option(duration('ms', 10), '1s', 'Time between pings to a peer.'),
   'peer-timeout': option(duration('ms', 50), '10s', 'A peer that sent nothing for this long counts as gone.'),

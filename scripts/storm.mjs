@@ -1,0 +1,14 @@
+/** `npm run storm [-- --seconds N --seed N]`: five processes in bad weather, ten minutes unless it is told otherwise. */
+import { parseArgs } from 'node:util';
+import { ensureBuilt } from './build.mjs';
+import { ensureInstalled, pinnedNode, run } from './tools.mjs';
+
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '600' }, seed: { type: 'string' } },
+});
+ensureInstalled();
+ensureBuilt();
+process.env['MANTIS_STORM_SECONDS'] = values.seconds;
+if (values.seed !== undefined) process.env['MANTIS_TEST_SEED'] = values.seed;
+const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+process.exit(run(pinnedNode, [...jest, 'test/integration/storm.test.ts']));
