@@ -7,7 +7,7 @@ import type { PeerTls } from '../replication/tcp.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import type { StoreEnvironment } from '../storage/environment.ts';
-import type { FlusherOptions } from '../storage/flusher.ts';
+import type { FlusherOptions } from '../storage/flusher-options.ts';
 import { peerBindOf, peerPortOf } from './config/checks.ts';
 import type { ConfigValues } from './config/option-table.ts';
 

@@ -12,6 +12,8 @@
  * (level-tables.ts), and the checksum per record notices a bit that flips later.
  */
 import { ClassicLevel } from 'classic-level';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   FLAG_BATCH_BEGIN,
   FLAG_BATCH_END,
@@ -22,8 +24,10 @@ import {
 } from '../../protocol/change-record.ts';
 import { crc32c } from '../../protocol/crc32c.ts';
 import { compareIgnoringValues, compareVersions } from '../../protocol/register-order.ts';
+import type { BatchQueue, HeldPart } from './batch-queue.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { levelErrorOf } from './level-errors.ts';
+import { backUp, type BackupPlan } from './level-backup.ts';
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
 import { checkTables } from './level-tables.ts';
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
@@ -57,23 +61,11 @@ const WRITE_BUFFER_BYTES = 16 << 20;
 const TABLE_FILE_BYTES = 8 << 20;
 const BLOCK_CACHE_BYTES = 16 << 20;
 
-/** Where registers are queued for MySQL. Both are called inside the batch's exclusive work. */
-export interface BatchQueue {
-  /** The generation for the batch's markers. */
-  beginBatch(bytes: number): number;
-  /** The batch is durable. The queue may keep the slices. */
-  endBatch(generation: number, slices: readonly Buffer[], count: number): void;
-}
-
-/** Slices of a batch that peers bring to MySQL, and the generation for their markers, asked for inside the exclusive work. */
-export interface HeldPart {
-  slices: ReadonlySet<Buffer>;
-  begin(): number;
-}
-
 export interface LevelStoreOptions {
   /** Made when it does not exist. */
   directory: string;
+  /** A directory without a store is refused; otherwise one is made there. */
+  mustExist?: boolean;
   /** Opens the database; replaced by tests of a failing disk. */
   openDatabase?: (directory: string) => Promise<LevelDatabase>;
 }
@@ -99,6 +91,7 @@ export class LevelStore implements DurableStore {
   readonly #scratchValue = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   readonly #given = new RecordReader();
   readonly #held = new RecordReader();
+  readonly #mustExist: boolean;
   #database: LevelDatabase | null = null;
   #isInDoubt = false;
   /** A register was stored that another one at its key may have outlived. */
@@ -107,6 +100,7 @@ export class LevelStore implements DurableStore {
 
   constructor(options: LevelStoreOptions) {
     this.directory = options.directory;
+    this.#mustExist = options.mustExist === true;
     this.#openDatabase = options.openDatabase ?? openLevelDatabase;
   }
 
@@ -117,6 +111,8 @@ export class LevelStore implements DurableStore {
   }
 
   async open(): Promise<void> {
+    if (this.#mustExist && !existsSync(join(this.directory, 'CURRENT')))
+      throw new StoreError('refused', `there is no store in ${this.directory}: name the --data-dir of the node`);
     await this.guard(() => checkTables(this.directory));
     await this.#openNow();
     try {
@@ -426,24 +422,28 @@ export class LevelStore implements DurableStore {
     writer: RecordWriter,
     handOver: (bytesMin: number) => Promise<void>,
   ): Promise<void> {
-    const { from, to } = rangeOf(outlived);
-    const iterator = this.database.iterator({
-      gte: from,
-      lt: to,
-      fillCache: false,
-      highWaterMarkBytes: OUTLIVED_BYTES,
-    });
     const reader = new RecordReader();
+    const visit = (key: Buffer, value: Buffer): void => {
+      if (given.has(key.toString('latin1', 1))) return;
+      if (this.checkEntry(key, value, reader) !== null || !isOutlived(reader, outlived)) return;
+      writer.raw(value, CHECKSUM_BYTES, value.length - CHECKSUM_BYTES);
+    };
+    await this.#walk({ ...rangeOf(outlived), fillCache: false }, visit, () => handOver(OUTLIVED_BYTES));
+  }
+
+  /** Visits the entries of a range in pages, and waits after each page. */
+  async #walk(
+    { from, to, fillCache }: { from: Buffer; to: Buffer; fillCache: boolean },
+    visit: (key: Buffer, value: Buffer) => void,
+    onPage: () => Promise<void>,
+  ): Promise<void> {
+    const iterator = this.database.iterator({ gte: from, lt: to, fillCache, highWaterMarkBytes: OUTLIVED_BYTES });
     try {
       for (;;) {
         const entries = await this.guard(() => iterator.nextv(OUTLIVED_ENTRIES_A_READ));
         if (entries.length === 0) return;
-        for (const [key, value] of entries) {
-          if (given.has(key.toString('latin1', 1))) continue;
-          if (this.checkEntry(key, value, reader) !== null || !isOutlived(reader, outlived)) continue;
-          writer.raw(value, CHECKSUM_BYTES, value.length - CHECKSUM_BYTES);
-        }
-        await handOver(OUTLIVED_BYTES);
+        for (const [key, value] of entries) visit(key, value);
+        await onPage();
       }
     } finally {
       await iterator.close();
@@ -463,23 +463,20 @@ export class LevelStore implements DurableStore {
   }
 
   async #fetchOne(name: KeyName, writer: RecordWriter, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
-    const { from, to } = rangeOf(name);
-    const iterator = this.database.iterator({ gte: from, lt: to, highWaterMarkBytes: OUTLIVED_BYTES });
     const reader = new RecordReader();
-    try {
-      for (;;) {
-        const entries = await this.guard(() => iterator.nextv(OUTLIVED_ENTRIES_A_READ));
-        if (entries.length === 0) return;
-        for (const [key, value] of entries) {
-          const reason = this.checkEntry(key, value, reader);
-          if (reason === null) writer.raw(value, CHECKSUM_BYTES, value.length - CHECKSUM_BYTES);
-          else this.quarantine.add(keyOfRegisterKey(key, 1), reason);
-        }
-        if (writer.length >= FETCH_SLICE_BYTES) await onRecords(writer.take());
-      }
-    } finally {
-      await iterator.close();
-    }
+    const visit = (key: Buffer, value: Buffer): void => {
+      const reason = this.checkEntry(key, value, reader);
+      if (reason === null) writer.raw(value, CHECKSUM_BYTES, value.length - CHECKSUM_BYTES);
+      else this.quarantine.add(keyOfRegisterKey(key, 1), reason);
+    };
+    await this.#walk({ ...rangeOf(name), fillCache: true }, visit, async () => {
+      if (writer.length >= FETCH_SLICE_BYTES) await onRecords(writer.take());
+    });
+  }
+
+  /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
+  backUp(plan: Omit<BackupPlan, 'without'>, withoutMeta: readonly string[]): Promise<number> {
+    return backUp(this.database, { ...plan, without: withoutMeta.map((name) => Buffer.from(META_PREFIX + name)) });
   }
 
   async readMeta(name: string): Promise<Buffer | null> {

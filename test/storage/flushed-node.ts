@@ -1,7 +1,8 @@
 /** Flushers on real stores, with a register model in the place of the keyspace. */
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
-import { Flusher, type FlusherOptions } from '../../storage/flusher.ts';
+import { Flusher } from '../../storage/flusher.ts';
+import type { FlusherOptions } from '../../storage/flusher-options.ts';
 import { SeededRandom } from '../support/seed.ts';
 import { storeEnvironment } from '../support/store-environment.ts';
 import { appendRecord, RegisterModel } from './registers.ts';
