@@ -9,6 +9,7 @@ import {
   FRAME_ACK,
   FRAME_AUTH,
   FRAME_BYTES_BEFORE_AUTHENTICATION,
+  FRAME_FORGET,
   FRAME_HELLO,
   FRAME_PING,
   FRAME_PONG,
@@ -19,19 +20,17 @@ import {
   FRAME_STREAM,
   FrameDecoder,
   PEER_MAGIC,
-  PEER_VERSION_HIGHEST,
-  PEER_VERSION_LOWEST,
   PEER_VERSION_SEEN,
   PeerProtocolError,
+  REFUSE_HORIZON,
   REFUSE_MALFORMED,
   REFUSE_SECRET,
   REFUSE_SILENT,
-  REFUSE_VERSION,
 } from '../protocol/peer-frame.ts';
 import {
-  NONCE_BYTES,
   decodeAck,
   decodeAuth,
+  decodeForget,
   decodeHello,
   decodePing,
   decodePong,
@@ -39,19 +38,24 @@ import {
   decodeRefuse,
   encodeAck,
   encodeAuth,
+  encodeForget,
   encodeHello,
   encodePing,
   encodePong,
   encodeRefuse,
   encodeResume,
   encodeStream,
+  type Forget,
   type Hello,
   type MemberAddress,
   type Ping,
+  type Position,
 } from '../protocol/peer-message.ts';
 import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
 import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
+import { checkVersions, makeHello } from './hello.ts';
+import { isAbove, later } from './horizon.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
 import type { RepairOwner } from './repair.ts';
@@ -82,7 +86,13 @@ export interface LinkOwner extends RepairOwner {
   acknowledged(link: Link): void;
   /** The peer has said what it has of all writers. */
   seen(link: Link): void;
+  /** The peer passes on the order to forget a node. */
+  forgetTold(forget: Forget): void;
+  /** One of the two has to resynchronise: this node, or the peer. */
+  setBehind(link: Link, isOwn: boolean, reaped: Stamp): void;
 }
+
+const NONE: Stamp = { hi: 0, lo: 0 };
 
 export type LinkState = 'hello' | 'auth' | 'live' | 'closed';
 
@@ -112,6 +122,9 @@ export class Link {
   #decoder = new FrameDecoder(FRAME_BYTES_BEFORE_AUTHENTICATION);
   #control: Buffer[] = [];
   #helloSent: Buffer | null = null;
+  #told: Hello | null = null;
+  /** The peer's RESUME, which is answered when this node has resynchronised. */
+  #heldResume: Position | null = null;
   #helloReceived: Buffer | null = null;
   #startedAtMs: number;
   #pingedAtMs = 0;
@@ -232,23 +245,8 @@ export class Link {
   }
 
   #sendHello(): void {
-    const { settings, replica, random } = this.#owner;
-    const clock = replica.currentStamp();
-    this.#helloSent = encodeHello({
-      versionLowest: PEER_VERSION_LOWEST,
-      versionHighest: PEER_VERSION_HIGHEST,
-      nodeHi: settings.nodeId.hi,
-      nodeLo: settings.nodeId.lo,
-      incarnationHi: settings.incarnation.hi,
-      incarnationLo: settings.incarnation.lo,
-      clockHi: clock.hi,
-      clockLo: clock.lo,
-      wallMs: replica.nowMs(),
-      nonce: random.bytes(NONCE_BYTES),
-      port: this.#owner.advertisedPort(),
-      host: settings.advertiseHost,
-      clusterId: settings.clusterId,
-    });
+    this.#told = makeHello(this.#owner);
+    this.#helloSent = encodeHello(this.#told);
     this.#control.push(PEER_MAGIC, this.#helloSent);
   }
 
@@ -271,13 +269,7 @@ export class Link {
 
   #receiveHello(buffer: Buffer, start: number, end: number): void {
     const hello = decodeHello(buffer, start, end);
-    if (hello.versionLowest > PEER_VERSION_HIGHEST || hello.versionHighest < PEER_VERSION_LOWEST) {
-      throw new PeerProtocolError(
-        REFUSE_VERSION,
-        `no common version: one side speaks ${hello.versionLowest} to ${hello.versionHighest}, ` +
-          `the other ${PEER_VERSION_LOWEST} to ${PEER_VERSION_HIGHEST}`,
-      );
-    }
+    checkVersions(hello);
     this.hello = hello;
     this.#helloReceived = Buffer.from(buffer.subarray(start, end));
     this.state = 'auth';
@@ -309,8 +301,9 @@ export class Link {
     );
     receiver.observeClock(hello.clockHi, hello.clockLo);
     this.#receiver = receiver;
-    this.repair = new LinkRepair(this.#owner, receiver, this.#sender, member.node, nowMs);
+    this.repair = new LinkRepair(this.#owner, receiver, this.#sender, member, nowMs);
     this.repair.onCovered = () => (this.#ackPending = this.#isStreamWhole = true);
+    this.repair.onTaken = () => this.#answerResume();
     this.state = 'live';
     this.liveSinceMs = nowMs;
     this.#pingSoon(nowMs);
@@ -319,11 +312,51 @@ export class Link {
     const { applied } = member.progress;
     const isKnown = applied.hi !== 0 || applied.lo !== 0;
     this.#control.push(encodeResume({ flag: isKnown && !member.progress.hasGap, hi: applied.hi, lo: applied.lo }));
+    this.#compareHorizons(hello, member);
+  }
+
+  /** Both sides go by what the two HELLOs said, and so decide alike who has to resynchronise. */
+  #compareHorizons(hello: Hello, member: Member): void {
+    const own = this.#told!.horizon!;
+    const theirs = hello.horizon;
+    member.held = theirs?.held ?? NONE;
+    const isBehind = theirs !== null && isAbove(theirs.reaped, own.held);
+    const isPeerBehind = isAbove(own.reaped, member.held);
+    if (isBehind) this.#owner.setBehind(this, true, theirs.reaped);
+    if (isPeerBehind) this.#owner.setBehind(this, false, own.reaped);
+    for (const forget of this.#owner.horizon.forgets.values()) this.tell(encodeForget(forget));
+    this.repair!.peerKnowsTombstones = theirs !== null;
+    this.repair!.resynchronise(isBehind, isPeerBehind);
+  }
+
+  /** Says where this node's stream goes on, once it may push. What it wrote before goes by repair: some of it may be gone. */
+  #answerResume(): void {
+    if (this.#heldResume === null || this.repair!.isTaking) return;
+    const known = this.#heldResume;
+    this.#heldResume = null;
+    const position = this.#sender.resume({ ...known, flag: known.flag && !this.repair!.hasTaken });
+    this.#noteAcknowledged(known);
+    this.#control.push(encodeStream(position));
+    if (!position.flag) this.repair!.want();
+  }
+
+  /** Tells the peer something beside the stream, if it knows such frames. */
+  tell(frame: Buffer): void {
+    if (this.state === 'live' && this.hello?.horizon !== null) this.#control.push(frame);
+  }
+
+  #checkMayPush(): void {
+    if (!this.repair!.isGiving) return;
+    throw new PeerProtocolError(
+      REFUSE_HORIZON,
+      'the node was away for longer than the tombstone horizon and has to resynchronise before it may push',
+    );
   }
 
   #liveFrame(type: number, buffer: Buffer, start: number, end: number, nowMs: number): void {
     const receiver = this.#receiver!;
     const { flags } = this.#decoder;
+    if (type === FRAME_RECORDS || type === FRAME_STREAM) this.#checkMayPush();
     if (type === FRAME_RECORDS) {
       if (receiver.records(flags, buffer, start, end)) {
         this.turnsIn++;
@@ -345,11 +378,10 @@ export class Link {
     } else if (type === FRAME_PONG) {
       this.#receivePong(buffer, start, end, nowMs);
     } else if (type === FRAME_RESUME) {
-      const applied = decodePosition(buffer, start, end);
-      const position = this.#sender.resume(applied);
-      this.#noteAcknowledged(applied);
-      this.#control.push(encodeStream(position));
-      if (!position.flag) this.repair!.want();
+      this.#heldResume = decodePosition(buffer, start, end);
+      this.#answerResume();
+    } else if (type === FRAME_FORGET) {
+      this.#owner.forgetTold(decodeForget(buffer, start, end));
     } else if (type === FRAME_STREAM) {
       const position = decodePosition(buffer, start, end);
       receiver.start(position);
@@ -364,11 +396,12 @@ export class Link {
   /** What the peer says of its own stream holds here only when nothing of it is missing. */
   #noteCompleteness(ping: Ping): void {
     const member = this.member!;
-    member.held = ping.held;
+    member.held = later(member.held, ping.held);
     const { progress } = member;
     const isWhole = this.#isStreamWhole && !progress.hasGap && progress.has(ping.published);
     const complete = isWhole ? ping.complete : progress.applied;
-    if (compareStamp(complete.hi, complete.lo, member.complete.hi, member.complete.lo) > 0) member.complete = complete;
+    if (isAbove(complete, member.complete)) member.complete = complete;
+    member.heardUpTo = later(member.heardUpTo, complete);
   }
 
   #receiveAck(stamp: { hi: number; lo: number }): void {

@@ -1,6 +1,5 @@
 /** What happens without anybody asking: expiry, timeouts of waiting commands and idle clients, samples for INFO. */
 import type { Time, Timer } from '../replication/environment.ts';
-import { stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { expireDue } from '../storage/expiry.ts';
 import { Reaper } from '../storage/reaper.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -75,9 +74,9 @@ export class Housekeeping {
       this.#sample(monotonicMs);
       this.#watchStores();
       this.#reap(nowMs);
-      runtime
-        .rememberMembers()
-        .catch((error: unknown) => runtime.log.error({ err: error }, 'cannot keep the list of members'));
+      this.#keepHorizon(nowMs).catch((error: unknown) =>
+        runtime.log.error({ err: error }, 'cannot keep the list of members'),
+      );
       runtime
         .renewClockBound()
         .catch((error: unknown) => runtime.log.error({ err: error }, 'cannot keep the clock bound'));
@@ -123,17 +122,16 @@ export class Housekeeping {
     if (expireDue(runtime.keyspace, EXPIRE_SLICE_KEYS)) this.#time.defer(() => this.#expire());
   }
 
-  /** Drops tombstones that nobody needs any more; a node without members needs none that its stores have. */
+  async #keepHorizon(nowMs: number): Promise<void> {
+    if (this.#runtime.loading === null && !this.#stopped) await this.#runtime.keepHorizon(nowMs);
+  }
+
+  /** Drops tombstones that nobody needs any more. */
   #reap(nowMs: number): void {
-    const { keyspace, replicator, config, loading } = this.#runtime;
+    const { loading, reapedStamp, replicator, config } = this.#runtime;
     if (loading !== null) return;
-    const { clock } = keyspace;
-    const stable = replicator?.stableStamp() ?? null;
-    const horizonMs = Math.max(0, nowMs - config.values['tombstone-horizon']);
-    const horizon = { hi: stampHiOf(horizonMs), lo: stampLoOf(horizonMs, 0) };
-    const alone = { hi: clock.hi, lo: clock.lo };
-    const driftMs = stable === null ? 0 : config.values['max-clock-drift'];
-    this.#reaper.step(stable === null ? alone : horizon, stable ?? alone, nowMs - driftMs);
+    const driftMs = (replicator?.stableStamp() ?? null) === null ? 0 : config.values['max-clock-drift'];
+    this.#reaper.step(reapedStamp, reapedStamp, nowMs - driftMs);
   }
 
   /** Writes are refused while the embedded store cannot take them: nothing acknowledged may be lost in silence. */

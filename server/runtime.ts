@@ -9,7 +9,6 @@ import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
-import type { KnownMember } from '../replication/settings.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
@@ -26,6 +25,7 @@ import { CommandTable } from './command-table.ts';
 import { allCommands } from './commands/all.ts';
 import type { Config } from './config/config.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { type Identity, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
@@ -107,9 +107,9 @@ export class Runtime implements Node {
   readonly #options: RuntimeOptions;
   readonly #writer: Identity['writer'];
   readonly #housekeeping: Housekeeping;
+  readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
   #clockBoundMs = 0;
-  #membersKept = '[]';
   #appliedKeptAtMs = -Infinity;
   #gate: CommitGate | null = null;
   #keyListener: KeyListener | null = null;
@@ -127,7 +127,9 @@ export class Runtime implements Node {
       stored === null ? null : new Flusher(withEngine(stored, environment.makeEngine), source, environment.time);
     await flusher?.open();
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
-    const runtime = new Runtime(config, environment, options, flusher, identity);
+    const horizon = await HorizonKeeper.load(flusher, identity.node, identity.writer);
+    const runtime = new Runtime(config, environment, options, flusher, identity, horizon);
+    horizon.attach(runtime);
     source.runtime = runtime;
     return runtime;
   }
@@ -138,7 +140,9 @@ export class Runtime implements Node {
     options: RuntimeOptions,
     flusher: Flusher | null,
     identity: Identity,
+    horizon: HorizonKeeper,
   ) {
+    this.#horizon = horizon;
     this.config = config;
     this.#environment = environment;
     this.#options = options;
@@ -273,6 +277,10 @@ export class Runtime implements Node {
         loading.total = total;
         this.#options.onLoading?.(loading);
       },
+      (records) => {
+        this.keyspace.clock.refresh();
+        this.#horizon.applyOldRows(this.keyspace, records);
+      },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));
     this.keyspace.hydrating = false;
@@ -305,9 +313,11 @@ export class Runtime implements Node {
   }
 
   async #startReplication(): Promise<void> {
-    const members = await this.#rememberedMembers();
-    const options = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
-    if (options === null) return;
+    const { members, facts, writers } = this.#horizon;
+    const filled = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
+    if (filled === null) return;
+    const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
+    const options = { ...filled, horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted };
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs());
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
@@ -333,17 +343,12 @@ export class Runtime implements Node {
     };
   }
 
-  async #rememberedMembers(): Promise<KnownMember[]> {
-    const stored = await this.flusher?.meta.get('members');
-    return stored === undefined || stored === null ? [] : (JSON.parse(stored.toString('utf8')) as KnownMember[]);
+  get reapedStamp(): { readonly hi: number; readonly lo: number } {
+    return this.#horizon.reaped;
   }
 
-  /** Keeps the list of members over a restart: an absent one still counts when tombstones are dropped. */
-  async rememberMembers(): Promise<void> {
-    const known = JSON.stringify(this.replicator?.knownMembers() ?? []);
-    if (this.flusher === null || known === this.#membersKept) return;
-    this.#membersKept = known;
-    await this.flusher.meta.set('members', Buffer.from(known, 'utf8'));
+  keepHorizon(nowMs: number): Promise<void> {
+    return this.#horizon.tick(nowMs);
   }
 
   // ---- the write's way out ----

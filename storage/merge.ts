@@ -41,13 +41,18 @@ const ENTRIES_SMALL = 40;
  * @throws RecordError when any record is malformed or of a database that this node does not have
  */
 export function applyRecords(keyspace: Keyspace, records: Buffer, start: number, end: number): void {
-  for (let at = start; at < end;) {
-    at = reader.read(records, at, end);
-    validate(keyspace, reader);
-  }
+  checkRecords(keyspace, records, start, end);
   for (let at = start; at < end;) {
     at = reader.read(records, at, end);
     applyRecord(keyspace, reader);
+  }
+}
+
+/** @throws RecordError when any of the packed records could not be merged */
+export function checkRecords(keyspace: Keyspace, records: Buffer, start: number, end: number): void {
+  for (let at = start; at < end;) {
+    at = reader.read(records, at, end);
+    validate(keyspace, reader);
   }
 }
 

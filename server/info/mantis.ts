@@ -40,6 +40,8 @@ function peerFields(node: Node): Field[] {
     ['last_published', status.lastPublished],
     ['outbox_bytes', status.outboxBytes],
     ['outbox_dropped_frames', status.outboxDroppedFrames],
+    ['held', status.held],
+    ['reaped', status.reaped],
     ['clock_refusals', status.clockRefusals],
     ['future_records', status.futureRecords],
     ...peers,
