@@ -51,8 +51,9 @@ import {
   type Ping,
   type Position,
 } from '../protocol/peer-message.ts';
-import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
+import { compareStamp, formatNodeId, stampMs } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
 import { checkVersions, makeHello } from './hello.ts';
 import { isAbove, later } from './horizon.ts';
@@ -72,6 +73,7 @@ export interface Ending {
 
 /** What a link asks of the node that it belongs to. */
 export interface LinkOwner extends RepairOwner {
+  readonly clocks: ClockWatch;
   /** The port that others can dial, or 0. */
   advertisedPort(): number;
   /** The peer has authenticated. Registers the link, or throws PeerProtocolError to refuse it. */
@@ -123,6 +125,10 @@ export class Link {
   #control: Buffer[] = [];
   #helloSent: Buffer | null = null;
   #told: Hello | null = null;
+  /** This side's proof, where a refusal is to be told with it: only then the peer can believe what it says of clocks. */
+  #proofPending: Buffer | null = null;
+  /** The peer has proved who it is and is about to refuse this node's clock. */
+  #isAwaitingRefusal = false;
   /** The peer's RESUME, which is answered when this node has resynchronised. */
   #heldResume: Position | null = null;
   #helloReceived: Buffer | null = null;
@@ -222,8 +228,8 @@ export class Link {
   /** Closes with a reason that the peer is told too. */
   refuse(code: number, message: string): void {
     if (this.state === 'closed') return;
-    this.#control =
-      this.#helloSent === null ? [PEER_MAGIC, encodeRefuse(code, message)] : [encodeRefuse(code, message)];
+    this.#control = this.#helloSent === null ? [PEER_MAGIC] : this.#proofPending === null ? [] : [this.#proofPending];
+    this.#control.push(encodeRefuse(code, message));
     this.#end({ code, message, by: 'here' });
   }
 
@@ -258,6 +264,10 @@ export class Link {
       this.#end({ code: reason, message, by: 'peer' });
     } else if (this.state === 'hello' && type === FRAME_HELLO) {
       this.#receiveHello(buffer, start, end);
+    } else if (this.#isAwaitingRefusal) {
+      // The peer lets clocks be further ahead than this node does.
+      this.#goLive(this.hello!, nowMs);
+      this.#liveFrame(type, buffer, start, end, nowMs);
     } else if (this.state === 'auth' && type === FRAME_AUTH) {
       this.#receiveAuth(buffer, start, end, nowMs);
     } else if (this.state === 'live') {
@@ -289,7 +299,21 @@ export class Link {
     const problem = checkProofs(secrets, peerRole, this.#transcript(), decodeAuth(buffer, start, end));
     if (problem !== null) throw new PeerProtocolError(REFUSE_SECRET, problem);
     const hello = this.hello!;
+    this.#owner.clocks.note(this.peerId!, hello.wallMs, nowMs - this.#startedAtMs, nowMs);
+    const proof = encodeAuth(prove(secrets, this.role, this.#transcript()));
+    if (this.role === 'accept') this.#proofPending = proof;
     checkClock(hello.clockHi, hello.clockLo, this.#owner.replica, this.#owner.settings.maxClockDriftMs);
+    this.#proofPending = null;
+    if (this.role === 'accept') this.#control.push(proof);
+    const { clockHi, clockLo } = this.#told!;
+    const isAhead = stampMs(clockHi, clockLo) > hello.wallMs + this.#owner.settings.maxClockDriftMs;
+    if (this.role === 'dial' && isAhead) this.#isAwaitingRefusal = true;
+    else this.#goLive(hello, nowMs);
+  }
+
+  /** Both sides have proved who they are, and the peer is taken for a member. */
+  #goLive(hello: Hello, nowMs: number): void {
+    this.#isAwaitingRefusal = false;
     const member = this.#owner.admit(this, hello, nowMs);
     this.member = member;
     const receiver = new StreamReceiver(
@@ -308,7 +332,6 @@ export class Link {
     this.liveSinceMs = nowMs;
     this.#pingSoon(nowMs);
     this.#decoder.frameBytesMax = this.#owner.settings.frameBytesMax;
-    if (this.role === 'accept') this.#control.push(encodeAuth(prove(secrets, this.role, this.#transcript())));
     const { applied } = member.progress;
     const isKnown = applied.hi !== 0 || applied.lo !== 0;
     this.#control.push(encodeResume({ flag: isKnown && !member.progress.hasGap, hi: applied.hi, lo: applied.lo }));
@@ -429,6 +452,7 @@ export class Link {
     this.#receiver!.observeClock(pong.clockHi, pong.clockLo);
     if (pong.token !== this.#pingToken) return;
     this.roundTripMs = nowMs - this.#pingedAtMs;
+    this.#owner.clocks.note(this.peerId!, pong.wallMs, this.roundTripMs, nowMs);
     this.clockOffsetMs = Math.round(pong.wallMs + this.roundTripMs / 2 - this.#owner.replica.nowMs());
   }
 

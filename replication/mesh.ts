@@ -15,6 +15,7 @@ import { compareStamp, formatNodeId, parseNodeId } from '../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
 import { checkHello, checkRival, noteWriter } from './admission.ts';
 import type { Applied } from './applied.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { Dialer, type Attempt } from './dialer.ts';
 import type { Connection, Environment, Network, Random } from './environment.ts';
 import { Horizon, isAbove, later, stampText } from './horizon.ts';
@@ -58,6 +59,7 @@ export class Mesh implements LinkOwner {
   readonly applied: Applied;
   readonly horizon: Horizon;
   readonly standing: Standing;
+  readonly clocks: ClockWatch;
   /** Live links by node id. */
   readonly live = new Map<string, Session>();
   /** Called when a member has acknowledged more. */
@@ -105,6 +107,7 @@ export class Mesh implements LinkOwner {
     for (const { host, port } of settings.peers) this.dialer.add(host, port);
     this.horizon = new Horizon(this.membership, settings.horizon, settings.writers, () => !settings.hasEvicted());
     this.standing = new Standing(settings, this.membership, this.horizon, environment.log, () => this.#hasStrangers());
+    this.clocks = new ClockWatch(replica, settings.maxClockDriftMs);
     for (const known of settings.members) this.#recall(known);
     // What was written before the restart is not in the outbox: the stream of this run begins here, for whoever links.
     if (settings.members.length > 0) this.outbox.skip(replica.currentStamp());
@@ -426,6 +429,7 @@ export class Mesh implements LinkOwner {
       this.horizon.left(member);
     }
     this.membership.forget(nodeId, this.nowMs());
+    this.clocks.forget(nodeId);
     this.dialer.remove(nodeId);
     this.#environment.log.warn(`node ${nodeId} is forgotten; should it come back, it has to resynchronise`);
     if (session !== undefined) {

@@ -4,6 +4,7 @@
  */
 import { formatStamp } from '../protocol/stamp.ts';
 import { AckWaiters } from './ack-waiters.ts';
+import type { ClockStanding } from './clock-watch.ts';
 import { Applied } from './applied.ts';
 import { isLoopback } from './address.ts';
 import type { Environment, Listener, Timer } from './environment.ts';
@@ -142,6 +143,11 @@ export class Replicator {
       if (writer?.hi === hi && writer.lo === lo) return id;
     }
     return null;
+  }
+
+  /** How this node's clock stands against its peers': what they would refuse must not be acknowledged. */
+  clockStanding(): ClockStanding {
+    return this.#mesh.clocks.standing(this.#mesh.nowMs());
   }
 
   /** Calls back before this node gets its first member: what it writes has to be published from then on. */

@@ -2,6 +2,7 @@
 import { REFUSE_CLOCK } from '../protocol/peer-frame.ts';
 import { formatStamp } from '../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
+import type { ClockStanding } from './clock-watch.ts';
 import type { DialStatus } from './dialer.ts';
 import type { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
@@ -55,6 +56,8 @@ export interface ReplicationStatus {
   /** Everything that any member wrote up to here is on this node's disk; tombstones up to here may be gone. */
   readonly held: string;
   readonly reaped: string;
+  /** How this node's clock stands against its peers'. */
+  readonly clock: ClockStanding;
   /** How often a peer has refused this node because its clock is ahead. */
   readonly clockRefusals: number;
   /** Records left out of repairs because they come from the future. */
@@ -77,6 +80,7 @@ export function replicationStatus(mesh: Mesh): ReplicationStatus {
     outboxDroppedFrames: mesh.outbox.droppedFrames,
     held: formatted(mesh.held()),
     reaped: formatted(mesh.horizon.reaped),
+    clock: mesh.clocks.standing(nowMs),
     clockRefusals: mesh.clockRefusals,
     futureRecords,
   };

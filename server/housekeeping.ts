@@ -72,7 +72,7 @@ export class Housekeeping {
       this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
       this.#listener.closeIdle(nowMs);
       this.#sample(monotonicMs);
-      this.#watchStores();
+      this.watchWrites();
       this.#reap(nowMs);
       this.#keepHorizon(nowMs).catch((error: unknown) =>
         runtime.log.error({ err: error }, 'cannot keep the list of members'),
@@ -134,13 +134,29 @@ export class Housekeeping {
     this.#reaper.step(reapedStamp, reapedStamp, nowMs - driftMs);
   }
 
-  /** Writes are refused while the embedded store cannot take them: nothing acknowledged may be lost in silence. */
-  #watchStores(): void {
+  /** Writes are refused while the embedded store cannot take them, or the peers would not: nothing acknowledged may be lost. */
+  watchWrites(): void {
     const runtime = this.#runtime;
-    const problem = runtime.flusher?.status().writeError ?? null;
-    if (problem !== null && runtime.writeRefusal === null)
-      runtime.log.error({ problem }, 'writes are refused until the store can take them');
-    runtime.writeRefusal = problem === null ? null : `MISCONF Mantis cannot write to its durable store: ${problem}`;
+    const refusal = this.#storeProblem() ?? this.#clockProblem();
+    const isNews = (refusal === null) !== (runtime.writeRefusal === null);
+    if (isNews && refusal !== null) runtime.log.error({ problem: refusal }, 'writes are refused');
+    else if (isNews) runtime.log.info('writes are taken again');
+    runtime.writeRefusal = refusal;
+  }
+
+  #storeProblem(): string | null {
+    const problem = this.#runtime.flusher?.status().writeError ?? null;
+    return problem === null ? null : `MISCONF Mantis cannot write to its durable store: ${problem}`;
+  }
+
+  #clockProblem(): string | null {
+    const standing = this.#runtime.replicator?.clockStanding();
+    if (standing?.isRefused !== true) return null;
+    const drift = this.#runtime.config.values['max-clock-drift'];
+    return (
+      `MISCONF the clock of this node is ${Math.round(standing.aheadMs / 1000)} s ahead of most of its peers', which take no change that is more than ` +
+      `max-clock-drift (${drift} ms) ahead: check the time service here (chronyc tracking, timedatectl); writes are taken again when the clock is right`
+    );
   }
 
   #sample(monotonicMs: number): void {

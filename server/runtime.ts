@@ -27,7 +27,7 @@ import type { Config } from './config/config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { type Identity, identify, rememberWriter } from './identity.ts';
+import { type Identity, type StoredFacts, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
 import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
@@ -57,6 +57,7 @@ const CLOCK_BOUND_MS = 10_000;
 const CLOCK_BOUND_RENEW_MS = 3_000;
 /** Beyond stamps that are ahead of the clock already: as much again at every start would carry a node that is restarted often away. */
 const CLOCK_BOUND_AHEAD_MS = 200;
+const CLOCK_BOUND = 'clock-bound';
 /** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
 const APPLIED = 'applied';
 const APPLIED_KEEP_MS = 500;
@@ -179,6 +180,7 @@ export class Runtime implements Node {
   #wire(): void {
     const { keyspace, keyWaiters, watches } = this;
     keyspace.storing = this.flusher !== null;
+    keyspace.clock.onLeap = () => this.#housekeeping.watchWrites();
     followAccessSettings(this.config, keyspace);
     keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
     installPacking(keyspace);
@@ -290,7 +292,7 @@ export class Runtime implements Node {
   /** Stamps never go back over a restart: a bound above them is kept on disk, ahead of the clock. */
   async #persistClockBound(): Promise<void> {
     if (this.flusher === null) return;
-    const stored = await this.flusher.meta.get('clock-bound');
+    const stored = await this.flusher.meta.get(CLOCK_BOUND);
     const { clock } = this.keyspace;
     if (stored?.length === 8) clock.observe(stored.readUInt32BE(0), stored.readUInt32BE(4));
     await this.renewClockBound();
@@ -299,17 +301,19 @@ export class Runtime implements Node {
   /** Moves the persisted bound ahead when the clock has come near it. */
   async renewClockBound(): Promise<void> {
     const { clock } = this.keyspace;
-    const nowMs = clock.refresh();
-    const stampedMs = nowMs + Math.max(0, clock.aheadMs());
-    const isFar =
-      nowMs < this.#clockBoundMs - CLOCK_BOUND_MS + CLOCK_BOUND_RENEW_MS &&
-      stampedMs < this.#clockBoundMs - CLOCK_BOUND_AHEAD_MS / 2;
-    if (this.flusher === null || isFar) return;
-    this.#clockBoundMs = Math.max(nowMs + CLOCK_BOUND_MS, stampedMs + CLOCK_BOUND_AHEAD_MS);
+    const wallMs = clock.refresh();
+    const stampedMs = wallMs + clock.aheadMs();
+    const neededMs = Math.max(wallMs + CLOCK_BOUND_RENEW_MS, stampedMs + CLOCK_BOUND_AHEAD_MS / 2);
+    if (this.flusher === null || neededMs <= this.#clockBoundMs) return;
+    await this.#keepClockBound(this.flusher.meta, Math.max(wallMs + CLOCK_BOUND_MS, stampedMs + CLOCK_BOUND_AHEAD_MS));
+  }
+
+  async #keepClockBound(facts: StoredFacts, boundMs: number): Promise<void> {
+    this.#clockBoundMs = boundMs;
     const bytes = Buffer.alloc(8);
-    bytes.writeUInt32BE(stampHiOf(this.#clockBoundMs), 0);
-    bytes.writeUInt32BE(stampLoOf(this.#clockBoundMs, 0), 4);
-    await this.flusher.meta.set('clock-bound', bytes);
+    bytes.writeUInt32BE(stampHiOf(boundMs), 0);
+    bytes.writeUInt32BE(stampLoOf(boundMs, 0), 4);
+    await facts.set(CLOCK_BOUND, bytes);
   }
 
   async #startReplication(): Promise<void> {
@@ -444,6 +448,8 @@ export class Runtime implements Node {
     this.#http.stop();
     await this.flusher?.close(request.save ? timeoutMs : 0, async (facts) => {
       await facts.set(APPLIED, packWritten(this.applied.all()));
+      // The same writer goes on after this: the clock may have been set back meanwhile.
+      await this.#keepClockBound(facts, this.keyspace.clock.nowMs + Math.max(0, this.keyspace.clock.aheadMs()) + 1);
       await rememberWriter(this.#writer, facts);
     });
   }

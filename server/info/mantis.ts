@@ -42,6 +42,7 @@ function peerFields(node: Node): Field[] {
     ['outbox_dropped_frames', status.outboxDroppedFrames],
     ['held', status.held],
     ['reaped', status.reaped],
+    ['clock_ahead_of_peers_ms', status.clock.aheadMs],
     ['clock_refusals', status.clockRefusals],
     ['future_records', status.futureRecords],
     ...peers,
