@@ -78,7 +78,7 @@ describe('stamps', () => {
         expect(compareStamp(stamp.hi, stamp.lo, last.hi, last.lo)).toBeGreaterThan(0);
         last = stamp;
       };
-      let writer = '';
+      let crashed = '';
       for (const isClean of [true, false, true]) {
         offsetMs = 0;
         const node = await ClockNode.start(settings, wallClockMs);
@@ -87,6 +87,9 @@ describe('stamps', () => {
         expectLater(node);
         expectLater(node);
         // Over a clean stop the writer stays, and its stamps may not be used again; a crash begins a new writer.
+        const { hi, lo } = node.runtime.keyspace.nodes;
+        expect(`${hi[0]} ${lo[0]}`).not.toBe(crashed);
+        if (!isClean) crashed = `${hi[0]} ${lo[0]}`;
         if (!isClean && stepMs > 0) last = { hi: 0, lo: 0 };
         await node.stop(isClean);
       }
