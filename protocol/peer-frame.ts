@@ -54,6 +54,7 @@ export const FRAME_ACK = 7;
 export const FRAME_PING = 8;
 export const FRAME_PONG = 9;
 export const FRAME_SEEN = 10;
+export const FRAME_FORGET = 11;
 export const FRAME_REPAIR_ASK = 16;
 export const FRAME_REPAIR_GROUPS = 17;
 export const FRAME_REPAIR_BUCKETS = 18;
@@ -63,6 +64,8 @@ export const FRAME_REPAIR_WANT = 21;
 export const FRAME_REPAIR_RECORDS = 22;
 export const FRAME_REPAIR_TURN = 23;
 export const FRAME_REPAIR_DONE = 24;
+export const FRAME_REPAIR_RULE = 25;
+export const FRAME_REPAIR_TOMBSTONES = 26;
 
 /** Why a link is refused or closed; carried by the REFUSE frame. The numbers are part of the wire format. */
 export const REFUSE_MAGIC = 1;
@@ -83,7 +86,7 @@ export const REFUSE_FORGOTTEN = 15;
 export const REFUSE_FULL = 16;
 export const REFUSE_STOPPING = 17;
 export const REFUSE_SILENT = 18;
-// 19 is kept for a member that was away longer than the tombstone horizon.
+export const REFUSE_HORIZON = 19;
 
 /** Bytes that end a link: `code` is one of the REFUSE_ numbers, the message says what was wrong. */
 export class PeerProtocolError extends Error {

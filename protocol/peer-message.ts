@@ -4,6 +4,7 @@
  *
  *   HELLO   u8 lowest version, u8 highest version, u16 0, u64 node id, u64 incarnation, u64 clock, u64 wall clock in ms,
  *           32 bytes nonce, u16 advertised port (0 = none), u8+text advertised host, u8+text cluster id;
+ *           then, where the sender knows of the tombstone horizon: u64 held, u64 reaped, u64 writer id;
  *           a later version may append
  *   AUTH    u8 number of proofs (0 … 2), 32 bytes each: HMAC-SHA-256 (see replication/handshake.ts)
  *   REFUSE  u16 reason, u16+text
@@ -15,11 +16,14 @@
  *           u64 complete (its later turns are stamped above this), u64 held (it has all of every member up to this),
  *           u16 number of members, each: u64 node id, u64 incarnation, u8 flags (1 linked to the sender), u16 port, u8+text host
  *   PONG    u32 token, u64 clock, u64 wall clock in ms
+ *   FORGET  u64 node id, u64 stamp of the order, u64 stamp up to which all that it wrote is known; only to peers that told of
+ *           the tombstone horizon
  */
 import {
   FRAME_ACK,
   FRAME_AUTH,
   FRAME_FLAG_MORE,
+  FRAME_FORGET,
   FRAME_HEADER_BYTES,
   FRAME_HELLO,
   FRAME_PING,
@@ -41,6 +45,7 @@ export const PROOFS_MAX = 2;
 export const RECORDS_PREFIX_BYTES = 16;
 const TEXT_BYTES_MAX = 255;
 const REASON_BYTES_MAX = 512;
+const HELLO_HORIZON_BYTES = 24;
 /** A ping never names more members than this. */
 export const PING_MEMBERS_MAX = 256;
 
@@ -58,6 +63,24 @@ export interface Hello {
   port: number;
   host: string;
   clusterId: string;
+  /** Null from a node that does not know of the tombstone horizon. */
+  horizon: HelloHorizon | null;
+}
+
+/** What decides whether one of two nodes has to resynchronise: see replication/horizon.ts. */
+export interface HelloHorizon {
+  held: StampWords;
+  reaped: StampWords;
+  /** The origin that the node's writes carry. */
+  writer: StampWords;
+}
+
+/** The order to forget a node, as it is passed on. */
+export interface Forget {
+  node: StampWords;
+  stamp: StampWords;
+  /** All that the node wrote up to here is known. */
+  complete: StampWords;
 }
 
 /** RESUME and STREAM: a flag (known, resumed) and a stamp. */
@@ -157,6 +180,12 @@ class FieldReader {
     this.#at = at + count;
     return at;
   }
+  get left(): number {
+    return this.#end - this.#at;
+  }
+  stamp(): StampWords {
+    return { hi: this.u32be(), lo: this.u32be() };
+  }
   u8(): number {
     return this.buffer[this.take(1)];
   }
@@ -197,7 +226,9 @@ function textBytes(text: string, bytesMax = TEXT_BYTES_MAX): Buffer {
 export function encodeHello(hello: Hello): Buffer {
   const host = textBytes(hello.host);
   const cluster = textBytes(hello.clusterId);
-  return new FieldWriter(FRAME_HELLO, 36 + NONCE_BYTES + 2 + 1 + host.length + 1 + cluster.length)
+  const { horizon } = hello;
+  const horizonBytes = horizon === null ? 0 : HELLO_HORIZON_BYTES;
+  const fields = new FieldWriter(FRAME_HELLO, 36 + NONCE_BYTES + 4 + host.length + cluster.length + horizonBytes)
     .u8(hello.versionLowest)
     .u8(hello.versionHighest)
     .u16(0)
@@ -210,8 +241,9 @@ export function encodeHello(hello: Hello): Buffer {
     .u8(host.length)
     .bytes(host)
     .u8(cluster.length)
-    .bytes(cluster)
-    .seal();
+    .bytes(cluster);
+  if (horizon !== null) for (const { hi, lo } of [horizon.held, horizon.reaped, horizon.writer]) fields.u64(hi, lo);
+  return fields.seal();
 }
 
 /** Bytes behind the known fields are ignored: a later version may append. */
@@ -234,6 +266,10 @@ export function decodeHello(buffer: Buffer, start: number, end: number): Hello {
     port: fields.u16(),
     host: fields.text(fields.u8()),
     clusterId: fields.text(fields.u8()),
+    horizon:
+      fields.left < HELLO_HORIZON_BYTES
+        ? null
+        : { held: fields.stamp(), reaped: fields.stamp(), writer: fields.stamp() },
   };
 }
 
@@ -392,4 +428,17 @@ export function decodePong(buffer: Buffer, start: number, end: number): Pong {
   const pong = { token: fields.u32(), clockHi: fields.u32be(), clockLo: fields.u32be(), wallMs: fields.milliseconds() };
   fields.finish();
   return pong;
+}
+
+export function encodeForget({ node, stamp, complete }: Forget): Buffer {
+  const fields = new FieldWriter(FRAME_FORGET, 24);
+  for (const { hi, lo } of [node, stamp, complete]) fields.u64(hi, lo);
+  return fields.seal();
+}
+
+export function decodeForget(buffer: Buffer, start: number, end: number): Forget {
+  const fields = new FieldReader(buffer, start, end);
+  const forget = { node: fields.stamp(), stamp: fields.stamp(), complete: fields.stamp() };
+  fields.finish();
+  return forget;
 }

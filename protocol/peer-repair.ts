@@ -12,6 +12,9 @@
  *   REPAIR_RECORDS    change records; `more` when the last one goes on in the next frame
  *   REPAIR_TURN       empty: the sender has sent all that it owes in this round
  *   REPAIR_DONE       empty: everything has been sent, in both directions
+ *   REPAIR_TOMBSTONES change records of tombstones and floors, apart from what differs; `more` as in REPAIR_RECORDS
+ *   REPAIR_RULE       u64 reaped, u16 flags (1 what the sender lacks proves nothing), u16 number of nodes, each: u64 node id,
+ *                     u64 complete; before a repair in which the receiver resynchronises
  *
  * Cover is the stamp up to which the sender's own writes are in the digests.
  */
@@ -22,6 +25,7 @@ import {
   FRAME_REPAIR_GROUPS,
   FRAME_REPAIR_PLAN,
   FRAME_REPAIR_RECORDS,
+  FRAME_REPAIR_RULE,
   PeerProtocolError,
   REFUSE_MALFORMED,
   allocateFrame,
@@ -163,9 +167,60 @@ export function entryCount(start: number, end: number, entryBytes: number): numb
   return (end - start) / entryBytes;
 }
 
-/** One part of packed records: records[start, end). */
-export function encodeRepairRecords(more: boolean, records: Buffer, start: number, end: number): Buffer {
-  const frame = allocateFrame(FRAME_REPAIR_RECORDS, more ? FRAME_FLAG_MORE : 0, end - start);
+/** One part of packed records: records[start, end); of type REPAIR_RECORDS or REPAIR_TOMBSTONES. */
+export function encodeRepairRecords(
+  more: boolean,
+  records: Buffer,
+  start: number,
+  end: number,
+  type = FRAME_REPAIR_RECORDS,
+): Buffer {
+  const frame = allocateFrame(type, more ? FRAME_FLAG_MORE : 0, end - start);
   records.copy(frame, FRAME_HEADER_BYTES, start, end);
   return sealFrame(frame);
+}
+
+/** What a node that resynchronises may not keep: see replication/horizon.ts. */
+export interface RepairRule {
+  /** The sender may have dropped tombstones stamped up to here. */
+  reaped: { hi: number; lo: number };
+  /** False when the sender has evicted keys: then what it lacks has not been deleted. */
+  isProof: boolean;
+  /** All nodes that the sender has ever known, itself among them, each with the stamp up to which it has all of its writes. */
+  nodes: { hi: number; lo: number; completeHi: number; completeLo: number }[];
+}
+
+const RULE_NODE_BYTES = 16;
+const RULE_NOT_PROOF = 1;
+
+export function encodeRule(rule: RepairRule): Buffer {
+  const frame = allocateFrame(FRAME_REPAIR_RULE, 0, 12 + rule.nodes.length * RULE_NODE_BYTES);
+  let at = frame.writeUInt32BE(rule.reaped.hi, FRAME_HEADER_BYTES);
+  at = frame.writeUInt32BE(rule.reaped.lo, at);
+  at = frame.writeUInt16LE(rule.isProof ? 0 : RULE_NOT_PROOF, at);
+  at = frame.writeUInt16LE(rule.nodes.length, at);
+  for (const { hi, lo, completeHi, completeLo } of rule.nodes) {
+    for (const word of [hi, lo, completeHi, completeLo]) at = frame.writeUInt32BE(word, at);
+  }
+  return sealFrame(frame);
+}
+
+export function decodeRule(buffer: Buffer, start: number, end: number): RepairRule {
+  if (end - start < 12) throw malformed('REPAIR_RULE');
+  const count = buffer.readUInt16LE(start + 10);
+  if (end - start !== 12 + count * RULE_NODE_BYTES) throw malformed('REPAIR_RULE');
+  const nodes: RepairRule['nodes'] = [];
+  for (let at = start + 12; at < end; at += RULE_NODE_BYTES) {
+    nodes.push({
+      hi: buffer.readUInt32BE(at),
+      lo: buffer.readUInt32BE(at + 4),
+      completeHi: buffer.readUInt32BE(at + 8),
+      completeLo: buffer.readUInt32BE(at + 12),
+    });
+  }
+  return {
+    reaped: { hi: buffer.readUInt32BE(start), lo: buffer.readUInt32BE(start + 4) },
+    isProof: (buffer.readUInt16LE(start + 8) & RULE_NOT_PROOF) === 0,
+    nodes,
+  };
 }

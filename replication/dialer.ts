@@ -4,7 +4,7 @@
  */
 import type { Network, Random } from './environment.ts';
 import { formatPeerAddress } from './address.ts';
-import type { Ending } from './link.ts';
+import type { Ending } from './ending.ts';
 import { REFUSE_CLOCK, REFUSE_SECOND_LINK, REFUSE_SELF } from '../protocol/peer-frame.ts';
 
 /** How often a name is looked at again while everything it stands for is linked. */

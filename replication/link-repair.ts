@@ -4,26 +4,39 @@ import {
   FRAME_REPAIR_BUCKETS,
   FRAME_REPAIR_GROUPS,
   FRAME_REPAIR_RECORDS,
+  FRAME_REPAIR_RULE,
+  FRAME_REPAIR_TOMBSTONES,
   PeerProtocolError,
+  REFUSE_HORIZON,
   REFUSE_MALFORMED,
 } from '../protocol/peer-frame.ts';
-import { encodeEmpty } from '../protocol/peer-repair.ts';
+import { REPAIR_BUCKET_COUNT, decodeRule, encodeEmpty, encodeRule, type RepairRule } from '../protocol/peer-repair.ts';
 import { compareStamp } from '../protocol/stamp.ts';
 import type { Written } from '../protocol/written.ts';
+import type { Take } from './forsaking.ts';
+import type { Member } from './membership.ts';
+import { RecordSource } from './record-source.ts';
 import type { RepairContext, RepairOwner, RepairSide } from './repair.ts';
 import { RepairLeader } from './repair-leader.ts';
 import { RepairResponder } from './repair-responder.ts';
-import type { Stamp } from './replica.ts';
+import type { Stamp, Taking } from './replica.ts';
 import type { StreamReceiver, StreamSender } from './stream.ts';
 
 /** A repair in which nothing has moved for this long is given up, with its link. */
 const REPAIR_STALLED_MS = 120_000;
+const NONE: Stamp = { hi: 0, lo: 0 };
 /** How much more often a link repairs that stands in for a link this node does not have. */
 const RELAY_FACTOR = 12;
 
 export class LinkRepair {
   /** Called when a repair has brought everything up to its cover. */
   onCovered: () => void = () => undefined;
+  /** Called when this node has resynchronised, or need not. */
+  onTaken: () => void = () => undefined;
+  /** True once this node has resynchronised with the peer. */
+  hasTaken = false;
+  /** False for a peer whose release takes tombstones for records like others. */
+  peerKnowsTombstones = false;
   /** Repairs that ran to their end. */
   finished = 0;
   recordBytesIn = 0;
@@ -36,7 +49,17 @@ export class LinkRepair {
   #owner: RepairOwner;
   #receiver: StreamReceiver;
   #sender: StreamSender;
+  #member: Member;
   #leads: boolean;
+  /** Repairs in which one side resynchronises, to be done before any other: true = this one. */
+  #takes: boolean[] = [];
+  #told: RepairRule | null = null;
+  #taking: Taking | null = null;
+  #isMutual = false;
+  #ruleSent = false;
+  /** Tombstones that the peer may lack: they go between this side's first frame of the repair and all others. */
+  #tombstones: RecordSource | null = null;
+  #hasOpened = false;
   #side: RepairSide | null = null;
   #isWanted = false;
   #askPending = false;
@@ -50,12 +73,13 @@ export class LinkRepair {
   #seenAtDigests: readonly Written[] = [];
   #leftOutBefore = 0;
 
-  constructor(owner: RepairOwner, receiver: StreamReceiver, sender: StreamSender, peer: Stamp, nowMs: number) {
+  constructor(owner: RepairOwner, receiver: StreamReceiver, sender: StreamSender, member: Member, nowMs: number) {
     this.#owner = owner;
+    this.#member = member;
     this.#receiver = receiver;
     this.#sender = sender;
     const { nodeId } = owner.settings;
-    this.#leads = compareStamp(nodeId.hi, nodeId.lo, peer.hi, peer.lo) < 0;
+    this.#leads = compareStamp(nodeId.hi, nodeId.lo, member.node.hi, member.node.lo) < 0;
     this.#lastTickMs = nowMs;
     this.#nextAtMs = nowMs + this.#jitteredInterval();
   }
@@ -66,12 +90,34 @@ export class LinkRepair {
 
   /** True while a repair has been asked for or runs. */
   get isDue(): boolean {
-    return this.#isWanted || this.#side !== null || this.#hasAsked;
+    return this.#isWanted || this.#side !== null || this.#hasAsked || this.#takes.length > 0;
+  }
+
+  /** This node has yet to resynchronise with the peer. */
+  get isTaking(): boolean {
+    return this.#takes.includes(true);
+  }
+
+  /** The peer has yet to resynchronise with this node: it may not push. */
+  get isGiving(): boolean {
+    return this.#takes.includes(false);
+  }
+
+  /** Which of the two has to resynchronise before anything else, as both have found. The side that does not lead goes first. */
+  resynchronise(isBehind: boolean, isPeerBehind: boolean): void {
+    const [leader, other] = this.#leads ? [isBehind, isPeerBehind] : [isPeerBehind, isBehind];
+    if (other) this.#takes.push(!this.#leads);
+    if (leader) this.#takes.push(this.#leads);
+    this.#isMutual = leader && other;
   }
 
   /** True while a pass over the keys should go on in the next turn of the event loop. */
   get isScanning(): boolean {
-    return this.#side?.isScanning ?? false;
+    return this.#isTelling || (this.#side?.isScanning ?? false);
+  }
+
+  get #isTelling(): boolean {
+    return this.#tombstones !== null && this.#hasOpened;
   }
 
   /** The leader notes that a repair is needed; the other side leaves it to the leader, who has seen the same. */
@@ -113,10 +159,16 @@ export class LinkRepair {
     return null;
   }
 
-  /** Begins a repair if this side leads, one is wanted, and both streams are in place. */
+  /** Begins a repair if this side leads, one is wanted, and both streams are in place or one side resynchronises. */
   begin(nowMs: number): void {
-    if (!this.#isWanted || this.#side !== null || !this.#sender.positioned || !this.#receiver.started) return;
-    this.#isWanted = false;
+    if (this.#side !== null) return;
+    if (this.#takes.length > 0) {
+      if (!this.#leads || (this.#takes[0] === true && this.#told === null)) return;
+    } else if (!this.#isWanted || !this.#sender.positioned || !this.#receiver.started) {
+      return;
+    } else {
+      this.#isWanted = false;
+    }
     this.#movedAtMs = nowMs;
     this.#side = new RepairLeader(this.#context());
   }
@@ -127,9 +179,10 @@ export class LinkRepair {
     if (type === FRAME_REPAIR_ASK) {
       if (!this.#leads) throw new PeerProtocolError(REFUSE_MALFORMED, 'the leader of repairs asked for one');
       this.#isWanted = true;
-    } else if (type === FRAME_REPAIR_RECORDS && this.#side !== null) {
-      this.recordBytesIn += end - start;
-      this.#receiver.repairRecords(flags, buffer, start, end);
+    } else if (type === FRAME_REPAIR_RULE && this.#takes[0] === true && this.#side === null) {
+      this.#told = decodeRule(buffer, start, end);
+    } else if ((type === FRAME_REPAIR_RECORDS || type === FRAME_REPAIR_TOMBSTONES) && this.#side !== null) {
+      this.#receiveRecords(buffer, start, end, flags, type === FRAME_REPAIR_RECORDS ? this.#taking : null);
     } else if (type === FRAME_REPAIR_GROUPS && !this.#leads && (this.#side === null || this.#side.isFinished)) {
       this.#hasAsked = false;
       this.#side = new RepairResponder(this.#context());
@@ -142,6 +195,14 @@ export class LinkRepair {
     }
   }
 
+  #receiveRecords(buffer: Buffer, start: number, end: number, flags: number, taking: Taking | null): void {
+    if (this.#takes[0] === false) {
+      throw new PeerProtocolError(REFUSE_HORIZON, 'records of a node that has to resynchronise before it may push');
+    }
+    this.recordBytesIn += end - start;
+    this.#receiver.repairRecords(flags, buffer, start, end, taking);
+  }
+
   /** The next frame of the repair; does at most one slice of work. */
   next(nowMs: number): Buffer | null {
     this.isWaitingForRate = false;
@@ -149,17 +210,22 @@ export class LinkRepair {
       this.#askPending = false;
       return encodeEmpty(FRAME_REPAIR_ASK);
     }
+    if (this.#takes[0] === false && !this.#ruleSent) {
+      this.#ruleSent = true;
+      return encodeRule(this.#owner.horizon.rule());
+    }
     if (this.#side === null) return null;
     if (!this.#owner.repairRate.isReady(nowMs)) {
       this.isWaitingForRate = true;
       return null;
     }
-    if (this.#side.isScanning) {
+    if (this.isScanning) {
       this.#movedAtMs = nowMs;
       if (!this.#owner.takeSlice()) return null;
     }
-    const frame = this.#side.next();
+    const frame = this.#isTelling ? this.#nextTombstones() : this.#side.next();
     if (frame !== null) {
+      this.#hasOpened = true;
       this.#owner.repairRate.spend(frame.length);
       if (frame[8] === FRAME_REPAIR_RECORDS) this.recordBytesOut += frame.length;
     }
@@ -180,9 +246,20 @@ export class LinkRepair {
     this.onCovered();
   }
 
+  #nextTombstones(): Buffer | null {
+    const frame = this.#tombstones!.next();
+    if (this.#tombstones!.isDone) {
+      this.#tombstones!.close();
+      this.#tombstones = null;
+    }
+    return frame;
+  }
+
   close(): void {
     this.#side?.close();
     this.#side = null;
+    this.#tombstones?.close();
+    this.#tombstones = null;
   }
 
   #retire(): void {
@@ -190,21 +267,63 @@ export class LinkRepair {
     this.#side = null;
     this.finished++;
     if (this.#receiver.progress.hasGap) this.ask();
+    const hasTaken = this.#takes.shift();
+    if (hasTaken === true) {
+      this.#taking!.end();
+      this.#taking = null;
+      this.hasTaken = true;
+      this.#owner.horizon.taken(this.#told!.reaped);
+      this.#told = null;
+    }
+    this.#ruleSent = false;
+    if (hasTaken === true) this.onTaken();
   }
 
   #context(): RepairContext {
-    const { replica, settings, outbox, random } = this.#owner;
+    const { replica, settings, outbox, random, horizon } = this.#owner;
+    const isTaking = this.#takes[0] === true;
+    const isGiving = this.#takes[0] === false;
+    let take: Take | null = null;
+    if (isTaking) {
+      if (this.#told === null) throw new PeerProtocolError(REFUSE_MALFORMED, 'a repair without its rule');
+      const rule = horizon.takeRule(this.#told, this.#isMutual && this.#takes.length > 1);
+      this.#taking = replica.startTaking(rule);
+      take = { rule, taking: this.#taking };
+    }
+    this.#hasOpened = false;
+    this.#tellTombstones(isTaking);
     return {
       replica,
       summariesMax: settings.repairSummariesMax,
       seed: random.bytes(4).readInt32LE(0),
       counters: this.counters,
+      take,
       ownCover: () => {
+        // What this node wrote is told when it has resynchronised.
+        if (isTaking) return NONE;
         this.#sender.covered(outbox.last);
         return outbox.last;
       },
-      covered: (cover) => this.#covered(cover),
+      covered: (cover) => {
+        if (!isGiving) this.#covered(cover);
+      },
     };
+  }
+
+  /**
+   * Digests say nothing of tombstones. So a peer that was not sent all of the stream is first told of every one that it may
+   * lack, and has them all when the repair is over.
+   */
+  #tellTombstones(isTaking: boolean): void {
+    if (!this.#sender.isOwing || isTaking) return;
+    this.#sender.isOwing = false;
+    const selection = {
+      buckets: new Uint8Array(REPAIR_BUCKET_COUNT),
+      has: () => false,
+      tombstonesAbove: this.#member.held,
+    };
+    const type = this.peerKnowsTombstones ? FRAME_REPAIR_TOMBSTONES : FRAME_REPAIR_RECORDS;
+    this.#tombstones = new RecordSource(this.#owner.replica, selection, true, type);
   }
 
   #jitteredInterval(): number {

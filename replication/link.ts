@@ -9,6 +9,7 @@ import {
   FRAME_ACK,
   FRAME_AUTH,
   FRAME_BYTES_BEFORE_AUTHENTICATION,
+  FRAME_FORGET,
   FRAME_HELLO,
   FRAME_PING,
   FRAME_PONG,
@@ -19,19 +20,17 @@ import {
   FRAME_STREAM,
   FrameDecoder,
   PEER_MAGIC,
-  PEER_VERSION_HIGHEST,
-  PEER_VERSION_LOWEST,
   PEER_VERSION_SEEN,
   PeerProtocolError,
+  REFUSE_HORIZON,
   REFUSE_MALFORMED,
   REFUSE_SECRET,
   REFUSE_SILENT,
-  REFUSE_VERSION,
 } from '../protocol/peer-frame.ts';
 import {
-  NONCE_BYTES,
   decodeAck,
   decodeAuth,
+  decodeForget,
   decodeHello,
   decodePing,
   decodePong,
@@ -39,51 +38,51 @@ import {
   decodeRefuse,
   encodeAck,
   encodeAuth,
+  encodeForget,
   encodeHello,
-  encodePing,
-  encodePong,
   encodeRefuse,
   encodeResume,
   encodeStream,
+  type Forget,
   type Hello,
   type MemberAddress,
   type Ping,
+  type Position,
 } from '../protocol/peer-message.ts';
-import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
+import { compareStamp, formatNodeId, stampMs } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
+import type { ClockWatch } from './clock-watch.ts';
+import type { Ending } from './ending.ts';
 import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
+import { checkVersions, makeHello } from './hello.ts';
+import { isAbove, later } from './horizon.ts';
 import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
+import { makePing, makePong, type PingSource } from './ping.ts';
 import type { RepairOwner } from './repair.ts';
 import type { Stamp } from './replica.ts';
 import { StreamReceiver, StreamSender, checkClock } from './stream.ts';
 
-/** Why a link is over. */
-export interface Ending {
-  /** One of the REFUSE_ numbers; 0 = the connection was lost or the node closed it without a word. */
-  readonly code: number;
-  readonly message: string;
-  readonly by: 'here' | 'peer' | 'network';
-}
-
 /** What a link asks of the node that it belongs to. */
-export interface LinkOwner extends RepairOwner {
+export interface LinkOwner extends RepairOwner, PingSource {
+  readonly clocks: ClockWatch;
   /** The port that others can dial, or 0. */
   advertisedPort(): number;
   /** The peer has authenticated. Registers the link, or throws PeerProtocolError to refuse it. */
   admit(link: Link, hello: Hello, nowMs: number): Member;
-  members(): MemberAddress[];
   learn(link: Link, members: readonly MemberAddress[]): void;
-  /** The later turns of this node are stamped above this. */
-  complete(): Stamp;
-  /** Everything that any member wrote up to here is here. */
-  held(): Stamp;
   /** The peer has acknowledged more of this node's stream. */
   acknowledged(link: Link): void;
   /** The peer has said what it has of all writers. */
   seen(link: Link): void;
+  /** The peer passes on the order to forget a node. */
+  forgetTold(forget: Forget): void;
+  /** One of the two has to resynchronise: this node, or the peer. */
+  setBehind(link: Link, isOwn: boolean, reaped: Stamp): void;
 }
+
+const NONE: Stamp = { hi: 0, lo: 0 };
 
 export type LinkState = 'hello' | 'auth' | 'live' | 'closed';
 
@@ -113,6 +112,13 @@ export class Link {
   #decoder = new FrameDecoder(FRAME_BYTES_BEFORE_AUTHENTICATION);
   #control: Buffer[] = [];
   #helloSent: Buffer | null = null;
+  #told: Hello | null = null;
+  /** This side's proof, where a refusal is to be told with it: only then the peer can believe what it says of clocks. */
+  #proofPending: Buffer | null = null;
+  /** The peer has proved who it is and is about to refuse this node's clock. */
+  #isAwaitingRefusal = false;
+  /** The peer's RESUME, which is answered when this node has resynchronised. */
+  #heldResume: Position | null = null;
   #helloReceived: Buffer | null = null;
   #startedAtMs: number;
   #pingedAtMs = 0;
@@ -211,8 +217,8 @@ export class Link {
   /** Closes with a reason that the peer is told too. */
   refuse(code: number, message: string): void {
     if (this.state === 'closed') return;
-    this.#control =
-      this.#helloSent === null ? [PEER_MAGIC, encodeRefuse(code, message)] : [encodeRefuse(code, message)];
+    this.#control = this.#helloSent === null ? [PEER_MAGIC] : this.#proofPending === null ? [] : [this.#proofPending];
+    this.#control.push(encodeRefuse(code, message));
     this.#end({ code, message, by: 'here' });
   }
 
@@ -234,23 +240,8 @@ export class Link {
   }
 
   #sendHello(): void {
-    const { settings, replica, random } = this.#owner;
-    const clock = replica.currentStamp();
-    this.#helloSent = encodeHello({
-      versionLowest: PEER_VERSION_LOWEST,
-      versionHighest: PEER_VERSION_HIGHEST,
-      nodeHi: settings.nodeId.hi,
-      nodeLo: settings.nodeId.lo,
-      incarnationHi: settings.incarnation.hi,
-      incarnationLo: settings.incarnation.lo,
-      clockHi: clock.hi,
-      clockLo: clock.lo,
-      wallMs: replica.nowMs(),
-      nonce: random.bytes(NONCE_BYTES),
-      port: this.#owner.advertisedPort(),
-      host: settings.advertiseHost,
-      clusterId: settings.clusterId,
-    });
+    this.#told = makeHello(this.#owner);
+    this.#helloSent = encodeHello(this.#told);
     this.#control.push(PEER_MAGIC, this.#helloSent);
   }
 
@@ -262,6 +253,10 @@ export class Link {
       this.#end({ code: reason, message, by: 'peer' });
     } else if (this.state === 'hello' && type === FRAME_HELLO) {
       this.#receiveHello(buffer, start, end);
+    } else if (this.#isAwaitingRefusal) {
+      // The peer lets clocks be further ahead than this node does.
+      this.#goLive(this.hello!, nowMs);
+      this.#liveFrame(type, buffer, start, end, nowMs);
     } else if (this.state === 'auth' && type === FRAME_AUTH) {
       this.#receiveAuth(buffer, start, end, nowMs);
     } else if (this.state === 'live') {
@@ -273,13 +268,7 @@ export class Link {
 
   #receiveHello(buffer: Buffer, start: number, end: number): void {
     const hello = decodeHello(buffer, start, end);
-    if (hello.versionLowest > PEER_VERSION_HIGHEST || hello.versionHighest < PEER_VERSION_LOWEST) {
-      throw new PeerProtocolError(
-        REFUSE_VERSION,
-        `no common version: one side speaks ${hello.versionLowest} to ${hello.versionHighest}, ` +
-          `the other ${PEER_VERSION_LOWEST} to ${PEER_VERSION_HIGHEST}`,
-      );
-    }
+    checkVersions(hello);
     this.hello = hello;
     this.#helloReceived = Buffer.from(buffer.subarray(start, end));
     this.state = 'auth';
@@ -299,7 +288,21 @@ export class Link {
     const problem = checkProofs(secrets, peerRole, this.#transcript(), decodeAuth(buffer, start, end));
     if (problem !== null) throw new PeerProtocolError(REFUSE_SECRET, problem);
     const hello = this.hello!;
+    this.#owner.clocks.note(this.peerId!, hello.wallMs, nowMs - this.#startedAtMs, nowMs);
+    const proof = encodeAuth(prove(secrets, this.role, this.#transcript()));
+    if (this.role === 'accept') this.#proofPending = proof;
     checkClock(hello.clockHi, hello.clockLo, this.#owner.replica, this.#owner.settings.maxClockDriftMs);
+    this.#proofPending = null;
+    if (this.role === 'accept') this.#control.push(proof);
+    const { clockHi, clockLo } = this.#told!;
+    const isAhead = stampMs(clockHi, clockLo) > hello.wallMs + this.#owner.settings.maxClockDriftMs;
+    if (this.role === 'dial' && isAhead) this.#isAwaitingRefusal = true;
+    else this.#goLive(hello, nowMs);
+  }
+
+  /** Both sides have proved who they are, and the peer is taken for a member. */
+  #goLive(hello: Hello, nowMs: number): void {
+    this.#isAwaitingRefusal = false;
     const member = this.#owner.admit(this, hello, nowMs);
     this.member = member;
     const history = new LinkHistory(member, this.#owner.applied, hello, () => !this.#isCaughtUp());
@@ -314,16 +317,55 @@ export class Link {
     );
     receiver.observeClock(hello.clockHi, hello.clockLo);
     this.#receiver = receiver;
-    this.repair = new LinkRepair(this.#owner, receiver, this.#sender, member.node, nowMs);
+    this.repair = new LinkRepair(this.#owner, receiver, this.#sender, member, nowMs);
     this.repair.onCovered = () => (this.#ackPending = this.#isStreamWhole = true);
+    this.repair.onTaken = () => this.#answerResume();
     this.state = 'live';
     this.liveSinceMs = nowMs;
     this.#pingSoon(nowMs);
     this.#decoder.frameBytesMax = this.#owner.settings.frameBytesMax;
-    if (this.role === 'accept') this.#control.push(encodeAuth(prove(secrets, this.role, this.#transcript())));
     const { applied } = member.progress;
     const isKnown = applied.hi !== 0 || applied.lo !== 0;
     this.#control.push(encodeResume({ flag: isKnown && !member.progress.hasGap, hi: applied.hi, lo: applied.lo }));
+    this.#compareHorizons(hello, member);
+  }
+
+  /** Both sides go by what the two HELLOs said, and so decide alike who has to resynchronise. */
+  #compareHorizons(hello: Hello, member: Member): void {
+    const own = this.#told!.horizon!;
+    const theirs = hello.horizon;
+    member.held = theirs?.held ?? NONE;
+    const isBehind = theirs !== null && isAbove(theirs.reaped, own.held);
+    const isPeerBehind = isAbove(own.reaped, member.held);
+    if (isBehind) this.#owner.setBehind(this, true, theirs.reaped);
+    if (isPeerBehind) this.#owner.setBehind(this, false, own.reaped);
+    for (const forget of this.#owner.horizon.forgets.values()) this.tell(encodeForget(forget));
+    this.repair!.peerKnowsTombstones = theirs !== null;
+    this.repair!.resynchronise(isBehind, isPeerBehind);
+  }
+
+  /** Says where this node's stream goes on, once it may push. What it wrote before goes by repair: some of it may be gone. */
+  #answerResume(): void {
+    if (this.#heldResume === null || this.repair!.isTaking) return;
+    const known = this.#heldResume;
+    this.#heldResume = null;
+    const position = this.#sender.resume({ ...known, flag: known.flag && !this.repair!.hasTaken });
+    this.#noteAcknowledged(known);
+    this.#control.push(encodeStream(position));
+    if (!position.flag) this.repair!.want();
+  }
+
+  /** Tells the peer something beside the stream, if it knows such frames. */
+  tell(frame: Buffer): void {
+    if (this.state === 'live' && this.hello?.horizon !== null) this.#control.push(frame);
+  }
+
+  #checkMayPush(): void {
+    if (!this.repair!.isGiving) return;
+    throw new PeerProtocolError(
+      REFUSE_HORIZON,
+      'the node was away for longer than the tombstone horizon and has to resynchronise before it may push',
+    );
   }
 
   /** Nothing of the peer's stream is missing, and no repair is under way. */
@@ -334,6 +376,7 @@ export class Link {
   #liveFrame(type: number, buffer: Buffer, start: number, end: number, nowMs: number): void {
     const receiver = this.#receiver!;
     const { flags } = this.#decoder;
+    if (type === FRAME_RECORDS || type === FRAME_STREAM) this.#checkMayPush();
     if (type === FRAME_RECORDS) {
       if (receiver.records(flags, buffer, start, end)) {
         this.turnsIn++;
@@ -355,12 +398,11 @@ export class Link {
     } else if (type === FRAME_PONG) {
       this.#receivePong(buffer, start, end, nowMs);
     } else if (type === FRAME_RESUME) {
-      const applied = decodePosition(buffer, start, end);
-      const position = this.#sender.resume(applied);
-      this.#noteAcknowledged(applied);
-      this.#history!.resumed(applied);
-      this.#control.push(encodeStream(position));
-      if (!position.flag) this.repair!.want();
+      this.#heldResume = decodePosition(buffer, start, end);
+      this.#history!.resumed(this.#heldResume);
+      this.#answerResume();
+    } else if (type === FRAME_FORGET) {
+      this.#owner.forgetTold(decodeForget(buffer, start, end));
     } else if (type === FRAME_STREAM) {
       const position = decodePosition(buffer, start, end);
       receiver.start(position);
@@ -375,11 +417,12 @@ export class Link {
   /** What the peer says of its own stream holds here only when nothing of it is missing. */
   #noteCompleteness(ping: Ping): void {
     const member = this.member!;
-    member.held = ping.held;
+    member.held = later(member.held, ping.held);
     const { progress } = member;
     const isWhole = this.#isStreamWhole && !progress.hasGap && progress.has(ping.published);
     const complete = isWhole ? ping.complete : progress.applied;
-    if (compareStamp(complete.hi, complete.lo, member.complete.hi, member.complete.lo) > 0) member.complete = complete;
+    if (isAbove(complete, member.complete)) member.complete = complete;
+    member.heardUpTo = later(member.heardUpTo, complete);
   }
 
   #receiveAck(stamp: { hi: number; lo: number }): void {
@@ -408,11 +451,11 @@ export class Link {
     this.#receiver!.observeClock(pong.clockHi, pong.clockLo);
     if (pong.token !== this.#pingToken) return;
     this.roundTripMs = nowMs - this.#pingedAtMs;
+    this.#owner.clocks.note(this.peerId!, pong.wallMs, this.roundTripMs, nowMs);
     this.clockOffsetMs = Math.round(pong.wallMs + this.roundTripMs / 2 - this.#owner.replica.nowMs());
   }
 
   #nextLive(nowMs: number): Buffer | null {
-    const { replica } = this.#owner;
     if (this.#ackPending) {
       this.#ackPending = false;
       const { applied } = this.member!.progress;
@@ -421,8 +464,7 @@ export class Link {
     if (this.#pongToken !== null) {
       const token = this.#pongToken;
       this.#pongToken = null;
-      const clock = replica.currentStamp();
-      return encodePong({ token, clockHi: clock.hi, clockLo: clock.lo, wallMs: replica.nowMs() });
+      return makePong(this.#owner.replica, token);
     }
     if (this.#seenPending) {
       this.#seenPending = false;
@@ -445,17 +487,6 @@ export class Link {
     this.#pingPending = false;
     this.#pingedAtMs = nowMs;
     this.#pingToken = (this.#pingToken + 1) >>> 0;
-    const clock = this.#owner.replica.currentStamp();
-    return encodePing({
-      clockHi: clock.hi,
-      clockLo: clock.lo,
-      wallMs: this.#owner.replica.nowMs(),
-      token: this.#pingToken,
-      backlogBytes: this.backlogBytes(),
-      published: this.#owner.outbox.last,
-      complete: this.#owner.complete(),
-      held: this.#owner.held(),
-      members: this.#owner.members(),
-    });
+    return makePing(this.#owner, this.#pingToken, this.backlogBytes());
   }
 }

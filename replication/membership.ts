@@ -25,6 +25,14 @@ export interface Member {
   complete: Stamp;
   /** Everything that any member it knows wrote up to here is there, as it said last. */
   held: Stamp;
+  /** As `complete`, also from before the member or this node was restarted. */
+  heardUpTo: Stamp;
+  /** The origins that its writes have carried, as far as they are known. */
+  readonly writers: Set<string>;
+  /** Away for longer than the tombstone horizon: nobody waits for it, and it has to resynchronise. */
+  isSetAside: boolean;
+  /** This node's clock when the member was let in last. */
+  metAt: Stamp;
   /** Monotonic time of the last sign of life, told by itself or by a node linked to it. */
   lastSeenMs: number;
   /** How the last link ended; null while there was none. */
@@ -38,6 +46,7 @@ const none: Stamp = { hi: 0, lo: 0 };
 export interface MembershipSettings {
   readonly nodeId: Stamp;
   readonly membersMax: number;
+  readonly tombstoneHorizonMs: number;
   readonly memberReapMs: number;
   readonly forgetBanMs: number;
 }
@@ -71,6 +80,7 @@ export class Membership {
     member.host = host;
     member.port = port;
     member.lastSeenMs = nowMs;
+    member.isSetAside = false;
     return member;
   }
 
@@ -86,6 +96,7 @@ export class Membership {
       const member = this.#find(node, nowMs);
       if (member === null) continue;
       member.lastSeenMs = nowMs;
+      member.isSetAside = false;
       if (!member.isLinked && address.port !== 0) {
         member.host = address.host;
         member.port = address.port;
@@ -95,14 +106,14 @@ export class Membership {
     return fresh;
   }
 
-  /** A member from before a restart. False when it cannot be one. */
-  recall(node: Stamp, host: string, port: number, nowMs: number): boolean {
-    if (formatNodeId(node.hi, node.lo) === this.selfId) return false;
+  /** A member from before a restart. Null when it cannot be one. */
+  recall(node: Stamp, host: string, port: number, nowMs: number): Member | null {
+    if (formatNodeId(node.hi, node.lo) === this.selfId) return null;
     const member = this.#find(node, nowMs);
-    if (member === null) return false;
+    if (member === null) return null;
     member.host = host;
     member.port = port;
-    return true;
+    return member;
   }
 
   #find(node: Stamp, nowMs: number): Member | null {
@@ -122,6 +133,10 @@ export class Membership {
       acknowledged: none,
       complete: none,
       held: none,
+      heardUpTo: none,
+      writers: new Set(),
+      isSetAside: false,
+      metAt: none,
       lastSeenMs: nowMs,
       lastEnding: null,
       past: { bytesIn: 0, bytesOut: 0, repairs: 0, links: 0 },
@@ -157,6 +172,16 @@ export class Membership {
     return false;
   }
 
+  /** Sets aside the members that nobody has been linked to for longer than the horizon; returns those that were not yet. */
+  setAside(nowMs: number): Member[] {
+    const away = [...this.members.values()].filter(
+      (member) =>
+        !member.isLinked && !member.isSetAside && nowMs - member.lastSeenMs > this.#settings.tombstoneHorizonMs,
+    );
+    for (const member of away) member.isSetAside = true;
+    return away;
+  }
+
   /** Drops members that nobody has been linked to for long; returns them. */
   reap(nowMs: number): Member[] {
     const reaped = [...this.members.values()].filter(
@@ -185,19 +210,28 @@ export class Membership {
     return this.#least((member) => member.acknowledged);
   }
 
-  /** Everything that any known member wrote up to here is here; null when there is no member. */
+  /** Everything that any known member wrote up to here is here, those set aside among them; null when there is none. */
   held(): Stamp | null {
-    return this.#least((member) => member.complete);
+    let least: Stamp | null = null;
+    for (const { complete } of this.members.values()) least = least === null ? complete : lesser(least, complete);
+    return least;
   }
 
-  /** Everything that anyone wrote up to here is everywhere, as far as is known; null when there is no member. */
+  /** Everything that anyone wrote up to here is everywhere, as far as is known; null when there is no member but those set aside. */
   stable(): Stamp | null {
     return this.#least((member) => lesser(member.held, member.complete));
   }
 
+  /** The same without asking the others what they have. */
+  leastHeard(): Stamp | null {
+    return this.#least((member) => member.heardUpTo);
+  }
+
   #least(of: (member: Member) => Stamp): Stamp | null {
     let least: Stamp | null = null;
-    for (const member of this.members.values()) least = least === null ? of(member) : lesser(least, of(member));
+    for (const member of this.members.values()) {
+      if (!member.isSetAside) least = least === null ? of(member) : lesser(least, of(member));
+    }
     return least;
   }
 }

@@ -4,28 +4,29 @@
  */
 import {
   REFUSE_CLOCK,
-  REFUSE_CLUSTER,
   REFUSE_FORGOTTEN,
   REFUSE_FULL,
-  REFUSE_NODE_ID,
   REFUSE_SECOND_LINK,
-  REFUSE_SELF,
   REFUSE_STOPPING,
   PeerProtocolError,
 } from '../protocol/peer-frame.ts';
-import type { Hello, MemberAddress } from '../protocol/peer-message.ts';
+import { encodeForget, type Forget, type Hello, type MemberAddress } from '../protocol/peer-message.ts';
 import { compareStamp, formatNodeId, parseNodeId } from '../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
+import { checkHello, checkRival, noteWriter } from './admission.ts';
 import type { Applied } from './applied.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { Dialer, type Attempt } from './dialer.ts';
 import type { Connection, Environment, Network, Random } from './environment.ts';
+import { Horizon, isAbove, later, stampText } from './horizon.ts';
 import { Link, type LinkOwner } from './link.ts';
 import { Membership, type Member, streamOf } from './membership.ts';
 import type { Outbox } from './outbox.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { RepairRate } from './repair.ts';
 import type { Replica, Stamp } from './replica.ts';
-import type { ReplicatorSettings } from './settings.ts';
+import type { KnownMember, ReplicatorSettings } from './settings.ts';
+import { Standing } from './standing.ts';
 
 /** Bytes a connection may hold that the network has not taken; the rest stays in the shared outbox. */
 const QUEUED_BYTES_MAX = 1024 * 1024;
@@ -56,6 +57,9 @@ export class Mesh implements LinkOwner {
   readonly membership: Membership;
   readonly dialer: Dialer;
   readonly applied: Applied;
+  readonly horizon: Horizon;
+  readonly standing: Standing;
+  readonly clocks: ClockWatch;
   /** Live links by node id. */
   readonly live = new Map<string, Session>();
   /** Called when a member has acknowledged more. */
@@ -101,11 +105,22 @@ export class Mesh implements LinkOwner {
     };
     this.dialer = new Dialer(this);
     for (const { host, port } of settings.peers) this.dialer.add(host, port);
-    for (const { id, host, port } of settings.members) {
-      const nodeId = parseNodeId(id);
-      if (nodeId === null || !this.membership.recall(nodeId, host, port, this.nowMs())) continue;
-      this.dialer.follow(id, host, port);
-    }
+    this.horizon = new Horizon(this.membership, settings.horizon, settings.writers, () => !settings.hasEvicted());
+    this.standing = new Standing(settings, this.membership, this.horizon, environment.log, () => this.#hasStrangers());
+    this.clocks = new ClockWatch(replica, settings.maxClockDriftMs);
+    for (const known of settings.members) this.#recall(known);
+    // What was written before the restart is not in the outbox: the stream of this run begins here, for whoever links.
+    if (settings.members.length > 0) this.outbox.skip(replica.currentStamp());
+  }
+
+  /** A member from before a restart. */
+  #recall({ id, host, port, complete = '', writers = [] }: KnownMember): void {
+    const nodeId = parseNodeId(id);
+    const member = nodeId === null ? null : this.membership.recall(nodeId, host, port, this.nowMs());
+    if (member === null) return;
+    member.heardUpTo = parseNodeId(complete) ?? none;
+    for (const writer of writers) member.writers.add(writer);
+    this.dialer.follow(id, host, port);
   }
 
   nowMs(): number {
@@ -170,55 +185,22 @@ export class Mesh implements LinkOwner {
   }
 
   admit(link: Link, hello: Hello, nowMs: number): Member {
-    const node = { hi: hello.nodeHi, lo: hello.nodeLo };
-    const incarnation = { hi: hello.incarnationHi, lo: hello.incarnationLo };
-    const id = formatNodeId(node.hi, node.lo);
-    const isSameRun =
-      compareStamp(incarnation.hi, incarnation.lo, this.settings.incarnation.hi, this.settings.incarnation.lo) === 0;
-    if (hello.clusterId !== this.settings.clusterId) {
-      throw new PeerProtocolError(
-        REFUSE_CLUSTER,
-        `different clusters: '${printable(hello.clusterId)}' and '${this.settings.clusterId}'`,
-      );
+    const { id, node, incarnation } = checkHello(this.settings, this.membership, hello, nowMs);
+    const rival = this.live.get(id);
+    if (rival !== undefined) {
+      checkRival(link, rival.link, { selfId: this.membership.selfId, id, incarnation }, this.settings, nowMs);
+      rival.link.refuse(REFUSE_SECOND_LINK, 'replaced by another link');
+      this.#finish(rival);
     }
-    if (id === this.membership.selfId) {
-      if (isSameRun) throw new PeerProtocolError(REFUSE_SELF, 'this address is the node itself');
-      throw new PeerProtocolError(REFUSE_NODE_ID, clonedMessage(id));
-    }
-    if (this.membership.isBanned(id, nowMs))
-      throw new PeerProtocolError(REFUSE_FORGOTTEN, `node ${id} has been forgotten`);
-    this.#settleRival(link, id, incarnation, nowMs);
     if (this.membership.members.size === 0) this.#beginStream();
     const member = this.membership.meet(node, incarnation, hello.host || link.remoteHost, hello.port, nowMs);
     if (member === null) throw new PeerProtocolError(REFUSE_FULL, `more than ${this.settings.membersMax} members`);
+    this.horizon.joined(member);
+    member.metAt = this.replica.currentStamp();
+    this.horizon.forgets.delete(id);
+    noteWriter(member, hello);
     this.#welcome(link, member);
     return member;
-  }
-
-  /** There may be a link to this node already: keep one of the two, and the same one on both sides. */
-  #settleRival(link: Link, id: string, incarnation: Stamp, nowMs: number): void {
-    const rival = this.live.get(id);
-    if (rival === undefined) return;
-    const known = rival.link.member!.incarnation;
-    if (compareStamp(known.hi, known.lo, incarnation.hi, incarnation.lo) !== 0) {
-      // A restarted node's old connection is closed or silent; one that still speaks is another node with the same id.
-      if (nowMs - rival.link.heardAtMs <= this.settings.pingIntervalMs * 1.5) {
-        throw new PeerProtocolError(
-          REFUSE_NODE_ID,
-          `${clonedMessage(id)}; the other one is at ${rival.link.remoteHost}`,
-        );
-      }
-    } else if (rival.link.role !== link.role && this.#isPreferred(rival.link, id)) {
-      throw new PeerProtocolError(REFUSE_SECOND_LINK, 'there is a link already');
-    }
-    rival.link.refuse(REFUSE_SECOND_LINK, 'replaced by another link');
-    this.#finish(rival);
-  }
-
-  /** Of two links that both sides have dialed, the one dialed by the node with the lower id stays. */
-  #isPreferred(link: Link, peerId: string): boolean {
-    const isOwnLower = this.membership.selfId < peerId;
-    return (link.role === 'dial') === isOwnLower;
   }
 
   /** Nobody was there to send anything to. What is written by now the first member gets by repair, the rest by the stream. */
@@ -245,7 +227,10 @@ export class Mesh implements LinkOwner {
   learn(link: Link, told: readonly MemberAddress[]): void {
     const nowMs = this.nowMs();
     let isRelaying = false;
-    for (const member of this.membership.learn(told, nowMs)) this.dialer.follow(member.id, member.host, member.port);
+    for (const member of this.membership.learn(told, nowMs)) {
+      this.horizon.joined(member);
+      this.dialer.follow(member.id, member.host, member.port);
+    }
     link.tellsOfStrangers = false;
     for (const address of told) {
       const id = formatNodeId(address.nodeHi, address.nodeLo);
@@ -327,7 +312,7 @@ export class Mesh implements LinkOwner {
       this.pump(session);
     }
     if (!this.isPaused) this.dialer.tick(nowMs);
-    for (const gone of this.membership.reap(nowMs)) this.dialer.remove(gone.id);
+    for (const gone of this.standing.reapMembers(nowMs)) this.dialer.remove(gone.id);
     const acknowledged = this.membership.leastAcknowledged();
     if (acknowledged !== null) this.outbox.trim(acknowledged);
     this.#complete = this.#clockAtTick;
@@ -341,12 +326,11 @@ export class Mesh implements LinkOwner {
   }
 
   held(): Stamp {
-    return this.#hasStrangers() ? none : (this.membership.held() ?? none);
+    return this.standing.held();
   }
 
-  /** Everything that anyone wrote up to here is on every member; null when there is no other member. */
-  stable(): Stamp | null {
-    return this.#hasStrangers() ? none : this.membership.stable();
+  setBehind(link: Link, isOwn: boolean, reaped: Stamp): void {
+    this.standing.setBehind(link, isOwn, reaped);
   }
 
   /** True while there may be members that this node does not know: what they hold, and what they have heard, is not known either. */
@@ -424,16 +408,36 @@ export class Mesh implements LinkOwner {
     for (const other of this.live.values()) other.link.repair?.soon(nowMs, REPAIR_AFTER_LOSS_MS);
   }
 
-  /** Removes a member: closes its link and keeps it out for a while. */
+  /** Removes a member here and at all others: closes its link and keeps it out for a while. */
   forget(nodeId: string): boolean {
+    const member = this.membership.members.get(nodeId);
+    if (member === undefined) return this.horizon.forgets.has(nodeId);
+    this.forgetTold({ node: member.node, stamp: this.replica.currentStamp(), complete: member.heardUpTo });
+    return true;
+  }
+
+  /** Somebody has ordered a node to be forgotten: does so, and passes it on. */
+  forgetTold(forget: Forget): void {
+    const nodeId = stampText(forget.node);
+    const member = this.membership.members.get(nodeId);
+    // The order may be older than the node's coming back.
+    if (nodeId === this.membership.selfId || (member !== undefined && isAbove(member.metAt, forget.stamp))) return;
+    if (!this.horizon.order(forget)) return;
     const session = this.live.get(nodeId);
-    const wasKnown = this.membership.forget(nodeId, this.nowMs());
+    if (member !== undefined) {
+      member.heardUpTo = later(member.heardUpTo, forget.complete);
+      this.horizon.left(member);
+    }
+    this.membership.forget(nodeId, this.nowMs());
+    this.clocks.forget(nodeId);
     this.dialer.remove(nodeId);
+    this.#environment.log.warn(`node ${nodeId} is forgotten; should it come back, it has to resynchronise`);
     if (session !== undefined) {
       session.link.refuse(REFUSE_FORGOTTEN, `node ${nodeId} has been forgotten`);
       this.#finish(session);
     }
-    return wasKnown;
+    for (const { link } of this.live.values()) link.tell(encodeForget(forget));
+    this.pumpAll();
   }
 
   /** Drops all links without a word and refuses new ones, as if the network were cut. */
@@ -462,12 +466,4 @@ export class Mesh implements LinkOwner {
       this.#finish(session);
     }
   }
-}
-
-function clonedMessage(id: string): string {
-  return `node id ${id} is in use by two nodes, probably a copied data directory; give one of them its own node-id`;
-}
-
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ');
 }

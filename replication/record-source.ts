@@ -1,6 +1,6 @@
-/** Turns a pass over the replica into REPAIR_RECORDS frames, one slice at a time. */
+/** Turns a pass over the replica into REPAIR_RECORDS or REPAIR_TOMBSTONES frames, one slice at a time. */
 import { RecordWriter } from '../protocol/change-record.ts';
-import { FRAME_PART_BYTES } from '../protocol/peer-frame.ts';
+import { FRAME_PART_BYTES, FRAME_REPAIR_RECORDS } from '../protocol/peer-frame.ts';
 import { encodeRepairRecords } from '../protocol/peer-repair.ts';
 import type { KeySelection, Replica, ReplicaScan } from './replica.ts';
 
@@ -15,9 +15,11 @@ export class RecordSource {
   #long: Buffer | null = null;
   #longSent = 0;
   #isWholePass: boolean;
+  #frameType: number;
 
   /** @param isWholePass false = no key is selected, and only what belongs to no key is sent */
-  constructor(replica: Replica, selection: KeySelection, isWholePass: boolean) {
+  constructor(replica: Replica, selection: KeySelection, isWholePass: boolean, frameType = FRAME_REPAIR_RECORDS) {
+    this.#frameType = frameType;
     this.#scan = replica.startScan();
     this.#selection = selection;
     this.#isWholePass = isWholePass;
@@ -35,7 +37,7 @@ export class RecordSource {
     if (!more || !this.#isWholePass) this.close();
     if (this.#writer.length === 0) return null;
     if (this.#writer.length <= FRAME_PART_BYTES) {
-      const frame = encodeRepairRecords(false, this.#writer.buffer, 0, this.#writer.length);
+      const frame = encodeRepairRecords(false, this.#writer.buffer, 0, this.#writer.length, this.#frameType);
       this.#writer.reset();
       return frame;
     }
@@ -54,6 +56,6 @@ export class RecordSource {
     const end = Math.min(start + FRAME_PART_BYTES, long.length);
     this.#longSent = end;
     if (end === long.length) this.#long = null;
-    return encodeRepairRecords(end < long.length, long, start, end);
+    return encodeRepairRecords(end < long.length, long, start, end, this.#frameType);
   }
 }

@@ -7,7 +7,8 @@ import {
   REFUSE_STOPPING,
 } from '../protocol/peer-frame.ts';
 import type { Log } from './environment.ts';
-import type { Ending, Link } from './link.ts';
+import type { Ending } from './ending.ts';
+import type { Link } from './link.ts';
 
 const AGAIN_AFTER_MS = 60_000;
 const REMEMBERED_MAX = 1024;

@@ -26,6 +26,7 @@ import {
   entryCount,
   groupDigests,
 } from '../protocol/peer-repair.ts';
+import { Forsaking } from './forsaking.ts';
 import { KeyTable } from './key-table.ts';
 import { RecordSource } from './record-source.ts';
 import type { RepairContext, RepairSide } from './repair.ts';
@@ -49,6 +50,8 @@ export class RepairLeader implements RepairSide {
   #words = new Uint32Array(SUMMARIES_PER_FRAME * 8);
   #wanted: KeyTable;
   #source: RecordSource | null = null;
+  /** Where this node resynchronises: what goes through its own keys that the other side lacks. */
+  #forsaking: Forsaking | null = null;
 
   constructor(context: RepairContext) {
     this.#context = context;
@@ -88,6 +91,8 @@ export class RepairLeader implements RepairSide {
     this.#scan = null;
     this.#source?.close();
     this.#source = null;
+    this.#forsaking?.close();
+    this.#forsaking = null;
   }
 
   #receiveBuckets(buffer: Buffer, start: number, end: number): void {
@@ -192,11 +197,25 @@ export class RepairLeader implements RepairSide {
     for (const bucket of round.exchange) buckets[bucket] = wholeBucket;
     if (this.#wanted.size > 0) for (const bucket of round.compare) buckets[bucket] = listedKeys;
     const wanted = this.#wanted;
-    this.#source = new RecordSource(this.#context.replica, { buckets, has: (hi, lo) => wanted.has(hi, lo) }, isNeeded);
+    const { replica, take } = this.#context;
+    if (take === null) {
+      this.#source = new RecordSource(replica, { buckets, has: (hi, lo) => wanted.has(hi, lo) }, isNeeded);
+    } else {
+      for (const bucket of round.exchange) buckets[bucket] = listedKeys;
+      const isExchanged = new Uint8Array(REPAIR_BUCKET_COUNT);
+      for (const bucket of round.exchange) isExchanged[bucket] = 1;
+      const has = (hi: number, lo: number): boolean =>
+        (isExchanged[hi >>> 16] === 1 || wanted.has(hi, lo)) && !take.taking.sawKey(hi, lo);
+      this.#forsaking = new Forsaking(replica, { buckets, has }, take.rule);
+    }
     this.#phase = 'records';
   }
 
   #nextRecords(): Buffer | null {
+    if (this.#forsaking !== null) {
+      if (!this.#forsaking.step()) this.#endRound();
+      return this.#queue.shift() ?? null;
+    }
     const frame = this.#source!.next();
     if (this.#source!.isDone) this.#endRound();
     return frame ?? this.#queue.shift() ?? null;

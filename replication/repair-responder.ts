@@ -28,6 +28,7 @@ import {
   entryCount,
   groupDigests,
 } from '../protocol/peer-repair.ts';
+import { Forsaking } from './forsaking.ts';
 import { KeyTable } from './key-table.ts';
 import { RecordSource } from './record-source.ts';
 import type { RepairContext, RepairSide } from './repair.ts';
@@ -39,7 +40,7 @@ const COMPARED_PER_SLICE = 8192;
 /** The most summaries that any leader may send in a round. */
 const REPAIR_SUMMARIES_LIMIT = 1 << 20;
 
-type Phase = 'buckets' | 'plan' | 'summaries' | 'compare' | 'records' | 'finished';
+type Phase = 'buckets' | 'plan' | 'summaries' | 'compare' | 'records' | 'last' | 'finished';
 
 export class RepairResponder implements RepairSide {
   #context: RepairContext;
@@ -56,6 +57,10 @@ export class RepairResponder implements RepairSide {
   /** Shards of `#told` whose wants have been sent. */
   #shardsWanted = 0;
   #source: RecordSource | null = null;
+  /** Where this node resynchronises: what goes through its own keys that the leader lacks. */
+  #forsaking: Forsaking | null = null;
+  /** Buckets that the leader has sent whole. */
+  #exchanged = new Uint8Array(REPAIR_BUCKET_COUNT);
 
   constructor(context: RepairContext) {
     this.#context = context;
@@ -68,7 +73,7 @@ export class RepairResponder implements RepairSide {
   }
 
   get isScanning(): boolean {
-    return this.#phase === 'compare' || this.#phase === 'records';
+    return this.#phase === 'compare' || this.#phase === 'records' || this.#phase === 'last';
   }
 
   receive(type: number, buffer: Buffer, start: number, end: number, flags: number): void {
@@ -86,6 +91,7 @@ export class RepairResponder implements RepairSide {
     if (queued !== undefined) return queued;
     if (this.#phase === 'compare') this.#compareSlice();
     else if (this.#phase === 'records') return this.#nextRecords();
+    else if (this.#phase === 'last' && !this.#forsaking!.step()) this.#end();
     return null;
   }
 
@@ -94,6 +100,8 @@ export class RepairResponder implements RepairSide {
     this.#scan = null;
     this.#source?.close();
     this.#source = null;
+    this.#forsaking?.close();
+    this.#forsaking = null;
   }
 
   #receiveGroups(buffer: Buffer, start: number, end: number): void {
@@ -147,7 +155,9 @@ export class RepairResponder implements RepairSide {
   #compareSlice(): void {
     const sink = {
       key: (hashHi: number, hashLo: number, digestHi: number, digestLo: number): void => {
-        if (!this.#told.match(hashHi, hashLo, digestHi, digestLo)) this.#sending.set(hashHi, hashLo, 0, 0);
+        const isSame = this.#told.match(hashHi, hashLo, digestHi, digestLo);
+        // A node that resynchronises sends nothing, and what is not told goes in a pass of its own.
+        if (!isSame && this.#context.take === null) this.#sending.set(hashHi, hashLo, 0, 0);
       },
     };
     const more = this.#scan!.summaries(this.#compareBuckets, sink, COMPARED_PER_SLICE);
@@ -173,20 +183,38 @@ export class RepairResponder implements RepairSide {
     });
     const sending = this.#sending;
     const isNeeded = sending.size > 0 || buckets.includes(wholeBucket);
-    this.#source = new RecordSource(this.#context.replica, { buckets, has: (hi, lo) => sending.has(hi, lo) }, isNeeded);
     this.#phase = 'records';
+    const { replica, take } = this.#context;
+    if (take === null) {
+      this.#source = new RecordSource(replica, { buckets, has: (hi, lo) => sending.has(hi, lo) }, isNeeded);
+      return;
+    }
+    // What the leader sends of whole buckets is still to come.
+    this.#plan.forEach((mode, bucket) => {
+      if (mode === PLAN_EXCHANGE) this.#exchanged[bucket] = 1;
+      if (mode !== PLAN_COMPARE) buckets[bucket] = skipBucket;
+    });
+    const told = this.#told;
+    this.#forsaking = new Forsaking(replica, { buckets, has: (hi, lo) => !told.has(hi, lo) }, take.rule);
   }
 
   #nextRecords(): Buffer | null {
     const wants = this.#nextWants();
     if (wants !== null) return wants;
-    const frame = this.#source!.next();
-    if (this.#source!.isDone) {
-      this.close();
-      this.#queue.push(encodeEmpty(FRAME_REPAIR_TURN));
-      this.#phase = 'plan';
+    if (this.#forsaking !== null) {
+      if (this.#forsaking.step()) return null;
+      this.#endRound();
+      return this.#queue.shift()!;
     }
+    const frame = this.#source!.next();
+    if (this.#source!.isDone) this.#endRound();
     return frame ?? this.#queue.shift() ?? null;
+  }
+
+  #endRound(): void {
+    this.close();
+    this.#queue.push(encodeEmpty(FRAME_REPAIR_TURN));
+    this.#phase = 'plan';
   }
 
   /** The keys that the leader has and this side lacks or has otherwise; some shards' in a frame. */
@@ -209,6 +237,19 @@ export class RepairResponder implements RepairSide {
   }
 
   #finish(): void {
+    const { replica, take } = this.#context;
+    if (take === null) {
+      this.#end();
+      return;
+    }
+    const buckets = this.#exchanged.map((isExchanged) => (isExchanged === 1 ? listedKeys : skipBucket));
+    const has = (hi: number, lo: number): boolean => !take.taking.sawKey(hi, lo);
+    this.#forsaking = new Forsaking(replica, { buckets, has }, take.rule);
+    this.#phase = 'last';
+  }
+
+  #end(): void {
+    this.close();
     this.#phase = 'finished';
     this.#queue.push(encodeEmpty(FRAME_REPAIR_DONE));
     this.#context.covered(this.#peerCover);

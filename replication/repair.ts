@@ -1,6 +1,8 @@
 /** What the two halves of a repair have in common, and the rate at which a node repairs. */
 import type { Applied } from './applied.ts';
 import type { Random } from './environment.ts';
+import type { Take } from './forsaking.ts';
+import type { Horizon } from './horizon.ts';
 import type { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
 import type { ReplicatorSettings } from './settings.ts';
@@ -13,6 +15,7 @@ export interface RepairOwner {
   readonly random: Random;
   readonly repairRate: RepairRate;
   readonly applied: Applied;
+  readonly horizon: Horizon;
   /** True when a slice of repair work may be done now; at most one in a turn of the event loop, lest clients wait. */
   takeSlice(): boolean;
 }
@@ -29,6 +32,8 @@ export interface RepairContext {
   ownCover(): Stamp;
   /** Everything that the peer wrote up to `cover` is here. */
   covered(cover: Stamp): void;
+  /** Set where this node resynchronises: it sends nothing of its own, and deletes what the peer lacks by the rule. */
+  readonly take: Take | null;
 }
 
 /** One half of a running repair. */

@@ -29,6 +29,16 @@ export interface KeySelection {
   readonly buckets: Uint8Array;
   /** Asked only for keys whose bucket is marked `listedKeys`. */
   has(hashHi: number, hashLo: number): boolean;
+  /** Also every tombstone that may be newer than this, whatever the bucket. */
+  readonly tombstonesAbove?: Stamp;
+}
+
+/** What a node that resynchronises may not keep, and what it may not take over. */
+export interface TakeRule {
+  /** Of registers with this origin that the peer lacks, those stamped up to the bound were deleted there. */
+  boundOf(originHi: number, originLo: number): Stamp;
+  /** The same for what this node lacks itself, where the peer has to resynchronise as well; else null. */
+  readonly ownBoundOf: ((originHi: number, originLo: number) => Stamp) | null;
 }
 
 /** Values of a `KeySelection`'s buckets. */
@@ -61,6 +71,11 @@ export interface ReplicaScan {
    * @returns true while there is more
    */
   records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean;
+  /**
+   * Deletes, of each selected key, the registers up to the rule's bound: the peer does not have the key. For about 2 ms.
+   * @returns true while there is more
+   */
+  forsake(selection: KeySelection, rule: TakeRule): boolean;
   /** Releases what the scan holds. Called exactly once, also after the last slice. */
   close(): void;
 }
@@ -70,6 +85,16 @@ export interface StreamTurn {
   /** The run of the peer's process. */
   readonly incarnation: Stamp;
   readonly stamp: Stamp;
+}
+
+/** Merges what a peer has of keys that differ, all of a key's registers in a row, and deletes what it lacks by the rule. */
+export interface Taking {
+  /** @throws RecordError when any record is malformed; nothing of them has been merged then */
+  records(records: Buffer, start: number, end: number): void;
+  /** Whether the peer has sent anything of this key. */
+  sawKey(hashHi: number, hashLo: number): boolean;
+  /** The last key is complete. */
+  end(): void;
 }
 
 /** The node's memory, as replication sees it. Nothing here may call back into replication synchronously. */
@@ -96,4 +121,6 @@ export interface Replica {
   keyCount(): number;
   /** Begins a pass over all keys. */
   startScan(): ReplicaScan;
+  /** Begins to take a peer's state. */
+  startTaking(rule: TakeRule): Taking;
 }

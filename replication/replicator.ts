@@ -4,9 +4,11 @@
  */
 import { formatStamp } from '../protocol/stamp.ts';
 import { AckWaiters } from './ack-waiters.ts';
+import type { ClockStanding } from './clock-watch.ts';
 import { Applied } from './applied.ts';
 import { isLoopback } from './address.ts';
 import type { Environment, Listener, Timer } from './environment.ts';
+import { type HorizonFacts, later, stampText } from './horizon.ts';
 import { Mesh } from './mesh.ts';
 import { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
@@ -132,7 +134,7 @@ export class Replicator {
    * up to here cannot come back from any of them. (0, 0) while that is not known, null when there is no other member.
    */
   stableStamp(): Stamp | null {
-    return this.#mesh.stable();
+    return this.#mesh.standing.stable();
   }
 
   /** The id of the node that writes as this writer now, as far as it is known; null otherwise. */
@@ -143,14 +145,57 @@ export class Replicator {
     return null;
   }
 
+  /** How this node's clock stands against its peers': what they would refuse must not be acknowledged. */
+  clockStanding(): ClockStanding {
+    return this.#mesh.clocks.standing(this.#mesh.nowMs());
+  }
+
   /** Calls back before this node gets its first member: what it writes has to be published from then on. */
   onFirstMember(callback: () => void): void {
     this.#mesh.onFirstMember = callback;
   }
 
+  /** Up to where tombstones may be dropped, `old` being what is beyond the horizon; null when no other node counts. */
+  reapableStamp(old: Stamp): Stamp | null {
+    return this.#mesh.standing.reapable(old);
+  }
+
+  /** Everything that any member wrote up to here has been merged. */
+  mergedStamp(): Stamp {
+    return this.#mesh.standing.merged();
+  }
+
+  /** What was merged when `mergedStamp` said this survives a crash. Called where `isDurabilityTold`. */
+  noteDurable(stamp: Stamp): void {
+    const { horizon } = this.#mesh;
+    horizon.held = later(horizon.held, stamp);
+  }
+
+  /** Tombstones up to here may be gone from now on; called before the first of them is. */
+  noteReaped(stamp: Stamp): void {
+    const { horizon } = this.#mesh;
+    horizon.reaped = later(horizon.reaped, stamp);
+  }
+
+  get reapedStamp(): Stamp {
+    return this.#mesh.horizon.reaped;
+  }
+
+  /** What the option `horizon` takes after a restart. */
+  horizonFacts(): HorizonFacts {
+    const { horizon } = this.#mesh;
+    return { ...horizon.facts(), held: stampText(this.#mesh.held()) };
+  }
+
   /** The members as the option `members` takes them. Kept over a restart, they go on counting for `stableStamp`. */
   knownMembers(): KnownMember[] {
-    return [...this.#mesh.membership.members.values()].map(({ id, host, port }) => ({ id, host, port }));
+    return [...this.#mesh.membership.members.values()].map(({ id, host, port, heardUpTo, writers }) => ({
+      id,
+      host,
+      port,
+      complete: stampText(heardUpTo),
+      writers: [...writers],
+    }));
   }
 
   /** Adds an address to dial, as the option `peers` does. */
@@ -159,7 +204,7 @@ export class Replicator {
   }
 
   /**
-   * Removes a member and keeps it out for a minute; it must be forgotten on every node.
+   * Removes a member, here and at all nodes that can be told, and keeps it out for a minute. Later it has to resynchronise.
    * @param nodeId 16 hex digits
    * @returns false when no such member was known
    */

@@ -1,6 +1,7 @@
 /** The options of replication, with their defaults. Durations are milliseconds, sizes bytes. */
 import { FRAME_BYTES_MAX_DEFAULT, FRAME_PART_BYTES } from '../protocol/peer-frame.ts';
 import type { PeerAddress } from './address.ts';
+import type { HorizonFacts } from './horizon.ts';
 import type { Stamp } from './replica.ts';
 
 /** A member as it is kept over a restart. */
@@ -9,6 +10,9 @@ export interface KnownMember {
   readonly id: string;
   readonly host: string;
   readonly port: number;
+  /** The stamp up to which all that it wrote is known, and the origins of its writes: 16 hex digits each. */
+  readonly complete?: string;
+  readonly writers?: readonly string[];
 }
 
 /** What a node may set; only the node id has no default. */
@@ -31,6 +35,16 @@ export interface ReplicatorOptions {
   readonly peers?: readonly PeerAddress[];
   /** What `knownMembers` said before the restart. */
   readonly members?: readonly KnownMember[];
+  /** What `horizonFacts` said before the restart. */
+  readonly horizon?: HorizonFacts | null;
+  /** The origins that this node's writes have carried, the present one last; the node id where there is none. */
+  readonly writers?: readonly Stamp[];
+  /** What has been merged may be lost in a crash: `noteDurable` says what cannot. */
+  readonly isDurabilityTold?: boolean;
+  /** True once this node has dropped keys that were not deleted. */
+  readonly hasEvicted?: () => boolean;
+  /** A member that nobody has been linked to for this long is set aside: tombstones do not wait for it. */
+  readonly tombstoneHorizonMs?: number;
   readonly outboxBytesMax?: number;
   readonly frameBytesMax?: number;
   readonly turnBytesMax?: number;
@@ -62,6 +76,9 @@ export type ReplicatorSettings = Required<Defaulted> & {
 };
 
 const megabyte = 1024 * 1024;
+const DAY_MS = 86_400_000;
+/** A member that stays away is dropped from the list after so many horizons. */
+const REAP_HORIZONS = 7;
 
 /** Largest single turn: a 512 MB key and a 512 MB value, and what frames them. */
 const TURN_BYTES_MAX_DEFAULT = 1088 * megabyte;
@@ -74,6 +91,11 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     advertiseHost: '',
     peers: [],
     members: [],
+    horizon: null,
+    writers: [options.nodeId],
+    isDurabilityTold: false,
+    hasEvicted: () => false,
+    tombstoneHorizonMs: DAY_MS,
     outboxBytesMax: 64 * megabyte,
     frameBytesMax: FRAME_BYTES_MAX_DEFAULT,
     turnBytesMax: TURN_BYTES_MAX_DEFAULT,
@@ -87,7 +109,7 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     repairBytesPerSecond: 32 * megabyte,
     repairSummariesMax: 1 << 20,
     membersMax: 256,
-    memberReapMs: 24 * 3_600_000,
+    memberReapMs: REAP_HORIZONS * (options.tombstoneHorizonMs ?? DAY_MS),
     forgetBanMs: 60_000,
     incarnation,
     ...options,

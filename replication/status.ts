@@ -2,12 +2,18 @@
 import { REFUSE_CLOCK } from '../protocol/peer-frame.ts';
 import { formatStamp } from '../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
+import type { ClockStanding } from './clock-watch.ts';
 import type { DialStatus } from './dialer.ts';
+import type { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
 import type { Mesh } from './mesh.ts';
+import type { Stamp } from './replica.ts';
 
-/** `repairing` links stream too. `quarantined`: refused because of its clock. `down`: no link. */
-export type PeerState = 'streaming' | 'repairing' | 'quarantined' | 'down';
+/**
+ * `repairing` links stream too. `resynchronising`: one of the two has to take the other's state before it may push.
+ * `quarantined`: refused because of its clock. `down`: no link. `set-aside`: no link for longer than the tombstone horizon.
+ */
+export type PeerState = 'streaming' | 'repairing' | 'resynchronising' | 'quarantined' | 'down' | 'set-aside';
 
 export interface PeerStatus {
   /** 16 hex digits. */
@@ -47,6 +53,11 @@ export interface ReplicationStatus {
   readonly outboxBytes: number;
   readonly outboxBytesMax: number;
   readonly outboxDroppedFrames: number;
+  /** Everything that any member wrote up to here is on this node's disk; tombstones up to here may be gone. */
+  readonly held: string;
+  readonly reaped: string;
+  /** How this node's clock stands against its peers'. */
+  readonly clock: ClockStanding;
   /** How often a peer has refused this node because its clock is ahead. */
   readonly clockRefusals: number;
   /** Records left out of repairs because they come from the future. */
@@ -67,9 +78,16 @@ export function replicationStatus(mesh: Mesh): ReplicationStatus {
     outboxBytes: mesh.outbox.bytes,
     outboxBytesMax: mesh.outbox.bytesMax,
     outboxDroppedFrames: mesh.outbox.droppedFrames,
+    held: formatted(mesh.held()),
+    reaped: formatted(mesh.horizon.reaped),
+    clock: mesh.clocks.standing(nowMs),
     clockRefusals: mesh.clockRefusals,
     futureRecords,
   };
+}
+
+function formatted({ hi, lo }: Stamp): string {
+  return formatStamp(hi, lo);
 }
 
 function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
@@ -78,7 +96,7 @@ function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
   return {
     id: member.id,
     address: formatPeerAddress(member.host, member.port),
-    state: peerState(member, link?.repair?.isDue ?? false),
+    state: peerState(member, link?.repair ?? null),
     direction: link === null ? null : link.role === 'dial' ? 'outgoing' : 'incoming',
     acknowledged: formatStamp(member.acknowledged.hi, member.acknowledged.lo),
     applied: formatStamp(member.progress.applied.hi, member.progress.applied.lo),
@@ -96,7 +114,11 @@ function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
   };
 }
 
-function peerState(member: Member, isRepairing: boolean): PeerState {
-  if (member.isLinked) return isRepairing ? 'repairing' : 'streaming';
+function peerState(member: Member, repair: LinkRepair | null): PeerState {
+  if (member.isLinked) {
+    if (repair?.isTaking === true || repair?.isGiving === true) return 'resynchronising';
+    return repair?.isDue === true ? 'repairing' : 'streaming';
+  }
+  if (member.isSetAside) return 'set-aside';
   return member.lastEnding?.code === REFUSE_CLOCK ? 'quarantined' : 'down';
 }

@@ -19,11 +19,13 @@ import type { MergeSource } from '../storage/conflicts.ts';
 import type { Outbox } from './outbox.ts';
 import type { StreamProgress } from './progress.ts';
 import { StampLimit, findFutureRecords, isImpossibleStamp, withoutRanges } from './record-guard.ts';
-import type { Replica, Stamp, StreamTurn } from './replica.ts';
+import type { Replica, Stamp, StreamTurn, Taking } from './replica.ts';
 
 export class StreamSender {
   /** True once the peer has said where to go on. */
   positioned = false;
+  /** The peer was not sent all of the stream, or it is not known yet whether: it may lack tombstones. */
+  isOwing = true;
   #outbox: Outbox;
   #cursor = 0;
   /** The newest stamp that the peer can have from this node. */
@@ -49,6 +51,7 @@ export class StreamSender {
     this.covered(known);
     const sequence = known.flag ? this.#outbox.sequenceAfter(known) : -1;
     if (sequence >= 0) {
+      this.isOwing = false;
       this.#cursor = sequence;
       return { flag: true, hi: known.hi, lo: known.lo };
     }
@@ -66,6 +69,7 @@ export class StreamSender {
     if (!this.positioned || this.#cursor === this.#outbox.nextSequence) return null;
     if (this.#cursor < this.#outbox.firstSequence) {
       this.#cursor = this.#outbox.nextSequence;
+      this.isOwing = true;
       this.#fellOff();
       return encodeStream({ flag: false, hi: this.#outbox.last.hi, lo: this.#outbox.last.lo });
     }
@@ -176,8 +180,8 @@ export class StreamReceiver {
     return this.#finishTurn(stamp, previous, whole, 0, whole.length);
   }
 
-  /** A REPAIR_RECORDS frame: records of any origin. */
-  repairRecords(flags: number, buffer: Buffer, start: number, end: number): void {
+  /** A REPAIR_RECORDS frame: records of any origin; `taking` when this node resynchronises. */
+  repairRecords(flags: number, buffer: Buffer, start: number, end: number, taking: Taking | null): void {
     if ((flags & FRAME_FLAG_MORE) !== 0 || this.#repairParts !== null) {
       this.#repairParts ??= new Parts(this.#settings.turnBytesMax);
       this.#repairParts.add(buffer, start, end);
@@ -188,12 +192,12 @@ export class StreamReceiver {
       this.#repairParts = null;
     }
     const future = this.#findFuture(buffer, start, end);
-    if (future === null) return this.#apply(buffer, start, end, null);
+    if (future === null) return this.#apply(buffer, start, end, null, taking);
     if (future.byOrigin) throw clockError(this.#settings.maxClockDriftMs);
     // Another node's clock is fast, not this peer's: the rest is taken, those come with a later repair.
     this.futureRecords += future.ranges.length / 2;
     const kept = withoutRanges(buffer, start, end, future.ranges);
-    this.#apply(kept, 0, kept.length, null);
+    this.#apply(kept, 0, kept.length, null, taking);
   }
 
   /** Takes the peer's clock reading into the own clock, if it is inside the bound. */
@@ -226,15 +230,16 @@ export class StreamReceiver {
   #finishTurn(stamp: Stamp, previous: Stamp, buffer: Buffer, start: number, end: number): boolean {
     if (this.progress.has(stamp)) return false;
     if (this.#findFuture(buffer, start, end) !== null) throw clockError(this.#settings.maxClockDriftMs);
-    this.#apply(buffer, start, end, { incarnation: this.#incarnation, stamp });
+    this.#apply(buffer, start, end, { incarnation: this.#incarnation, stamp }, null);
     this.#replica.observeStamp(stamp.hi, stamp.lo);
     this.progress.advance(previous, stamp);
     return true;
   }
 
-  #apply(buffer: Buffer, start: number, end: number, turn: StreamTurn | null): void {
+  #apply(buffer: Buffer, start: number, end: number, turn: StreamTurn | null, taking: Taking | null): void {
     try {
-      this.#replica.applyRecords(buffer, start, end, turn, this.#source);
+      if (taking === null) this.#replica.applyRecords(buffer, start, end, turn, this.#source);
+      else taking.records(buffer, start, end);
     } catch (problem) {
       if (problem instanceof RecordError) throw new PeerProtocolError(REFUSE_RECORDS, problem.message);
       throw problem;

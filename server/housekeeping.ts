@@ -1,6 +1,5 @@
 /** What happens without anybody asking: expiry, timeouts of waiting commands and idle clients, samples for INFO. */
 import type { Time, Timer } from '../replication/environment.ts';
-import { stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { expireDue } from '../storage/expiry.ts';
 import { Reaper } from '../storage/reaper.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -74,11 +73,11 @@ export class Housekeeping {
       this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
       this.#listener.closeIdle(nowMs);
       this.#sample(monotonicMs);
-      this.#watchStores();
+      this.watchWrites();
       this.#reap(nowMs);
-      runtime
-        .rememberMembers()
-        .catch((error: unknown) => runtime.log.error({ err: error }, 'cannot keep the list of members'));
+      this.#keepHorizon(nowMs).catch((error: unknown) =>
+        runtime.log.error({ err: error }, 'cannot keep the list of members'),
+      );
       runtime
         .renewClockBound()
         .catch((error: unknown) => runtime.log.error({ err: error }, 'cannot keep the clock bound'));
@@ -124,32 +123,52 @@ export class Housekeeping {
     if (expireDue(runtime.keyspace, EXPIRE_SLICE_KEYS)) this.#time.defer(() => this.#expire());
   }
 
-  /** Drops tombstones that nobody needs any more; a node without members needs none that its stores have. */
-  #reap(nowMs: number): void {
-    const { keyspace, replicator, config, loading } = this.#runtime;
-    if (loading !== null) return;
-    const { clock } = keyspace;
-    const stable = replicator?.stableStamp() ?? null;
-    const horizonMs = Math.max(0, nowMs - config.values['tombstone-horizon']);
-    const horizon = { hi: stampHiOf(horizonMs), lo: stampLoOf(horizonMs, 0) };
-    const alone = { hi: clock.hi, lo: clock.lo };
-    const driftMs = stable === null ? 0 : config.values['max-clock-drift'];
-    this.#reaper.step(stable === null ? alone : horizon, stable ?? alone, nowMs - driftMs);
+  async #keepHorizon(nowMs: number): Promise<void> {
+    if (this.#runtime.loading === null && !this.#stopped) await this.#runtime.keepHorizon(nowMs);
   }
 
-  /** Writes are refused while the embedded store cannot take them: nothing acknowledged may be lost in silence. */
-  #watchStores(): void {
+  /** Drops tombstones that nobody needs any more. */
+  #reap(nowMs: number): void {
+    const { loading, reapedStamp, replicator, config } = this.#runtime;
+    if (loading !== null) return;
+    const driftMs = (replicator?.stableStamp() ?? null) === null ? 0 : config.values['max-clock-drift'];
+    this.#reaper.step(reapedStamp, reapedStamp, nowMs - driftMs);
+  }
+
+  /** Writes are refused while the embedded store cannot take them, or the peers would not: nothing acknowledged may be lost. */
+  watchWrites(): void {
     const runtime = this.#runtime;
-    const status = runtime.flusher?.status() ?? null;
-    const problem = status?.writeError ?? null;
-    const isMysqlDown = status?.mysql?.state === 'down';
-    if (isMysqlDown && !this.#isMysqlDown)
-      runtime.log.warn({ problem: status?.mysql?.lastError }, 'MySQL does not take what is written; it waits here');
-    else if (!isMysqlDown && this.#isMysqlDown) runtime.log.warn('MySQL takes what is written again');
-    this.#isMysqlDown = isMysqlDown;
-    if (problem !== null && runtime.writeRefusal === null)
-      runtime.log.error({ problem }, 'writes are refused until the store can take them');
-    runtime.writeRefusal = problem === null ? null : `MISCONF Mantis cannot write to its durable store: ${problem}`;
+    this.#watchMysql();
+    const refusal = this.#storeProblem() ?? this.#clockProblem();
+    const isNews = (refusal === null) !== (runtime.writeRefusal === null);
+    if (isNews && refusal !== null) runtime.log.error({ problem: refusal }, 'writes are refused');
+    else if (isNews) runtime.log.info('writes are taken again');
+    runtime.writeRefusal = refusal;
+  }
+
+  #watchMysql(): void {
+    const mysql = this.#runtime.flusher?.status().mysql ?? null;
+    const isDown = mysql?.state === 'down';
+    const { log } = this.#runtime;
+    if (isDown && !this.#isMysqlDown)
+      log.warn({ problem: mysql?.lastError }, 'MySQL does not take what is written; it waits here');
+    else if (!isDown && this.#isMysqlDown) log.warn('MySQL takes what is written again');
+    this.#isMysqlDown = isDown;
+  }
+
+  #storeProblem(): string | null {
+    const problem = this.#runtime.flusher?.status().writeError ?? null;
+    return problem === null ? null : `MISCONF Mantis cannot write to its durable store: ${problem}`;
+  }
+
+  #clockProblem(): string | null {
+    const standing = this.#runtime.replicator?.clockStanding();
+    if (standing?.isRefused !== true) return null;
+    const drift = this.#runtime.config.values['max-clock-drift'];
+    return (
+      `MISCONF the clock of this node is ${Math.round(standing.aheadMs / 1000)} s ahead of most of its peers', which take no change that is more than ` +
+      `max-clock-drift (${drift} ms) ahead: check the time service here (chronyc tracking, timedatectl); writes are taken again when the clock is right`
+    );
   }
 
   #sample(monotonicMs: number): void {

@@ -1,10 +1,21 @@
 /** The keyspace as replication sees it. */
-import type { RecordWriter } from '../protocol/change-record.ts';
-import type { KeySelection, Replica, ReplicaScan, Stamp, StreamTurn, SummarySink } from '../replication/replica.ts';
+import { KIND_FLOOR, RecordReader, type RecordWriter } from '../protocol/change-record.ts';
+import { KeyTable } from '../replication/key-table.ts';
+import type {
+  KeySelection,
+  Replica,
+  ReplicaScan,
+  Stamp,
+  StreamTurn,
+  SummarySink,
+  TakeRule,
+  Taking,
+} from '../replication/replica.ts';
 import { listedKeys, skipBucket } from '../replication/replica.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
+import { forsakeKey, takeKey } from '../storage/forsake.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
-import { applyRecords } from '../storage/merge.ts';
+import { applyRecords, checkRecords } from '../storage/merge.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
 import type { RelayedTurns } from '../storage/relayed-turns.ts';
 
@@ -57,16 +68,90 @@ export class ReplicaAdapter implements Replica {
   }
 
   startScan(): ReplicaScan {
-    return new AdapterScan(new RegisterScan(this.#keyspace), this.#monotonicMs);
+    return new AdapterScan(this.#keyspace, this.#monotonicMs);
+  }
+
+  startTaking(rule: TakeRule): Taking {
+    return new AdapterTaking(this.#keyspace, rule);
+  }
+}
+
+/** Gathers the records of one key until the next one's begin. */
+class AdapterTaking implements Taking {
+  readonly #keyspace: Keyspace;
+  readonly #rule: TakeRule;
+  readonly #seen: KeyTable;
+  readonly #reader = new RecordReader();
+  #parts: Buffer[] = [];
+  #database = -1;
+  #key: Buffer = Buffer.alloc(0);
+
+  constructor(keyspace: Keyspace, rule: TakeRule) {
+    this.#keyspace = keyspace;
+    this.#rule = rule;
+    this.#seen = new KeyTable(keyspace.clock.lo);
+  }
+
+  records(records: Buffer, start: number, end: number): void {
+    checkRecords(this.#keyspace, records, start, end);
+    const reader = this.#reader;
+    let from = start;
+    for (let at = start; at < end;) {
+      const next = reader.read(records, at, end);
+      const { kind, database, keyStart, keyLength } = reader;
+      if (kind === KIND_FLOOR) {
+        // It belongs to no key.
+        this.#add(records, from, at);
+        this.end();
+        applyRecords(this.#keyspace, records, at, next);
+        from = at = next;
+        continue;
+      }
+      const isSame = database === this.#database && this.#key.compare(records, keyStart, keyStart + keyLength) === 0;
+      if (!isSame) {
+        this.#add(records, from, at);
+        this.end();
+        from = at;
+        this.#begin(database, records, keyStart, keyLength);
+      }
+      at = next;
+    }
+    this.#add(records, from, end);
+  }
+
+  #begin(database: number, records: Buffer, keyStart: number, keyLength: number): void {
+    this.#database = database;
+    this.#key = Buffer.from(records.subarray(keyStart, keyStart + keyLength));
+    const { digests } = this.#keyspace;
+    digests.hashKey(database, this.#key, 0, keyLength);
+    this.#seen.set(digests.keyHi, digests.keyLo, 0, 0);
+  }
+
+  #add(records: Buffer, start: number, end: number): void {
+    if (end > start) this.#parts.push(Buffer.from(records.subarray(start, end)));
+  }
+
+  sawKey(hashHi: number, hashLo: number): boolean {
+    return this.#seen.has(hashHi, hashLo);
+  }
+
+  end(): void {
+    if (this.#parts.length === 0) return;
+    const records = Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.#database = -1;
+    takeKey(this.#keyspace, records, this.#rule.boundOf, this.#rule.ownBoundOf);
   }
 }
 
 class AdapterScan implements ReplicaScan {
+  readonly #keyspace: Keyspace;
   readonly #scan: RegisterScan;
   readonly #monotonicMs: () => number;
 
-  constructor(scan: RegisterScan, monotonicMs: () => number) {
-    this.#scan = scan;
+  constructor(keyspace: Keyspace, monotonicMs: () => number) {
+    this.#keyspace = keyspace;
+    this.#scan = new RegisterScan(keyspace);
     this.#monotonicMs = monotonicMs;
   }
 
@@ -89,6 +174,7 @@ class AdapterScan implements ReplicaScan {
   records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean {
     const endMs = this.#monotonicMs() + SLICE_MS;
     const scan = this.#scan;
+    const { tombstonesAbove } = selection;
     scan.floors(writer);
     let more = true;
     while ((more || scan.hasUnfinished) && writer.length < maxBytes && this.#monotonicMs() < endMs) {
@@ -97,14 +183,29 @@ class AdapterScan implements ReplicaScan {
         continue;
       }
       more = scan.step((database, ref, hi, lo) => {
-        const wanted = selection.buckets[hi >>> 16];
-        if (wanted === skipBucket) return;
-        if (wanted === listedKeys && !selection.has(hi, lo)) return;
-        scan.encode(database, ref, writer);
+        if (isSelected(selection, hi, lo)) scan.encode(database, ref, writer);
+        else if (tombstonesAbove !== undefined) scan.encodeTombstones(database, ref, tombstonesAbove, writer);
       });
     }
     return more || scan.hasUnfinished;
   }
 
+  forsake(selection: KeySelection, rule: TakeRule): boolean {
+    const endMs = this.#monotonicMs() + SLICE_MS;
+    let more = true;
+    while (more && this.#monotonicMs() < endMs) {
+      more = this.#scan.step((database, ref, hi, lo) => {
+        if (!isSelected(selection, hi, lo)) return;
+        forsakeKey(this.#keyspace, this.#keyspace.databases[database], ref, rule.boundOf);
+      });
+    }
+    return more;
+  }
+
   close(): void {}
+}
+
+function isSelected({ buckets, has }: KeySelection, hashHi: number, hashLo: number): boolean {
+  const wanted = buckets[hashHi >>> 16];
+  return wanted !== skipBucket && (wanted !== listedKeys || has(hashHi, hashLo));
 }

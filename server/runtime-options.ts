@@ -49,6 +49,7 @@ export function replicatorOptions(
     members,
     outboxBytesMax: values['outbox-bytes-max'],
     maxClockDriftMs: values['max-clock-drift'],
+    tombstoneHorizonMs: values['tombstone-horizon'],
     pingIntervalMs: values['peer-ping-interval'],
     peerTimeoutMs: values['peer-timeout'],
     handshakeTimeoutMs: values['peer-connect-timeout'],

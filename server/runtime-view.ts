@@ -7,6 +7,8 @@ export interface Runtime extends Node {
   readonly relayed: RelayedTurns;
   /** Moves the persisted bound of the clock ahead when it is near. */
   renewClockBound(): Promise<void>;
-  /** Keeps the list of members over a restart. */
-  rememberMembers(): Promise<void>;
+  /** Keeps over a restart who the members are, and how far tombstones may be dropped. */
+  keepHorizon(nowMs: number): Promise<void>;
+  /** Tombstones up to here may be dropped. */
+  readonly reapedStamp: { readonly hi: number; readonly lo: number };
 }

@@ -9,7 +9,6 @@ import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
-import type { KnownMember } from '../replication/settings.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
@@ -29,8 +28,9 @@ import { CommandTable } from './command-table.ts';
 import { allCommands } from './commands/all.ts';
 import type { Config } from './config/config.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { type Identity, identify, rememberWriter } from './identity.ts';
+import { type Identity, type StoredFacts, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
 import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
@@ -61,6 +61,7 @@ const CLOCK_BOUND_MS = 10_000;
 const CLOCK_BOUND_RENEW_MS = 3_000;
 /** Beyond stamps that are ahead of the clock already: as much again at every start would carry a node that is restarted often away. */
 const CLOCK_BOUND_AHEAD_MS = 200;
+const CLOCK_BOUND = 'clock-bound';
 /** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
 const APPLIED = 'applied';
 const APPLIED_KEEP_MS = 500;
@@ -111,10 +112,10 @@ export class Runtime implements Node {
   readonly #options: RuntimeOptions;
   readonly #writer: Identity['writer'];
   readonly #housekeeping: Housekeeping;
+  readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
   readonly #saving = new Saving(this);
   #clockBoundMs = 0;
-  #membersKept = '[]';
   #appliedKeptAtMs = -Infinity;
   #gate: CommitGate | null = null;
   #keyListener: KeyListener | null = null;
@@ -137,7 +138,9 @@ export class Runtime implements Node {
     }
     await flusher?.open();
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
-    const runtime = new Runtime(config, environment, options, flusher, identity);
+    const horizon = await HorizonKeeper.load(flusher, identity.node, identity.writer);
+    const runtime = new Runtime(config, environment, options, flusher, identity, horizon);
+    horizon.attach(runtime);
     source.runtime = runtime;
     return runtime;
   }
@@ -148,7 +151,9 @@ export class Runtime implements Node {
     options: RuntimeOptions,
     flusher: Flusher | null,
     identity: Identity,
+    horizon: HorizonKeeper,
   ) {
+    this.#horizon = horizon;
     this.config = config;
     this.#environment = environment;
     this.#options = options;
@@ -185,6 +190,7 @@ export class Runtime implements Node {
   #wire(): void {
     const { keyspace, keyWaiters, watches } = this;
     keyspace.storing = this.flusher !== null;
+    keyspace.clock.onLeap = () => this.#housekeeping.watchWrites();
     followAccessSettings(this.config, keyspace);
     followConflictSettings(this.config, keyspace);
     keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
@@ -284,6 +290,10 @@ export class Runtime implements Node {
         loading.total = total;
         this.#options.onLoading?.(loading);
       },
+      (records) => {
+        this.keyspace.clock.refresh();
+        this.#horizon.applyOldRows(this.keyspace, records);
+      },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));
     this.keyspace.hydrating = false;
@@ -293,7 +303,7 @@ export class Runtime implements Node {
   /** Stamps never go back over a restart: a bound above them is kept on disk, ahead of the clock. */
   async #persistClockBound(): Promise<void> {
     if (this.flusher === null) return;
-    const stored = await this.flusher.meta.get('clock-bound');
+    const stored = await this.flusher.meta.get(CLOCK_BOUND);
     const { clock } = this.keyspace;
     if (stored?.length === 8) clock.observe(stored.readUInt32BE(0), stored.readUInt32BE(4));
     await this.renewClockBound();
@@ -302,23 +312,27 @@ export class Runtime implements Node {
   /** Moves the persisted bound ahead when the clock has come near it. */
   async renewClockBound(): Promise<void> {
     const { clock } = this.keyspace;
-    const nowMs = clock.refresh();
-    const stampedMs = nowMs + Math.max(0, clock.aheadMs());
-    const isFar =
-      nowMs < this.#clockBoundMs - CLOCK_BOUND_MS + CLOCK_BOUND_RENEW_MS &&
-      stampedMs < this.#clockBoundMs - CLOCK_BOUND_AHEAD_MS / 2;
-    if (this.flusher === null || isFar) return;
-    this.#clockBoundMs = Math.max(nowMs + CLOCK_BOUND_MS, stampedMs + CLOCK_BOUND_AHEAD_MS);
+    const wallMs = clock.refresh();
+    const stampedMs = wallMs + clock.aheadMs();
+    const neededMs = Math.max(wallMs + CLOCK_BOUND_RENEW_MS, stampedMs + CLOCK_BOUND_AHEAD_MS / 2);
+    if (this.flusher === null || neededMs <= this.#clockBoundMs) return;
+    await this.#keepClockBound(this.flusher.meta, Math.max(wallMs + CLOCK_BOUND_MS, stampedMs + CLOCK_BOUND_AHEAD_MS));
+  }
+
+  async #keepClockBound(facts: StoredFacts, boundMs: number): Promise<void> {
+    this.#clockBoundMs = boundMs;
     const bytes = Buffer.alloc(8);
-    bytes.writeUInt32BE(stampHiOf(this.#clockBoundMs), 0);
-    bytes.writeUInt32BE(stampLoOf(this.#clockBoundMs, 0), 4);
-    await this.flusher.meta.set('clock-bound', bytes);
+    bytes.writeUInt32BE(stampHiOf(boundMs), 0);
+    bytes.writeUInt32BE(stampLoOf(boundMs, 0), 4);
+    await facts.set(CLOCK_BOUND, bytes);
   }
 
   async #startReplication(): Promise<void> {
-    const members = await this.#rememberedMembers();
-    const options = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
-    if (options === null) return;
+    const { members, facts, writers } = this.#horizon;
+    const filled = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
+    if (filled === null) return;
+    const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
+    const options = { ...filled, horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted };
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs());
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
@@ -344,17 +358,12 @@ export class Runtime implements Node {
     };
   }
 
-  async #rememberedMembers(): Promise<KnownMember[]> {
-    const stored = await this.flusher?.meta.get('members');
-    return stored === undefined || stored === null ? [] : (JSON.parse(stored.toString('utf8')) as KnownMember[]);
+  get reapedStamp(): { readonly hi: number; readonly lo: number } {
+    return this.#horizon.reaped;
   }
 
-  /** Keeps the list of members over a restart: an absent one still counts when tombstones are dropped. */
-  async rememberMembers(): Promise<void> {
-    const known = JSON.stringify(this.replicator?.knownMembers() ?? []);
-    if (this.flusher === null || known === this.#membersKept) return;
-    this.#membersKept = known;
-    await this.flusher.meta.set('members', Buffer.from(known, 'utf8'));
+  keepHorizon(nowMs: number): Promise<void> {
+    return this.#horizon.tick(nowMs);
   }
 
   // ---- the write's way out ----
@@ -449,6 +458,8 @@ export class Runtime implements Node {
     this.#http.stop();
     await this.flusher?.close(request.save ? timeoutMs : 0, async (facts) => {
       await facts.set(APPLIED, packWritten(this.applied.all()));
+      // The same writer goes on after this: the clock may have been set back meanwhile.
+      await this.#keepClockBound(facts, this.keyspace.clock.nowMs + Math.max(0, this.keyspace.clock.aheadMs()) + 1);
       await rememberWriter(this.#writer, facts);
     });
   }

@@ -5,6 +5,9 @@
  */
 import { compareStamp, stampHiOf, stampLoOf, stampMs } from '../protocol/stamp.ts';
 
+/** A node looks at its clock several times a second. */
+const LEAP_MS = 2_000;
+
 export class Clock {
   /** The greatest stamp issued or seen. A stamp's high half is never 0, also where the machine believes it is 1970. */
   hi = 1;
@@ -13,6 +16,8 @@ export class Clock {
   nowMs: number;
   /** Added to the machine's clock, so that tests can let a node's be wrong. */
   offsetMs = 0;
+  /** Called when the wall clock is found to have been set ahead, or nobody has looked at it for long: before anything is stamped. */
+  onLeap: (() => void) | null = null;
   readonly #wallClock: () => number;
   #nowHi = 0;
   #nowLo = 0;
@@ -27,9 +32,11 @@ export class Clock {
   refresh(): number {
     const nowMs = this.#wallClock() + this.offsetMs;
     if (nowMs !== this.nowMs) {
+      const isLeap = nowMs - this.nowMs > LEAP_MS;
       this.nowMs = nowMs;
       this.#nowHi = stampHiOf(nowMs);
       this.#nowLo = stampLoOf(nowMs, 0);
+      if (isLeap) this.onLeap?.();
     }
     return nowMs;
   }

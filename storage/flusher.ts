@@ -173,18 +173,23 @@ export class Flusher {
    * embedded store that was served, its rows are given later, when it does; without one, this waits for it, and rejects when the
    * flusher is closed first.
    * @param onProgress registers so far and (about) in all, of the store that is being read
+   * @param onRows takes what MySQL holds, where it is not to be merged like the rest: others write and restore it, too
    */
   async hydrate(
     onRecords: OnRecords,
     onProgress: (done: number, total: number) => void = () => undefined,
+    onRows: OnRecords = onRecords,
   ): Promise<void> {
-    const hand: OnRecords = async (records, rowsDone, rowsTotal) => {
-      await onRecords(records, rowsDone, rowsTotal);
-      onProgress(rowsDone, rowsTotal);
-    };
+    const telling =
+      (take: OnRecords): OnRecords =>
+      async (records, rowsDone, rowsTotal) => {
+        await take(records, rowsDone, rowsTotal);
+        onProgress(rowsDone, rowsTotal);
+      };
     const { dataDir, mysql } = this.#options;
-    if (dataDir !== null) await this.#engine.load('level', this.#stampMsMax(), hand);
+    if (dataDir !== null) await this.#engine.load('level', this.#stampMsMax(), telling(onRecords));
     if (mysql === null) return;
+    const hand = telling(onRows);
     const isLoaded = await this.#loadMysql(hand, dataDir === null);
     if (isLoaded) return;
     if (dataDir === null) throw new StoreError('unavailable', 'closed before MySQL answered');

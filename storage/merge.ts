@@ -10,10 +10,11 @@ import {
   KIND_FLOOR,
   KIND_STRING,
   RecordError,
+  RECORD_HEADER_BYTES,
   RecordReader,
   RecordWriter,
 } from '../protocol/change-record.ts';
-import { isCollectionKind, isKeyKind } from '../protocol/collection-kinds.ts';
+import { isCollectionKind, isElementCounterKind, isKeyKind } from '../protocol/collection-kinds.ts';
 import { compareStamp } from '../protocol/stamp.ts';
 import type { ContestedWrite, MergeSource } from './conflicts.ts';
 import { COUNTER, DEAD, DEADLINE, EXPIRED, HIDDEN, OBJECT, RAW } from './block.ts';
@@ -49,10 +50,7 @@ export function applyRecords(
   end: number,
   source: MergeSource | null = null,
 ): void {
-  for (let at = start; at < end;) {
-    at = reader.read(records, at, end);
-    validate(keyspace, reader);
-  }
+  checkRecords(keyspace, records, start, end);
   const { merges } = keyspace;
   const { lost, equal } = merges;
   let count = 0;
@@ -64,6 +62,36 @@ export function applyRecords(
   merges.source = null;
   if (source === null) Object.assign(merges, { lost, equal });
   else merges.merged += count;
+}
+
+/** @throws RecordError when any of the packed records could not be merged */
+export function checkRecords(keyspace: Keyspace, records: Buffer, start: number, end: number): void {
+  const { nodes } = keyspace;
+  // Four origins a record at most; only where these may not fit they are counted.
+  const isNarrow = nodes.room < 4 * Math.ceil((end - start) / RECORD_HEADER_BYTES);
+  const missing = new Set<string>();
+  for (let at = start; at < end;) {
+    at = reader.read(records, at, end);
+    validate(keyspace, reader);
+    if (isNarrow) collectOrigins(keyspace, reader, missing);
+  }
+  if (missing.size <= nodes.room) return;
+  throw new RecordError(
+    'more than 65,535 writers have written to this data set (a node is one, and another after each crash); restart this node: ' +
+      'it forgets those then of which nothing is left',
+  );
+}
+
+/** Adds the origins that a record names and that are new here. */
+function collectOrigins({ nodes }: Keyspace, record: RecordReader, missing: Set<string>): void {
+  const { kind, buffer, elementStart, elementLength, valueStart, valueLength } = record;
+  nodes.collectMissing(record.originHi, record.originLo, missing);
+  if ((record.flags & FLAG_HAS_DEADLINE) !== 0)
+    nodes.collectMissing(record.deadlineOriginHi, record.deadlineOriginLo, missing);
+  if (kind !== KIND_COUNTER && !isElementCounterKind(kind)) return;
+  const ends = [elementLength >= 8 ? elementStart + elementLength : -1, valueLength >= 16 ? valueStart + 16 : -1];
+  for (const at of ends)
+    if (at >= 0) nodes.collectMissing(buffer.readUInt32BE(at - 8), buffer.readUInt32BE(at - 4), missing);
 }
 
 function validate(keyspace: Keyspace, record: RecordReader): void {

@@ -1,4 +1,8 @@
 /** The 64-bit ids of the nodes whose writes this node holds, by the 16-bit index that blocks carry. Entry 0 is this node. */
+/** Blocks name a node in 16 bits. */
+const NODES_MAX = 0x10000;
+const WORD_MAX = 0xffffffff;
+
 export class NodeTable {
   readonly hi: number[] = [];
   readonly lo: number[] = [];
@@ -9,16 +13,31 @@ export class NodeTable {
 
   constructor(ownHi: number, ownLo: number) {
     this.indexOf(ownHi, ownLo);
+    // What is above every origin: floors of databases are compared with it.
+    this.indexOf(WORD_MAX, WORD_MAX);
   }
 
-  /** The index of a node id, which is added when it is new. At most 65,535 nodes can ever have written. */
+  /** How many more ids fit. */
+  get room(): number {
+    return NODES_MAX - this.hi.length;
+  }
+
+  /** Adds an id to `missing`, as text, unless it is here. */
+  collectMissing(hi: number, lo: number, missing: Set<string>): void {
+    if (hi === this.#lastHi && lo === this.#lastLo) return;
+    const name = `${hi}:${lo}`;
+    if (!this.#indexOf.has(name)) missing.add(name);
+  }
+
+  /** The index of a node id, which is added when it is new. */
   indexOf(hi: number, lo: number): number {
     if (hi === this.#lastHi && lo === this.#lastLo) return this.#lastIndex;
     const name = `${hi}:${lo}`;
     let index = this.#indexOf.get(name);
     if (index === undefined) {
       index = this.hi.length;
-      if (index > 0xffff) throw new RangeError('more than 65,535 node ids have written to this data set');
+      // Whoever merges has asked whether there is room: see checkRecords.
+      if (index >= NODES_MAX) throw new RangeError('more than 65,535 node ids have written to this data set');
       this.hi.push(hi);
       this.lo.push(lo);
       this.#indexOf.set(name, index);

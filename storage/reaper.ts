@@ -1,7 +1,7 @@
 /**
- * Tombstones leave memory when nobody can bring back what they bury. A node without members waits for its own stores only.
- * In a cluster a key that has expired goes when every member is known to have had it, and a deletion goes after
- * `tombstone-horizon`: digests say nothing of deletions (docs/decisions/0001), so that nobody can know earlier who has one.
+ * Tombstones leave memory when nobody can bring back what they bury. A node without members waits for its own stores only; in a
+ * cluster both bounds are what every member is known to hold, or what is beyond `tombstone-horizon`: see replication/horizon.ts
+ * and docs/decisions/0009.
  * A sweep in small steps looks at every key in turn.
  *
  * With durable stores a tombstone leaves them first, and memory when it is gone there (Removals): a node that stops in between

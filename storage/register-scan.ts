@@ -1,8 +1,9 @@
 /** Walks over everything in slices: for full state, for repair by digests, and for computing digests afresh. */
 import type { RecordWriter } from '../protocol/change-record.ts';
-import { HIDDEN, OBJECT } from './block.ts';
-import { ElementCursor } from './collections/collection.ts';
-import { encodeCollection } from './collections/encode.ts';
+import { compareStamp } from '../protocol/stamp.ts';
+import { COUNTER, HIDDEN, OBJECT } from './block.ts';
+import { type Collection, ElementCursor } from './collections/collection.ts';
+import { encodeCollection, encodeElement, encodeFloorRegister } from './collections/encode.ts';
 import { recomputeElements } from './collections/element-writes.ts';
 import { encodeFloor, encodeKey, encodeShadowAt } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -18,6 +19,8 @@ interface Unfinished {
   database: number;
   key: Buffer;
   cursor: ElementCursor;
+  /** Only these, as far as they still are tombstones of that collection. */
+  tombstones: { collection: Collection; refs: number[] } | null;
 }
 
 /** One pass over all keys of all databases; keys present throughout are visited at least once. */
@@ -66,12 +69,37 @@ export class RegisterScan {
       return;
     }
     if ((keyspace.flagsOf(ref) & OBJECT) !== 0 && keyspace.collectionAt(ref).count > ELEMENTS_AT_ONCE) {
-      keyspace.readKey(ref);
-      const key = Buffer.from(keyspace.keyBuffer.subarray(keyspace.keyStart, keyspace.keyStart + keyspace.keyLength));
-      this.#unfinished.push({ database, key, cursor: new ElementCursor() });
+      this.#postpone(database, ref, null);
       return;
     }
     encodeKey(keyspace, keyspace.databases[database], ref, writer);
+  }
+
+  #postpone(database: number, ref: number, tombstones: Unfinished['tombstones']): void {
+    const keyspace = this.#keyspace;
+    keyspace.readKey(ref);
+    const key = Buffer.from(keyspace.keyBuffer.subarray(keyspace.keyStart, keyspace.keyStart + keyspace.keyLength));
+    this.#unfinished.push({ database, key, cursor: new ElementCursor(), tombstones });
+  }
+
+  /** Appends what a key that `step` visited has of tombstones and floors made after a stamp; more than these does no harm. */
+  encodeTombstones(database: number, ref: number, after: { hi: number; lo: number }, writer: RecordWriter): void {
+    const keyspace = this.#keyspace;
+    const flags = keyspace.flagsOf(ref);
+    if ((flags & OBJECT) === 0) {
+      if ((flags & HIDDEN) === 0) return;
+      keyspace.readVersion(ref);
+      const isNew = compareStamp(keyspace.stampHi, keyspace.stampLo, after.hi, after.lo) > 0;
+      if (isNew || (flags & COUNTER) !== 0) encodeKey(keyspace, keyspace.databases[database], ref, writer);
+      return;
+    }
+    // Nothing of a packed collection waits to be dropped.
+    if (keyspace.isPacked(ref)) return;
+    const collection = keyspace.glanceAt(ref);
+    if (compareStamp(collection.touchedHi, collection.touchedLo, after.hi, after.lo) <= 0) return;
+    encodeFloorRegister(keyspace, keyspace.databases[database], collection, writer);
+    const refs = [...collection.tombstones, ...collection.sealed];
+    if (refs.length > 0) this.#postpone(database, ref, { collection, refs });
   }
 
   /** Whether large collections have yet to be encoded, before the next step. */
@@ -82,8 +110,19 @@ export class RegisterScan {
   /** Goes on with a large collection until the writer holds `bytesMax` or `isTimeUp`. */
   encodeUnfinished(writer: RecordWriter, bytesMax: number, isTimeUp: () => boolean): void {
     const keyspace = this.#keyspace;
-    const { database: number, key, cursor } = this.#unfinished.at(-1)!;
+    const { database: number, key, cursor, tombstones } = this.#unfinished.at(-1)!;
     const database = keyspace.databases[number];
+    if (tombstones !== null) {
+      const { collection, refs } = tombstones;
+      if (!keyspace.objects.holds(collection)) refs.length = 0;
+      for (let ref = refs.pop(); ref !== undefined; ref = refs.pop()) {
+        if (keyspace.elements.isTombstone(ref, collection.slot))
+          encodeElement(keyspace, database, collection, ref, writer);
+        if (writer.length >= bytesMax || isTimeUp()) break;
+      }
+      if (refs.length === 0) this.#unfinished.pop();
+      return;
+    }
     const ref = keyspace.find(database, key, 0, key.length);
     let done = true;
     if (ref !== 0 && (keyspace.flagsOf(ref) & OBJECT) !== 0) {

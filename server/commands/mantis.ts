@@ -145,7 +145,7 @@ export const mantisCommands: readonly CommandDefinition[] = [
       }),
       subcommand({
         name: 'forget',
-        summary: 'Removes a node that will not come back from those that are waited for; to be done on every node.',
+        summary: 'Removes a node from the members, here and everywhere; should it come back, it has to resynchronise.',
         complexity: 'O(1)',
         arity: 3,
         syntax: 'node-id',

@@ -69,6 +69,7 @@ const hello: Hello = {
   port: 16379,
   host: 'n1',
   clusterId: 'c',
+  horizon: null,
 };
 const ping: Ping = {
   clockHi: stamp.hi,

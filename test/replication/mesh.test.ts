@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareStamp } from '../../protocol/stamp.ts';
+import { RawPeer } from './raw-peer.ts';
 import { VirtualCluster, peerPort, type NodeOptions } from './virtual-cluster.ts';
 
 async function meshOf(count: number, options: NodeOptions = {}, seed = 1): Promise<VirtualCluster> {
@@ -253,6 +254,48 @@ describe('a clock that is ahead', () => {
     cluster.run(60_000);
     expect(cluster.settle()).toBe(true);
     expect(first.replica.get('key')).toBe('from the future');
+  });
+
+  it('is known to its own node, from most of its peers, until it is right again', async () => {
+    const cluster = await meshOf(3);
+    const fast = await cluster.add({ clockOffsetMs: 90_000 });
+    cluster.run(15_000);
+    const standing = fast.replicator.clockStanding();
+    expect(standing).toMatchObject({ isRefused: true, peers: 1 });
+    expect(Math.abs(standing.aheadMs - 90_000)).toBeLessThan(1000);
+    for (const node of cluster.nodes.slice(0, 3)) expect(node.replicator.clockStanding().isRefused).toBe(false);
+    // Not linked, and yet it shows at once, as far as no stamp is ahead.
+    fast.clockOffsetMs = 10_000;
+    expect(fast.replicator.clockStanding().isRefused).toBe(false);
+    expect(cluster.settle()).toBe(true);
+  });
+
+  it('that was written with stays refused until time has passed its stamps', async () => {
+    const cluster = await meshOf(2);
+    const fast = await cluster.add({ clockOffsetMs: 90_000 });
+    fast.write(['key', 'from the future']);
+    cluster.run(5000);
+    fast.clockOffsetMs = 0;
+    expect(fast.replicator.clockStanding().isRefused).toBe(true);
+    cluster.run(30_000);
+    expect(fast.replicator.clockStanding().isRefused).toBe(false);
+  });
+
+  it('is not believed of a minority, of slow peers, or of strangers', async () => {
+    const cluster = await meshOf(4);
+    cluster.nodes[3].clockOffsetMs = -100_000;
+    cluster.run(20_000);
+    expect(cluster.nodes.map((node) => node.replicator.clockStanding().isRefused)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+    const alone = new VirtualCluster(2);
+    const node = await alone.add();
+    const stranger = new RawPeer(alone, { wallMs: 1000 });
+    stranger.sayHello();
+    expect(node.replicator.clockStanding()).toEqual({ aheadMs: 0, isRefused: false, peers: 0 });
   });
 
   it('of a third node does not break the link of two that agree', async () => {

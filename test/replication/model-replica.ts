@@ -11,6 +11,8 @@ import {
   type ReplicaScan,
   type Stamp,
   type SummarySink,
+  type TakeRule,
+  type Taking,
 } from '../../replication/replica.ts';
 
 const WORD = 0x1_0000_0000;
@@ -48,12 +50,18 @@ function read(record: Buffer): RecordReader {
   return reader;
 }
 
+function isAbove(view: RecordReader, { hi, lo }: Stamp): boolean {
+  return compareStamp(view.stampHi, view.stampLo, hi, lo) > 0;
+}
+
 class ModelScan implements ReplicaScan {
   isClosed = false;
+  #replica: ModelReplica;
   #keys: Iterator<ModelKey>;
   #sliceKeys: number;
-  constructor(keys: Map<string, ModelKey>, sliceKeys: number) {
-    this.#keys = keys.values();
+  constructor(replica: ModelReplica, sliceKeys: number) {
+    this.#replica = replica;
+    this.#keys = replica.keys.values();
     this.#sliceKeys = sliceKeys;
   }
   summaries(buckets: Uint8Array, sink: SummarySink, maxKeys: number): boolean {
@@ -71,9 +79,23 @@ class ModelScan implements ReplicaScan {
     for (let looked = 0; looked < this.#sliceKeys && writer.length < maxBytes; looked++) {
       const { done, value } = this.#keys.next();
       if (done === true) return false;
-      const mode = selection.buckets[value.hashHi >>> 16];
-      if (mode !== wholeBucket && (mode !== listedKeys || !selection.has(value.hashHi, value.hashLo))) continue;
-      for (const record of value.registers.values()) writer.raw(record, 0, record.length);
+      const { tombstonesAbove } = selection;
+      const isWanted = isSelected(selection, value);
+      for (const record of value.registers.values()) {
+        const view = read(record);
+        const isTold =
+          tombstonesAbove !== undefined && (view.flags & FLAG_DEAD) !== 0 && isAbove(view, tombstonesAbove);
+        if (isWanted || isTold) writer.raw(record, 0, record.length);
+      }
+    }
+    return true;
+  }
+  forsake(selection: KeySelection, rule: TakeRule): boolean {
+    for (let looked = 0; looked < this.#sliceKeys; looked++) {
+      const { done, value } = this.#keys.next();
+      if (done === true) return false;
+      if (!isSelected(selection, value)) continue;
+      for (const record of [...value.registers.values()]) this.#replica.bury(record, rule.boundOf);
     }
     return true;
   }
@@ -81,6 +103,43 @@ class ModelScan implements ReplicaScan {
     if (this.isClosed) throw new Error('a scan closed twice');
     this.isClosed = true;
   }
+}
+
+function isSelected(selection: KeySelection, { hashHi, hashLo }: ModelKey): boolean {
+  const mode = selection.buckets[hashHi >>> 16];
+  return mode === wholeBucket || (mode === listedKeys && selection.has(hashHi, hashLo));
+}
+
+/** A model's keys hold one register each, so that a key is complete with its record. */
+class ModelTaking implements Taking {
+  #replica: ModelReplica;
+  #rule: TakeRule;
+  #seen = new Set<string>();
+  constructor(replica: ModelReplica, rule: TakeRule) {
+    this.#replica = replica;
+    this.#rule = rule;
+  }
+  records(records: Buffer, start: number, end: number): void {
+    const view = new RecordReader();
+    for (let at = start; at < end;) {
+      const next = view.read(records, at, end);
+      const key = `${view.database}:${records.toString('latin1', view.keyStart, view.keyStart + view.keyLength)}`;
+      const { hi, lo } = hash64(Buffer.from(key, 'latin1'));
+      this.#seen.add(`${hi}:${lo}`);
+      const { ownBoundOf } = this.#rule;
+      const isDropped =
+        ownBoundOf !== null &&
+        (view.flags & FLAG_DEAD) === 0 &&
+        !this.#replica.keys.has(key) &&
+        !isAbove(view, ownBoundOf(view.originHi, view.originLo));
+      if (!isDropped) this.#replica.applyRecords(records, at, next);
+      at = next;
+    }
+  }
+  sawKey(hashHi: number, hashLo: number): boolean {
+    return this.#seen.has(`${hashHi}:${hashLo}`);
+  }
+  end(): void {}
 }
 
 export class ModelReplica implements Replica {
@@ -124,7 +183,37 @@ export class ModelReplica implements Replica {
     return this.keys.size;
   }
   startScan(): ReplicaScan {
-    return new ModelScan(this.keys, this.sliceKeys);
+    return new ModelScan(this, this.sliceKeys);
+  }
+  startTaking(rule: TakeRule): Taking {
+    return new ModelTaking(this, rule);
+  }
+
+  /** Puts a tombstone over a version, if it is up to the bound. */
+  bury(record: Buffer, boundOf: TakeRule['boundOf']): void {
+    const view = read(record);
+    if ((view.flags & FLAG_DEAD) !== 0 || isAbove(view, boundOf(view.originHi, view.originLo))) return;
+    const { kind, stampHi, stampLo, originHi, originLo, keyStart, keyLength } = view;
+    this.#writer.reset();
+    this.#writer.begin(kind, FLAG_DEAD, stampHi, stampLo, originHi, originLo, 0, record, keyStart, keyLength);
+    this.#writer.end();
+    this.applyRecords(Buffer.from(this.#writer.buffer.subarray(0, this.#writer.length)), 0, this.#writer.length);
+  }
+
+  /** Drops the tombstones up to a stamp, as a node does when they have been everywhere. Returns how many. */
+  reap(bound: Stamp): number {
+    let dropped = 0;
+    for (const [name, key] of this.keys) {
+      for (const [slot, record] of key.registers) {
+        const view = read(record);
+        if ((view.flags & FLAG_DEAD) === 0 || isAbove(view, bound)) continue;
+        this.#toggle(key, record);
+        key.registers.delete(slot);
+        dropped++;
+      }
+      if (key.registers.size === 0) this.keys.delete(name);
+    }
+    return dropped;
   }
 
   applyRecords(records: Buffer, start: number, end: number): void {

@@ -43,6 +43,7 @@ export class RawPeer {
       port: 0,
       host: '',
       clusterId: '',
+      horizon: null,
       ...changes,
     };
     this.#connection = cluster.world.networkOf(host).connect('n1', peerPort);

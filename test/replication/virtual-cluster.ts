@@ -69,7 +69,13 @@ export class VirtualNode {
   async restart(changes: Partial<ReplicatorOptions> = {}): Promise<void> {
     this.#world.crash(this.host);
     void this.replicator.stop();
-    this.#options = { ...this.#options, members: this.replicator.knownMembers(), ...changes };
+    const { replicator } = this;
+    this.#options = {
+      ...this.#options,
+      members: replicator.knownMembers(),
+      horizon: replicator.horizonFacts(),
+      ...changes,
+    };
     this.replicator = this.#build();
     await this.replicator.start();
   }

@@ -90,8 +90,9 @@ describe('the table of nodes', () => {
 
   it('refuses more ids than blocks can name', () => {
     const nodes = new NodeTable(0, 0);
-    for (let id = 1; id <= 0xffff; id++) nodes.indexOf(1, id);
+    for (let id = 2; id <= 0xffff; id++) nodes.indexOf(1, id);
     expect(nodes.indexOf(1, 0xffff)).toBe(0xffff);
+    expect(nodes.room).toBe(0);
     expect(() => nodes.indexOf(2, 0)).toThrow('65,535 node ids');
   });
 });

@@ -1,0 +1,33 @@
+/** A pass over the own keys that deletes, by the rule, what the node that was resynchronised with does not have. */
+import type { KeySelection, ReplicaScan, TakeRule, Taking, Replica } from './replica.ts';
+
+/** What a repair in which this node resynchronises goes by. */
+export interface Take {
+  readonly rule: TakeRule;
+  readonly taking: Taking;
+}
+
+export class Forsaking {
+  #scan: ReplicaScan | null;
+  readonly #selection: KeySelection;
+  readonly #rule: TakeRule;
+
+  constructor(replica: Replica, selection: KeySelection, rule: TakeRule) {
+    this.#scan = replica.startScan();
+    this.#selection = selection;
+    this.#rule = rule;
+  }
+
+  /** Does one slice. @returns true while there is more */
+  step(): boolean {
+    if (this.#scan === null) return false;
+    const more = this.#scan.forsake(this.#selection, this.#rule);
+    if (!more) this.close();
+    return more;
+  }
+
+  close(): void {
+    this.#scan?.close();
+    this.#scan = null;
+  }
+}

@@ -1,0 +1,217 @@
+/** Nodes on real keyspaces, away beyond the tombstone horizon: every data type, through the links and the digests. */
+import { describe, expect, it } from '@jest/globals';
+import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
+import { Replicator } from '../../replication/replicator.ts';
+import { ReplicaAdapter } from '../../server/replica-adapter.ts';
+import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
+import { Reaper } from '../../storage/reaper.ts';
+import { RelayedTurns } from '../../storage/relayed-turns.ts';
+import { drainDirty } from '../../storage/outflow.ts';
+import { RecordWriter } from '../../protocol/change-record.ts';
+import { LogKeeper, SeededRandom, VirtualWorld } from '../replication/virtual-world.ts';
+import { Replica } from '../storage/collections/replicas.ts';
+import { withSeed } from '../support/seed.ts';
+
+const testFile = 'test/server/resynchronise.test.ts';
+const epochMs = 1_700_000_000_000;
+const horizonMs = 20_000;
+const peerPort = 7000;
+
+class Node {
+  readonly replica: Replica;
+  readonly replicator: Replicator;
+  readonly log = new LogKeeper();
+  readonly #reaper: Reaper;
+  readonly #store = new RecordWriter();
+  readonly #nowMs: () => number;
+
+  constructor(world: VirtualWorld, number: number) {
+    this.#nowMs = () => Math.floor(epochMs + world.time.monotonicMs());
+    this.replica = new Replica(number, this.#nowMs);
+    this.#reaper = new Reaper(this.replica.keyspace);
+    const adapter = new ReplicaAdapter(this.replica.keyspace, new RelayedTurns(), () => world.time.monotonicMs());
+    const host = `n${number}`;
+    this.replicator = new Replicator(
+      {
+        nodeId: { hi: 0, lo: number },
+        port: peerPort,
+        secrets: ['a secret'],
+        advertiseHost: host,
+        peers: number === 1 ? [] : [{ host: 'n1', port: peerPort }],
+        tombstoneHorizonMs: horizonMs,
+        repairIntervalMs: 5000,
+      },
+      adapter,
+      { time: world.time, random: new SeededRandom(number), network: world.networkOf(host), log: this.log },
+    );
+  }
+
+  /** Ends a turn of the event loop: sends what it wrote. */
+  publish(): void {
+    const { keyspace } = this.replica;
+    const records = this.replica.takeFeed();
+    keyspace.clock.tick();
+    if (records.length > 0) this.replicator.publish(records, keyspace.clock.hi, keyspace.clock.lo);
+  }
+
+  /** Stores what is dirty, and drops the tombstones that may go. */
+  vacuum(): void {
+    const { keyspace } = this.replica;
+    keyspace.clock.refresh();
+    while (drainDirty(keyspace, this.#store, 1 << 20) > 0) this.#store.reset();
+    const oldMs = this.#nowMs() - horizonMs;
+    const bound = this.replicator.reapableStamp({ hi: stampHiOf(oldMs), lo: stampLoOf(oldMs, 0) }) ?? {
+      hi: keyspace.clock.hi,
+      lo: keyspace.clock.lo,
+    };
+    this.replicator.noteReaped(bound);
+    for (let step = 0; step < 4; step++) this.#reaper.step(bound, bound);
+  }
+
+  get tombstones(): number {
+    return this.replica.database.index.count - this.replica.database.keyCount;
+  }
+}
+
+class Cluster {
+  readonly world: VirtualWorld;
+  readonly nodes: Node[] = [];
+
+  static async of(count: number, seed: number): Promise<Cluster> {
+    const cluster = new Cluster(seed);
+    for (let number = 1; number <= count; number++) {
+      const node = new Node(cluster.world, number);
+      cluster.nodes.push(node);
+      await node.replicator.start();
+    }
+    cluster.settle();
+    return cluster;
+  }
+
+  private constructor(seed: number) {
+    this.world = new VirtualWorld(seed);
+  }
+
+  pass(durationMs: number): void {
+    for (let passedMs = 0; passedMs < durationMs; passedMs += 1000) {
+      this.world.time.run(1000);
+      for (const node of this.nodes) node.vacuum();
+    }
+  }
+
+  settle(): void {
+    const isSettled = (): boolean => {
+      const digests = new Set(this.nodes.map(({ replica }) => replica.digest()));
+      return (
+        digests.size === 1 &&
+        this.nodes.every(({ replicator }) => {
+          const { peers } = replicator.status();
+          return peers.length === this.nodes.length - 1 && peers.every(({ state }) => state === 'streaming');
+        })
+      );
+    };
+    expect(this.world.time.runUntil(isSettled, 60_000)).toBe(true);
+  }
+}
+
+describe('a node that comes back after the others have dropped tombstones', () => {
+  it('keeps none of what they deleted, and all that it wrote itself, of every kind', async () => {
+    const cluster = await Cluster.of(3, 1);
+    const [first, second, third] = cluster.nodes;
+    const a = first.replica;
+    a.set('string', 'old');
+    a.set('changed', 'old');
+    a.increment('counter', 5);
+    a.increment('counted on', 5);
+    for (const field of ['f', 'g', 'h']) a.put(TYPE_HASH, 'hash', field, 'old');
+    a.add(TYPE_HASH, 'hash', 'sum', 3);
+    for (let member = 0; member < 200; member++) a.put(TYPE_SET, 'set', `member ${member}`, '');
+    a.put(TYPE_HASH, 'gone', 'field', 'old');
+    a.put(TYPE_HASH, 'gone, written again', 'field', 'old');
+    a.put(TYPE_HASH, 'another type', 'field', 'old');
+    first.publish();
+    cluster.pass(3000);
+    expect(third.replica.view()).toEqual(a.view());
+    third.replicator.pauseLinks();
+    for (const key of ['string', 'counter', 'gone', 'gone, written again', 'another type']) a.delete(key);
+    a.remove(TYPE_HASH, 'hash', 'f');
+    a.remove(TYPE_HASH, 'hash', 'sum');
+    for (let member = 0; member < 100; member++) a.remove(TYPE_SET, 'set', `member ${member}`);
+    a.set('another type', 'a string now');
+    first.publish();
+    second.replica.set('changed', 'new');
+    second.publish();
+    const c = third.replica;
+    c.increment('counted on', 2);
+    c.put(TYPE_HASH, 'hash', 'mine', 'away');
+    c.put(TYPE_HASH, 'gone, written again', 'other', 'away');
+    c.set('my string', 'away');
+    third.publish();
+    cluster.pass(horizonMs * 2.5);
+    expect([first.tombstones, second.tombstones]).toEqual([0, 0]);
+    third.replicator.resumeLinks();
+    cluster.settle();
+    const members = Array.from({ length: 100 }, (_none, index) => `member ${index + 100}=`).sort();
+    const expected = [
+      'another type type 1: a string now',
+      'changed type 1: new',
+      'counted on type 1: 7',
+      'gone, written again type 5: other=away',
+      'hash type 5: g=old h=old mine=away',
+      'my string type 1: away',
+      `set type 3: ${members.join(' ')}`,
+    ];
+    for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
+    expect(third.log.has('it resynchronises before it may push')).toBe(true);
+    cluster.pass(10_000);
+    cluster.settle();
+    expect(cluster.nodes.map((node) => node.tombstones)).toEqual([0, 0, 0]);
+    for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
+  });
+
+  it('brings back nothing that was deleted, whatever it held (random)', async () => {
+    await withSeed(testFile, async (random) => {
+      const cluster = await Cluster.of(3, random.uint32());
+      const [first, second, third] = cluster.nodes;
+      const types = [TYPE_HASH, TYPE_SET];
+      const write = (node: Node, prefix: string): void => {
+        const { replica } = node;
+        const key = `${prefix}${random.below(30)}`;
+        const name = `f${random.below(8)}`;
+        const kind = random.below(6);
+        if (kind === 0) replica.set(`s ${key}`, String(random.below(1000)));
+        else if (kind === 1) replica.increment(`i ${key}`, 1);
+        else if (kind === 2) replica.add(TYPE_HASH, `n ${key}`, name, 1);
+        else replica.put(types[kind % 2], `${types[kind % 2]} ${key}`, name, '1');
+        node.publish();
+      };
+      for (let round = 0; round < 400; round++) write(cluster.nodes[random.below(3)], '');
+      cluster.pass(4000);
+      third.replicator.pauseLinks();
+      cluster.world.time.run(100);
+      const deleted: string[] = [];
+      for (const line of first.replica.view()) {
+        const [key] = line.split(' type ');
+        if (random.below(2) === 0) continue;
+        deleted.push(key);
+        const node = random.below(2) === 0 ? first : second;
+        node.replica.delete(key);
+        node.publish();
+      }
+      for (let round = 0; round < 100; round++) {
+        write(third, 'away ');
+        write(first, 'here ');
+        cluster.world.time.run(10);
+      }
+      const mine = third.replica.view().filter((line) => line.includes('away '));
+      const kept = second.replica.view();
+      cluster.pass(horizonMs * 2.5);
+      expect(first.tombstones).toBe(0);
+      third.replicator.resumeLinks();
+      cluster.settle();
+      const expected = [...kept, ...mine].sort();
+      for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
+      expect(deleted.length).toBeGreaterThan(0);
+    });
+  });
+});
