@@ -1,8 +1,12 @@
 #!/usr/bin/env node
 /** The mantis program. */
+import { setFlagsFromString } from 'node:v8';
 import { runCli } from './cli.ts';
 import { backUpNode, verifyNode } from './maintenance.ts';
 import { migrateDatabase, startServer } from './server.ts';
+
+// Collections are of more classes than V8 distinguishes by itself where code meets all of them (docs/decisions/0014).
+setFlagsFromString('--max-valid-polymorphic-map-count=8');
 
 const code = await runCli(
   process.argv.slice(2),
