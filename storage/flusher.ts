@@ -247,8 +247,9 @@ export class Flusher {
     const { dirtyCount } = this.#source;
     if (dirtyCount === 0 || this.#pulling !== null) return;
     const { dirtyCountMax = 200_000 } = this.#options;
-    // Begun at half the interval, so that it is done within the interval that was promised.
-    const isDue = this.#time.monotonicMs() - this.#lastFlushStartMs >= this.flushIntervalMs / 2;
+    // Begun at half the interval, and earlier when the last one took long, so that it is done within what was promised.
+    const delayMs = Math.max(this.flushIntervalMs / 8, this.flushIntervalMs / 2 - this.#lastFlushDurationMs);
+    const isDue = this.#time.monotonicMs() - this.#lastFlushStartMs >= delayMs;
     // A failure was told to onError already.
     if (isDue || dirtyCount >= dirtyCountMax) this.flushNow().catch(() => undefined);
   }
