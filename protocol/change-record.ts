@@ -28,6 +28,7 @@
  *   68656c6c6f
  */
 import { strict as assert } from 'node:assert';
+import { copyByWords } from './byte-view.ts';
 
 const RECORD_VERSION = 1;
 
@@ -98,6 +99,7 @@ export interface RecordView {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+const NO_VIEW = new DataView(new ArrayBuffer(0));
 
 function uint32le(buffer: Buffer, at: number): number {
   return (buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24)) >>> 0;
@@ -228,10 +230,13 @@ export class RecordWriter {
   length = 0;
   #initialBytes: number;
   #recordStart = -1;
+  /** A view of `buffer`, to write words through. */
+  #view: DataView;
 
   constructor(initialBytes = 4096) {
     this.#initialBytes = initialBytes;
     this.buffer = Buffer.allocUnsafeSlow(initialBytes);
+    this.#view = new DataView(this.buffer.buffer);
   }
 
   /** Makes room for `bytes` more. */
@@ -244,6 +249,7 @@ export class RecordWriter {
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2, this.#initialBytes));
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
+    this.#view = new DataView(grown.buffer);
   }
 
   /**
@@ -313,6 +319,13 @@ export class RecordWriter {
     this.#append(source, start, length);
   }
 
+  /** The same for a short value whose bytes a view reads in words. */
+  valueView(source: DataView, start: number, length: number): void {
+    this.ensure(length);
+    copyByWords(source, start, length, this.#view, this.length);
+    this.length += length;
+  }
+
   /** Closes the record: writes its length. */
   end(): void {
     assert(this.#recordStart >= 0, 'end() without begin()');
@@ -351,6 +364,7 @@ export class RecordWriter {
     const taken = this.buffer.subarray(0, this.length);
     // The fresh buffer is made when something is written: often nothing follows.
     this.buffer = NO_BYTES;
+    this.#view = NO_VIEW;
     this.length = 0;
     return taken;
   }
@@ -367,18 +381,10 @@ export class RecordWriter {
   }
 
   #putUint32be(at: number, value: number): void {
-    const buffer = this.buffer;
-    buffer[at] = value >>> 24;
-    buffer[at + 1] = value >>> 16;
-    buffer[at + 2] = value >>> 8;
-    buffer[at + 3] = value;
+    this.#view.setUint32(at, value);
   }
 
   #putUint32le(at: number, value: number): void {
-    const buffer = this.buffer;
-    buffer[at] = value;
-    buffer[at + 1] = value >>> 8;
-    buffer[at + 2] = value >>> 16;
-    buffer[at + 3] = value >>> 24;
+    this.#view.setUint32(at, value, true);
   }
 }

@@ -40,18 +40,21 @@ export function crc32c(buffer: Uint8Array, start: number, end: number, seed = 0)
   let crc = ~seed;
   let at = start;
   const lastStep = end - STEP_BYTES;
-  while (at <= lastStep) {
-    crc ^= buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24);
-    crc =
-      table7[crc & 0xff] ^
-      table6[(crc >>> 8) & 0xff] ^
-      table5[(crc >>> 16) & 0xff] ^
-      table4[crc >>> 24] ^
-      table3[buffer[at + 4]] ^
-      table2[buffer[at + 5]] ^
-      table1[buffer[at + 6]] ^
-      table0[buffer[at + 7]];
-    at += STEP_BYTES;
+  if (at <= lastStep) {
+    const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    for (; at <= lastStep; at += STEP_BYTES) {
+      const first = crc ^ view.getInt32(at, true);
+      const second = view.getInt32(at + 4, true);
+      crc =
+        table7[first & 0xff] ^
+        table6[(first >>> 8) & 0xff] ^
+        table5[(first >>> 16) & 0xff] ^
+        table4[first >>> 24] ^
+        table3[second & 0xff] ^
+        table2[(second >>> 8) & 0xff] ^
+        table1[(second >>> 16) & 0xff] ^
+        table0[second >>> 24];
+    }
   }
   for (; at < end; at++) crc = (crc >>> 8) ^ table0[(crc ^ buffer[at]) & 0xff];
   return ~crc >>> 0;

@@ -1,5 +1,5 @@
 /** Blocks with what they refer to, collections and nodes, and the digests of what they show. */
-import { COUNTER, DEAD, DEADLINE, OBJECT } from './block.ts';
+import { COUNTER, DEAD, DEADLINE, LONG_KEY, OBJECT } from './block.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Clock } from './clock.ts';
 import type { Collection } from './collections/collection.ts';
@@ -56,8 +56,18 @@ export class DigestedBlocks extends BlockWriter {
   toggleDigest(database: Database, ref: number): void {
     const digests = this.digests;
     this.readKey(ref);
-    digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
     const flags = this.flagsOf(ref);
+    if ((flags & LONG_KEY) !== 0) {
+      digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
+    } else {
+      digests.hashKeyView(database.number, this.arena.views[ref >>> 20]!, this.keyStart, this.keyLength);
+    }
+    this.toggleHashed(ref, flags);
+  }
+
+  /** The same for a block whose key was the last to be hashed. */
+  protected toggleHashed(ref: number, flags: number): void {
+    const digests = this.digests;
     const words = this.arena.words[ref >>> 20];
     const word = (ref & 0xfffff) << 1;
     if ((flags & DEAD) === 0 && words[word + 2] !== 0) {

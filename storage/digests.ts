@@ -40,6 +40,23 @@ export class Digests {
     this.keyLo = mix(lo ^ tail, hi) >>> 0;
   }
 
+  /** The same for a key whose bytes a view reads in words. */
+  hashKeyView(database: number, view: DataView, start: number, length: number): void {
+    let hi = mix(0x243f6a88, database);
+    let lo = mix(0x85a308d3, length);
+    const end = start + length;
+    let at = start;
+    for (; at + 4 <= end; at += 4) {
+      const word = view.getInt32(at, true);
+      hi = mix(hi, word);
+      lo = Math.imul(lo ^ word, 0xcc9e2d51) ^ (lo >>> 17);
+    }
+    let tail = 0;
+    for (let shift = 0; at < end; at++, shift += 8) tail |= view.getUint8(at) << shift;
+    this.keyHi = mix(hi, tail) >>> 0;
+    this.keyLo = mix(lo ^ tail, hi) >>> 0;
+  }
+
   /** Hashes one version of a register of the key last given to `hashKey`. */
   hashRegister(
     kindAndElement: number,

@@ -7,6 +7,7 @@ import {
   KIND_STRING,
   type RecordWriter,
 } from '../protocol/change-record.ts';
+import { WORD_COPY_MAX } from '../protocol/byte-view.ts';
 import { COUNTER, DEAD, DEADLINE, EXPIRED, OBJECT } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
 import { encodeCollection } from './collections/encode.ts';
@@ -87,7 +88,9 @@ function encodeString(
       nodes.lo[deadlineOrigin],
     );
   }
-  writer.value(value, valueStart, valueLength);
+  const view = value === keyspace.valueBuffer ? keyspace.valueView : null;
+  if (view !== null && valueLength <= WORD_COPY_MAX) writer.valueView(view, valueStart, valueLength);
+  else writer.value(value, valueStart, valueLength);
   writer.end();
 }
 

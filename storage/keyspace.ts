@@ -68,6 +68,8 @@ export class Keyspace extends ChangeTracker {
   /** The block just discounted, when the heap has an entry for it that comes no later than `#watchedMs`; else 0. */
   #watchedRef = 0;
   #watchedMs = 0;
+  /** The key that `put` writes was the last to be hashed for the digests. */
+  #isHashed = false;
 
   constructor(options: KeyspaceOptions) {
     super(options.clock, options.nodeHi, options.nodeLo);
@@ -166,6 +168,7 @@ export class Keyspace extends ChangeTracker {
     let oldFlags = HIDDEN;
     let access = this.accessClock;
     this.#watchedRef = 0;
+    this.#isHashed = false;
     if (ref === 0) {
       if (database.evicted.has(hash)) flags |= PARTIAL;
     } else {
@@ -173,7 +176,10 @@ export class Keyspace extends ChangeTracker {
       flags |= oldFlags & PARTIAL;
       // How often a key is used outlives its value.
       if (this.accessPolicy.countsUse && (oldFlags & HIDDEN) === 0) access = this.accessOf(ref);
-      if (this.digesting && (oldFlags & HIDDEN) === 0) this.toggleDigest(database, ref);
+      if (this.digesting && (oldFlags & HIDDEN) === 0) {
+        this.toggleDigest(database, ref);
+        this.#isHashed = true;
+      }
       this.#discount(database, ref, oldFlags);
       if ((oldFlags & OBJECT) !== 0) this.#leaveObject(ref, flags);
       if (
@@ -261,8 +267,10 @@ export class Keyspace extends ChangeTracker {
           this.#pushDeadline(database, this.deadlineMs, ref);
         }
       }
-      if (this.digesting) this.toggleDigest(database, ref);
+      if (this.#isHashed) this.toggleHashed(ref, flags);
+      else if (this.digesting) this.toggleDigest(database, ref);
     }
+    this.#isHashed = false;
     database.noteStamp(this.stampHi, this.stampLo);
     this.mark(database, ref, flags, local);
     this.noteChange(database, ref);

@@ -67,7 +67,9 @@ export class Resident {
       case 2:
         return this.#write(this.keys, `own:${this.name}:${slot}`, null, (key) => this.#client.del(key));
       case 3:
-        return this.#write(this.fields, `${this.name}:${slot}`, value, (name) => this.#client.hset('fields', name, value));
+        return this.#write(this.fields, `${this.name}:${slot}`, value, (name) =>
+          this.#client.hset('fields', name, value),
+        );
       case 4:
         return this.#write(this.fields, `${this.name}:${slot}`, null, (name) => this.#client.hdel('fields', name));
       case 5: {

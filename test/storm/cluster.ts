@@ -5,7 +5,7 @@ import { freePort } from '../support/free-port.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { FaultProxy, type Weather } from './fault-proxy.ts';
 
-export const flushIntervalMs = 1000;
+const flushIntervalMs = 1000;
 /** What a killed node may forget of what it acknowledged; a busy machine makes its flushes late. */
 export const windowMs = 3 * flushIntervalMs;
 

@@ -61,7 +61,7 @@ export class Sum {
     this.most += by;
     if (windowMs === 0) return;
     this.#recent.push({ by, atMs });
-    while (this.#recent[0]!.atMs < atMs - windowMs) this.#recent.shift();
+    while (this.#recent[0].atMs < atMs - windowMs) this.#recent.shift();
   }
 
   doubt(by: number): void {

@@ -136,9 +136,7 @@ export class Storm {
   /** Two sides that do not hear of each other; connections stay open, and are noticed to be silent. */
   #partition(): void {
     const side = this.#cluster.nodes.map(() => this.#random.chance(0.5));
-    this.#cluster.weather.forEach((row, from) =>
-      row.forEach((way, to) => (way.isBlocked = side[from] !== side[to])),
-    );
+    this.#cluster.weather.forEach((row, from) => row.forEach((way, to) => (way.isBlocked = side[from] !== side[to])));
     this.#count('partition', side.map(Number).join(''));
   }
 
@@ -304,5 +302,7 @@ async function ask(node: StormNode, ...words: string[]): Promise<Reply> {
 
 function pairs(flat: Reply): Map<string, string> {
   const words = flat as string[];
-  return new Map(words.flatMap((name, index) => (index % 2 === 0 ? [[name, words[index + 1]]] : [])) as [string, string][]);
+  const found = new Map<string, string>();
+  for (let index = 0; index < words.length; index += 2) found.set(words[index], words[index + 1]);
+  return found;
 }
