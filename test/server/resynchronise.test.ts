@@ -215,3 +215,21 @@ describe('a node that comes back after the others have dropped tombstones', () =
     });
   });
 });
+
+describe('Snapchat/KeyDB', () => {
+  it('111: increments on three nodes add up, though one of them is cut off in the middle of them', async () => {
+    const cluster = await Cluster.of(3, 7);
+    const third = cluster.nodes[2];
+    for (let round = 0; round < 300; round++) {
+      for (const node of cluster.nodes) {
+        node.replica.increment('counter', 1);
+        node.publish();
+      }
+      if (round === 100) third.replicator.pauseLinks();
+      if (round === 200) third.replicator.resumeLinks();
+      cluster.world.time.run(20);
+    }
+    cluster.settle();
+    for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(['counter type 1: 900']);
+  });
+});
