@@ -12,6 +12,10 @@ export interface CliActions {
   start(config: Config): Promise<void>;
   /** Makes or upgrades the MySQL schema; with `plan`, only tells what it would do. */
   migrate(config: Config, plan: boolean): Promise<void>;
+  /** Compares a running node's memory with its stores; resolves to whether they are alike. */
+  verify(config: Config, isRepairing: boolean): Promise<boolean>;
+  /** Copies the embedded store of a node, running or stopped, into a new folder. */
+  backup(config: Config, directory: string): Promise<void>;
 }
 
 export interface CliSurroundings {
@@ -66,6 +70,20 @@ function build(argv: readonly string[], actions: CliActions, surroundings: CliSu
     .action(async (words: string[]) => {
       const given = words.filter((word) => word !== '--plan');
       await actions.migrate(readConfig(argv, given, surroundings), given.length < words.length);
+    });
+  configured(program.command('backup'))
+    .description('copy the embedded store of a node, running or stopped: mantis backup DIR [options of that node]')
+    .action(async ([directory, ...words]: string[]) => {
+      if (directory === undefined || directory.startsWith('-'))
+        throw new Error('name the folder for the copy first: mantis backup DIR [options of the node]');
+      await actions.backup(readConfig(argv, words, surroundings), directory);
+    });
+  configured(program.command('verify'))
+    .description("compare a running node's memory with its stores; --repair gives each what it lacks")
+    .action(async (words: string[]) => {
+      const given = words.filter((word) => word !== '--repair');
+      const isAlike = await actions.verify(readConfig(argv, given, surroundings), given.length < words.length);
+      if (!isAlike) throw new CommanderError(1, 'mantis.differences', '');
     });
   return program;
 }

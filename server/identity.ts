@@ -26,6 +26,9 @@ const NODE_ID = 'node-id';
 /** There only after a clean stop, and taken away before the first write of the next run. */
 const WRITER_ID = 'writer-id';
 
+/** What a copy of the store must not say: it is the node as after a crash, whose peers may have more than the copy has. */
+export const FACTS_OF_A_CLEAN_STOP: readonly string[] = [WRITER_ID];
+
 function drawId(random: Random): NodeId {
   const drawn = random.bytes(8);
   return { hi: drawn.readUInt32BE(0), lo: drawn.readUInt32BE(4) };

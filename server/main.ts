@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The mantis program. */
 import { runCli } from './cli.ts';
+import { backUpNode, verifyNode } from './maintenance.ts';
 import { migrateDatabase, startServer } from './server.ts';
 
 const code = await runCli(
@@ -10,6 +11,8 @@ const code = await runCli(
       await startServer(config);
     },
     migrate: migrateDatabase,
+    backup: backUpNode,
+    verify: verifyNode,
   },
   {
     env: process.env,

@@ -5,6 +5,7 @@ import type { ArgumentSource } from '../protocol/resp-request.ts';
 import type { Applied } from '../replication/applied.ts';
 import type { Replicator } from '../replication/replicator.ts';
 import type { Flusher } from '../storage/flusher.ts';
+import type { Verification } from '../storage/verification.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import type { ReadThrough } from '../storage/read-through.ts';
 import type { Blocking } from './blocking.ts';
@@ -110,6 +111,12 @@ export interface Node {
   monotonicMs(): number;
   /** Makes everything written so far durable; rejects when it cannot. Resolves at once without durable stores. */
   saveNow(): Promise<void>;
+  /** As saveNow, and copies the embedded store to `backup-dir`, over the copy before. */
+  saveCopy(): Promise<void>;
+  /** Copies the embedded store into a new data directory while the node serves; resolves to the number of entries. */
+  backUp(directory: string): Promise<number>;
+  /** Compares memory with the durable stores; with `isRepairing`, each of them gets what it lacks. */
+  verify(isRepairing: boolean): Promise<Verification>;
   /** Stops the node; resolves when it has stopped. Rejects, and goes on, when saving failed and `force` is not set. */
   shutdown(request: ShutdownRequest): Promise<void>;
 }

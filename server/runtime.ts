@@ -19,6 +19,7 @@ import { Keyspace } from '../storage/keyspace.ts';
 import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
 import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { RelayedTurns } from '../storage/relayed-turns.ts';
+import type { Verification } from '../storage/verification.ts';
 import { startDigesting } from '../storage/register-scan.ts';
 import { followAccessSettings, followConflictSettings } from './access-settings.ts';
 import { Blocking } from './blocking.ts';
@@ -37,6 +38,7 @@ import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import { Scripting } from './scripts/scripting.ts';
+import { Saving } from './saving.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';
@@ -109,6 +111,7 @@ export class Runtime implements Node {
   readonly #writer: Identity['writer'];
   readonly #housekeeping: Housekeeping;
   readonly #feedWriter = new RecordWriter(64 * 1024);
+  readonly #saving = new Saving(this);
   #clockBoundMs = 0;
   #membersKept = '[]';
   #appliedKeptAtMs = -Infinity;
@@ -398,21 +401,20 @@ export class Runtime implements Node {
     if (this.#gate !== null) await this.#commit();
   }
 
-  async saveNow(): Promise<void> {
-    const { flusher, save } = this;
-    save.saving = true;
-    const { changes } = this.keyspace;
-    try {
-      await flusher?.flushNow();
-      save.lastSaveOk = true;
-      save.lastSaveAtMs = this.keyspace.clock.refresh();
-      save.changesAtLastSave = changes;
-    } catch (error) {
-      save.lastSaveOk = false;
-      throw error;
-    } finally {
-      save.saving = false;
-    }
+  saveNow(): Promise<void> {
+    return this.#saving.now();
+  }
+
+  saveCopy(): Promise<void> {
+    return this.#saving.copy();
+  }
+
+  verify(isRepairing: boolean): Promise<Verification> {
+    return this.#saving.verify(isRepairing);
+  }
+
+  backUp(directory: string): Promise<number> {
+    return this.#saving.backUp(directory);
   }
 
   #onStoreError(error: Error): void {

@@ -9,7 +9,7 @@ import type { MysqlPool } from './backends/mysql-connections.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
 import { MysqlStore, type MysqlStoreOptions, type RefusedRow } from './backends/mysql.ts';
 import type { StoreEnvironment } from './environment.ts';
-import type { EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
+import type { BackupRequest, EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
 import { HeldSlices } from './held-slices.ts';
 import { LevelEngine } from './level-engine.ts';
 import { countRecords, type DrainTarget, MysqlDrainer } from './mysql-drainer.ts';
@@ -148,7 +148,7 @@ export class FlushEngine implements StoreEngine {
     this.#noteChange();
   }
 
-  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {
+  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords, isMerging = true): Promise<void> {
     if (store === 'level') {
       if (this.#level instanceof LevelEngine) await this.#level.load(onRecords);
       else await this.#level?.load('level', stampMsMax, onRecords);
@@ -158,7 +158,7 @@ export class FlushEngine implements StoreEngine {
     // The drainer keeps looking for it; waiting for a second timeout here would only delay the start.
     if (this.#drainer.isDown)
       throw new StoreError('unavailable', this.#drainer.status.lastError ?? 'MySQL does not answer');
-    const embedded = this.#level;
+    const embedded = isMerging ? this.#level : null;
     try {
       await this.#mysql.load(async (records, rowsDone, rowsTotal) => {
         const merging = embedded === null ? undefined : embedded.merge(Buffer.from(records));
@@ -233,6 +233,11 @@ export class FlushEngine implements StoreEngine {
 
   async done(ticket: number, refused: RefusedRow[]): Promise<void> {
     await this.#level?.done(ticket, refused);
+  }
+
+  async backUp(request: BackupRequest): Promise<number> {
+    if (this.#level === null) throw new StoreError('refused', 'there is no embedded store to copy: data-dir is none');
+    return this.#level.backUp(request);
   }
 
   report(progress: NodeProgress): Promise<void> {

@@ -76,8 +76,9 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
   /**
    * Gives a store's registers. What MySQL has and the embedded store lacks is also written to the embedded store.
    * @param stampMsMax rows stamped later (ms since 1970) are quarantined
+   * @param isMerging false: only reads
    */
-  load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void>;
+  load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords, isMerging?: boolean): Promise<void>;
   /**
    * Resolves when the records are durable: in the embedded store, or in MySQL when there is no embedded one. Keeps them and
    * retries as long as that can help; rejects when it cannot, or when the engine is closed first.
@@ -107,10 +108,20 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
   removeExactly(registers: Buffer): Promise<void>;
   /** Resolves when MySQL has everything that was written before the call. */
   drained(): Promise<void>;
+  /** Copies the embedded store into a new data directory; resolves to the number of entries. */
+  backUp(request: BackupRequest): Promise<number>;
   readMeta(name: string): Promise<Buffer | null>;
   writeMeta(name: string, bytes: Buffer): Promise<void>;
   /** Stops what is under way and closes the stores. */
   close(): Promise<void>;
+}
+
+export interface BackupRequest {
+  directory: string;
+  /** A copy that is there already is replaced. */
+  isReplacing: boolean;
+  /** Small facts that the copy is not to have. */
+  withoutMeta: readonly string[];
 }
 
 export interface EngineEvents {

@@ -73,8 +73,10 @@ const methods: {
   [Name in EngineMethod['name']]: (id: number, call: Extract<EngineMethod, { name: Name }>) => Promise<unknown>;
 } = {
   open: () => engine.open(),
-  load: (id, { store, stampMsMax }) => stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords)),
+  load: (id, { store, stampMsMax, isMerging }) =>
+    stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords, isMerging)),
   write: (_id, { records, seen, isGuarded }) => engine.write(bufferOf(records), seen, isGuarded),
+  backUp: (_id, { request }) => engine.backUp(request),
   report: (_id, { progress }) => engine.report(progress),
   leave: (_id, { progress }) => engine.leave(progress),
   heldGenerations: () => engine.heldGenerations(),

@@ -13,6 +13,7 @@ import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { StoreEnvironment } from './environment.ts';
 import { FlushEngine, realStores } from './flush-engine.ts';
 import type {
+  BackupRequest,
   EngineEvents,
   EngineOptions,
   EngineStatus,
@@ -23,6 +24,7 @@ import type {
 } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { RemoteEngine } from './remote-engine.ts';
+import type { VerifiedStores } from './verification.ts';
 
 export type { FlushSource, LevelStatus, MysqlStatus } from './flush-types.ts';
 
@@ -77,7 +79,7 @@ export interface FlusherStatus {
 }
 
 /** Folder of LevelDB inside the data directory, so that other things have room beside it. */
-const LEVEL_FOLDER = 'registers';
+export const LEVEL_FOLDER = 'registers';
 /** Encoding this much takes 2 to 4 ms, the longest that the event loop is held. */
 const SLICE_BYTES = 512 << 10;
 /** The last record of a slice goes beyond its bytes. */
@@ -86,6 +88,8 @@ const SLICE_ROOM_BYTES = 64 << 10;
 const SLICE_BYTES_MIN = 4 << 10;
 const RECORD_BYTES_GUESS = 160;
 const REPORT_MS_MIN = 500;
+const TAKEOVER_MS = 10_000;
+const SETTLE_LOOK_MS = 50;
 const SLICES_IN_FLIGHT_MAX = 6;
 const TICK_MS_MAX = 100;
 const LOAD_RETRY_BASE_MS = 200;
@@ -146,7 +150,7 @@ export class Flusher {
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       queryTimeoutMs: options.queryTimeoutMs ?? 60_000,
       backoffMsMax: options.backoffMsMax ?? 10_000,
-      takeoverMs: options.takeoverMs ?? 10_000,
+      takeoverMs: options.takeoverMs ?? TAKEOVER_MS,
     };
     const events: EngineEvents = {
       onStatus: (status) => this.#noteStatus(status),
@@ -390,6 +394,41 @@ export class Flusher {
     this.#failure = error instanceof Error ? error : new Error(String(error));
     // Whoever closes the flusher early knows that something was left over.
     if (!this.#closing.signal.aborted) this.onError(this.#failure);
+  }
+
+  /** The stores for a verification. @throws StoreError while their content is not merged, or while MySQL does not answer */
+  verified(): VerifiedStores {
+    const { dataDir, mysql } = this.#options;
+    const state = mysql === null ? 'up' : this.#mysql?.state;
+    if (this.#isMysqlLoadPending || state === 'down')
+      throw new StoreError('unavailable', `MySQL does not answer: ${this.#mysql?.lastError ?? 'not yet'}`);
+    return {
+      names: [...(dataDir === null ? [] : (['level'] as const)), ...(mysql === null ? [] : (['mysql'] as const))],
+      settle: () => this.#settle(),
+      read: (store, onRecords) => this.#engine.load(store, this.#stampMsMax(), onRecords, false),
+    };
+  }
+
+  /** Waits until the stores have what was written before, by peers included: for as long as it takes to take over from one. */
+  async #settle(): Promise<void> {
+    const endMs = this.#time.monotonicMs() + 3 * (this.#options.takeoverMs ?? TAKEOVER_MS);
+    await this.flushMysqlNow();
+    if (this.#options.mysql === null) return;
+    // The lists that are closed, and after them the one that was open.
+    for (let round = 0; round < 2; round++) {
+      const last = Math.max(0, ...(await this.#engine.heldGenerations()).map(({ generation }) => generation));
+      while ((await this.#engine.heldGenerations()).some(({ generation }) => generation <= last)) {
+        if (this.#time.monotonicMs() > endMs)
+          throw new StoreError('unavailable', 'peers have not brought their changes to MySQL in time');
+        await new Promise<void>((resolve) => void this.#time.setTimer(SETTLE_LOOK_MS, resolve));
+      }
+    }
+  }
+
+  /** Copies the embedded store, with all that was dirty at the call, into a new data directory; resolves to the number of entries. */
+  async backUp(request: BackupRequest): Promise<number> {
+    await this.flushNow();
+    return this.#engine.backUp(request);
   }
 
   /**

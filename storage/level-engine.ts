@@ -2,6 +2,7 @@
  * Writes slices of records into the embedded store: what has gathered while a batch was being synced becomes the next batch.
  * A slice stays here until it is durable; a full disk only makes it wait.
  */
+import { basename } from 'node:path';
 import { StoreError, type OnRecords } from './backends/backend.ts';
 import { LevelQueue, type QueueBatch } from './backends/level-queue.ts';
 import type { HeldBatch, HeldGeneration, HeldQueue } from './backends/held-queue.ts';
@@ -10,7 +11,7 @@ import type { HeldPart, LevelStore } from './backends/level.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import { Backoff } from './backoff.ts';
 import type { StoreEnvironment } from './environment.ts';
-import type { DrainQueue, LevelStatus } from './flush-types.ts';
+import type { BackupRequest, DrainQueue, LevelStatus } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 
 /** Slices that one batch takes together. */
@@ -50,6 +51,7 @@ export class LevelEngine implements DrainQueue, HeldQueue {
   #registersWritten = 0;
   #registersLoaded = 0;
   #writeError: string | null = null;
+  #isBackingUp = false;
 
   /** `isQueueing`: registers are also marked for MySQL. */
   constructor(store: LevelStore, isQueueing: boolean, environment: StoreEnvironment, events: LevelEngineEvents) {
@@ -235,6 +237,19 @@ export class LevelEngine implements DrainQueue, HeldQueue {
 
   count(): Promise<number> {
     return Promise.resolve(this.#queue?.countAtMost ?? 0);
+  }
+
+  /** Copies the store while it is written; see level-backup.ts. One copy at a time. */
+  async backUp(request: BackupRequest): Promise<number> {
+    if (this.#isBackingUp) throw new StoreError('unavailable', 'a backup is under way');
+    this.#isBackingUp = true;
+    try {
+      const { directory, isReplacing, withoutMeta } = request;
+      const storeFolder = basename(this.#store.directory);
+      return await this.#store.backUp({ directory, isReplacing, storeFolder }, withoutMeta);
+    } finally {
+      this.#isBackingUp = false;
+    }
   }
 
   readMeta(name: string): Promise<Buffer | null> {

@@ -5,7 +5,7 @@ import type { HeldBatch, HeldGeneration } from './backends/held-queue.ts';
 import type { QueueBatch } from './backends/level-queue.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { RefusedRow } from './backends/mysql.ts';
-import type { EngineEvents, EngineOptions, StoreEngine } from './flush-types.ts';
+import type { BackupRequest, EngineEvents, EngineOptions, StoreEngine } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { errorOf, type EngineMethod, type FromWorker, type ToWorker } from './worker-messages.ts';
 
@@ -109,13 +109,17 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'open' });
   }
 
-  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {
-    await this.#call({ name: 'load', store, stampMsMax }, onRecords);
+  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords, isMerging = true): Promise<void> {
+    await this.#call({ name: 'load', store, stampMsMax, isMerging }, onRecords);
   }
 
   /** Takes the buffer away from the caller; it must own its ArrayBuffer alone. */
   async write(records: Buffer, seen: readonly RelayedTurn[] | null = null, isGuarded = false): Promise<void> {
     await this.#call({ name: 'write', records, seen, isGuarded }, null, [records.buffer as ArrayBuffer]);
+  }
+
+  async backUp(request: BackupRequest): Promise<number> {
+    return (await this.#call({ name: 'backUp', request })) as number;
   }
 
   async report(progress: NodeProgress): Promise<void> {

@@ -3,14 +3,15 @@ import { isNativeError } from 'node:util/types';
 import { StoreError, type StoreErrorKind } from './backends/backend.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
-import type { EngineStatus } from './flush-types.ts';
+import type { BackupRequest, EngineStatus } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 
 /** A call of a StoreEngine's method. Buffers arrive as Uint8Arrays. */
 export type EngineMethod =
   | { name: 'open' | 'drained' | 'count' | 'close' }
-  | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number }
+  | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number; isMerging: boolean }
   | { name: 'write'; records: Uint8Array; seen: readonly RelayedTurn[] | null; isGuarded: boolean }
+  | { name: 'backUp'; request: BackupRequest }
   | { name: 'report'; progress: NodeProgress }
   | { name: 'leave'; progress: NodeProgress | null }
   | { name: 'heldGenerations' }

@@ -6,6 +6,7 @@ import { type CommandDefinition, type CommandFlag, command } from '../command.ts
 import { contentDigest } from '../content-digest.ts';
 import { mantisFields } from '../info/mantis.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
+import { backUp, verify } from './maintenance.ts';
 import { mayDebug } from './debug.ts';
 import { conflictSubcommands } from './mantis-conflicts.ts';
 import { tokenSubcommands } from './mantis-tokens.ts';
@@ -149,6 +150,23 @@ export const mantisCommands: readonly CommandDefinition[] = [
         arity: 3,
         syntax: 'node-id',
         run: forget,
+      }),
+      subcommand({
+        name: 'backup',
+        summary: 'Copies the embedded store into a new folder of this machine, which a node can be started on.',
+        complexity: 'O(N) for N keys, in another thread',
+        arity: 3,
+        syntax: 'directory',
+        run: backUp,
+      }),
+      subcommand({
+        name: 'verify',
+        summary:
+          'Compares memory with the durable stores, register by register, and with REPAIR gives each what it lacks.',
+        complexity: 'O(N) for N registers',
+        arity: -2,
+        syntax: '[REPAIR]',
+        run: verify,
       }),
       subcommand({
         name: 'links',

@@ -44,7 +44,7 @@ function backgroundSave(call: Call): void {
     reply.simple('Background saving scheduled');
     return;
   }
-  node.saveNow().catch((error: unknown) => logSaveError(node, error));
+  node.saveCopy().catch((error: unknown) => logSaveError(node, error));
   reply.simple('Background saving started');
 }
 
@@ -130,10 +130,10 @@ export const serverCommands: readonly CommandDefinition[] = [
   }),
   command({
     name: 'bgsave',
-    summary: 'Flushes all changes so far to the durable stores, and answers at once.',
+    summary: 'Answers at once; flushes all changes so far and copies the embedded store to `backup-dir`.',
     since: '1.0.0',
     group: 'server',
-    complexity: 'O(1)',
+    complexity: 'O(1); the copy takes O(N) for N keys in another thread',
     arity: -1,
     flags: SAVE_FLAGS,
     syntax: '[SCHEDULE]',

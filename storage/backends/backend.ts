@@ -82,7 +82,7 @@ export class Quarantine {
 }
 
 /** A key for a message: printable ASCII as it is, other bytes as \xNN, cut at 64 bytes. */
-function printableKey(key: Uint8Array): string {
+export function printableKey(key: Uint8Array): string {
   let text = '';
   for (const byte of key.subarray(0, KEY_SHOWN_BYTES)) {
     const isPrintable = byte >= 0x20 && byte < 0x7f && byte !== 0x5c;

@@ -12,6 +12,8 @@
  * (level-tables.ts), and the checksum per record notices a bit that flips later.
  */
 import { ClassicLevel } from 'classic-level';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   FLAG_BATCH_BEGIN,
   FLAG_BATCH_END,
@@ -25,6 +27,7 @@ import { compareIgnoringValues, compareVersions } from '../../protocol/register-
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { levelErrorOf } from './level-errors.ts';
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
+import { backUp, type BackupPlan } from './level-backup.ts';
 import { checkTables } from './level-tables.ts';
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
 import { type KeyName, keyNamesOf } from './key-names.ts';
@@ -74,6 +77,8 @@ export interface HeldPart {
 export interface LevelStoreOptions {
   /** Made when it does not exist. */
   directory: string;
+  /** A directory without a store is refused; otherwise one is made there. */
+  mustExist?: boolean;
   /** Opens the database; replaced by tests of a failing disk. */
   openDatabase?: (directory: string) => Promise<LevelDatabase>;
 }
@@ -99,6 +104,7 @@ export class LevelStore implements DurableStore {
   readonly #scratchValue = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   readonly #given = new RecordReader();
   readonly #held = new RecordReader();
+  readonly #mustExist: boolean;
   #database: LevelDatabase | null = null;
   #isInDoubt = false;
   /** A register was stored that another one at its key may have outlived. */
@@ -107,6 +113,7 @@ export class LevelStore implements DurableStore {
 
   constructor(options: LevelStoreOptions) {
     this.directory = options.directory;
+    this.#mustExist = options.mustExist === true;
     this.#openDatabase = options.openDatabase ?? openLevelDatabase;
   }
 
@@ -117,6 +124,8 @@ export class LevelStore implements DurableStore {
   }
 
   async open(): Promise<void> {
+    if (this.#mustExist && !existsSync(join(this.directory, 'CURRENT')))
+      throw new StoreError('refused', `there is no store in ${this.directory}: name the --data-dir of the node`);
     await this.guard(() => checkTables(this.directory));
     await this.#openNow();
     try {
@@ -480,6 +489,9 @@ export class LevelStore implements DurableStore {
     } finally {
       await iterator.close();
     }
+  /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
+  backUp(plan: Omit<BackupPlan, 'without'>, withoutMeta: readonly string[]): Promise<number> {
+    return backUp(this.database, { ...plan, without: withoutMeta.map((name) => Buffer.from(META_PREFIX + name)) });
   }
 
   async readMeta(name: string): Promise<Buffer | null> {

@@ -124,6 +124,9 @@ export class CommandHarness {
       random: () => 0.5,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),
       saveNow: () => Promise.resolve(),
+      saveCopy: () => Promise.resolve(),
+      backUp: () => Promise.resolve(0),
+      verify: () => Promise.reject(new Error('there are no stores')),
       shutdown: () => Promise.resolve(),
     };
     // The dispatcher and the node refer to each other.

@@ -20,6 +20,13 @@ export const persistenceOptions = {
     'How long a peer may be silent in MySQL before what it had not written there is written by the others.',
     { mutable: 'start' },
   ),
+  'backup-dir': option(
+    text('path, `none`'),
+    '',
+    'Folder that BGSAVE copies the embedded store to, over the copy before; empty is the `data-dir` with `-backup` after its ' +
+      'name, `none` makes BGSAVE flush only.',
+    { mutable: 'start' },
+  ),
   'flush-interval': option(duration('ms', 1), '1s', 'How often changes are flushed to the durable stores.'),
   durability: option(
     durability(),

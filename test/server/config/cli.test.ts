@@ -8,6 +8,8 @@ interface Ran {
   out: string;
   error: string;
   started: Config | undefined;
+  copied?: { config: Config; directory: string };
+  verified?: { config: Config; isRepairing: boolean };
   migrated: { config: Config; plan: boolean } | undefined;
 }
 
@@ -26,7 +28,15 @@ async function run(argv: string[], env: Record<string, string> = {}, startFails?
     writeOut: (text: string) => void (ran.out += text),
     writeError: (text: string) => void (ran.error += text),
   };
-  ran.code = await runCli(argv, { start, migrate }, surroundings);
+  const backup = (config: Config, directory: string): Promise<void> => {
+    ran.copied = { config, directory };
+    return Promise.resolve();
+  };
+  const verify = (config: Config, isRepairing: boolean): Promise<boolean> => {
+    ran.verified = { config, isRepairing };
+    return Promise.resolve(false);
+  };
+  ran.code = await runCli(argv, { start, migrate, backup, verify }, surroundings);
   return ran;
 }
 
@@ -34,6 +44,20 @@ describe('the command line', () => {
   it.each([[[]], [['start']]])('starts by %j', async (argv: string[]) => {
     const ran = await run(argv, { MANTIS_HZ: '20' });
     expect([ran.code, ran.started?.values.port, ran.started?.values.hz, ran.error]).toEqual([0, 6379, 20, '']);
+  });
+
+  it('hands the folder and the options of a backup on, and wants the folder first', async () => {
+    const ran = await run(['backup', 'copy', '--port', '7001']);
+    expect([ran.code, ran.copied?.directory, ran.copied?.config.values.port]).toEqual([0, 'copy', 7001]);
+    const without = await run(['backup', '--port', '7001']);
+    expect([without.code, without.copied]).toEqual([1, undefined]);
+    expect(without.error).toMatch(/mantis backup DIR/);
+  });
+
+  it('ends with 1 when verify finds differences', async () => {
+    const ran = await run(['verify', '--repair', '--port', '7001']);
+    expect([ran.code, ran.verified?.isRepairing, ran.verified?.config.values.port]).toEqual([1, true, 7001]);
+    expect((await run(['verify'])).verified?.isRepairing).toBe(false);
   });
 
   it.each([

@@ -1,0 +1,98 @@
+/** Asks a running node of this machine one question, for the commands of the command line. */
+import { connect } from 'node:net';
+import { isNativeError } from 'node:util/types';
+import type { Config } from './config/config.ts';
+
+/** A reply; nil is null. Errors are thrown. */
+export type Answer = string | number | null | Answer[];
+
+/** No node answers on the port that the configuration names. */
+export class NotRunningError extends Error {}
+
+interface Parsed {
+  value: Answer | Error;
+  end: number;
+}
+
+/** The reply that begins at `at`; null when it is not whole. */
+function parse(text: string, at: number): Parsed | null {
+  const lineEnd = text.indexOf('\r\n', at);
+  if (lineEnd < 0) return null;
+  const line = text.slice(at + 1, lineEnd);
+  const end = lineEnd + 2;
+  const count = Number(line);
+  switch (text[at]) {
+    case '+':
+      return { value: line, end };
+    case '-':
+      return { value: new Error(line), end };
+    case ':':
+      return { value: count, end };
+    case '$':
+      if (count < 0) return { value: null, end };
+      return text.length < end + count + 2 ? null : { value: text.slice(end, end + count), end: end + count + 2 };
+    case '*':
+      return parseArray(text, end, count);
+    default:
+      throw new Error('what answers there is not a Mantis node');
+  }
+}
+
+function parseArray(text: string, from: number, count: number): Parsed | null {
+  const items: Answer[] = [];
+  let at = from;
+  for (let index = 0; index < count; index++) {
+    const item = parse(text, at);
+    if (item === null) return null;
+    if (item.value instanceof Error) return item;
+    items.push(item.value);
+    at = item.end;
+  }
+  return { value: items, end: at };
+}
+
+function encode(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
+}
+
+/**
+ * Sends a command to the node that this configuration is of, and gives its reply.
+ * @throws NotRunningError when nobody listens there; Error with the node's message when it refuses
+ */
+export async function askNode(config: Config, words: readonly string[]): Promise<Answer> {
+  const { port, bind, requirepass } = config.values;
+  if (port === 0) throw new NotRunningError('the configuration names no port');
+  const addresses = bind.map((address) => address.replace(/^-/, ''));
+  const host = addresses.find((address) => !/^(\*|::\*|0\.0\.0\.0)$/.test(address)) ?? '127.0.0.1';
+  const requests = [...(requirepass === '' ? [] : [['AUTH', requirepass]]), words];
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, host);
+    let received = '';
+    let left = requests.length;
+    const fail = (error: Error): void => {
+      socket.destroy();
+      reject(error);
+    };
+    socket.on('error', (error) => {
+      const isAbsent = isNativeError(error) && 'code' in error && error.code === 'ECONNREFUSED';
+      fail(isAbsent ? new NotRunningError(`no node listens on ${host}:${port}`) : error);
+    });
+    socket.on('close', () => reject(new Error('the node closed the connection before it had answered')));
+    socket.on('data', (data) => {
+      received += data.toString('latin1');
+      try {
+        for (let parsed = parse(received, 0); parsed !== null && left > 0; parsed = parse(received, 0)) {
+          received = received.slice(parsed.end);
+          left--;
+          if (parsed.value instanceof Error) throw parsed.value;
+          if (left > 0) continue;
+          socket.destroy();
+          resolve(parsed.value);
+        }
+      } catch (error) {
+        fail(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+    socket.write(requests.map(encode).join(''));
+  });
+}

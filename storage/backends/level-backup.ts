@@ -1,0 +1,91 @@
+/**
+ * Copies of the embedded store. LevelDB has no checkpoint of its own: an iterator sees the store as it was when the iterator was
+ * made, whatever is written meanwhile, and what it gives is written into a new store beside the place that was named. That one
+ * is moved there when it is whole, so that a copy that was cut short is never taken for one.
+ */
+import { ClassicLevel } from 'classic-level';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { StoreError } from './backend.ts';
+import { levelErrorOf } from './level-errors.ts';
+
+const ENTRIES_A_READ = 4096;
+const BATCH_BYTES = 1 << 20;
+
+export interface BackupPlan {
+  /** The new data directory. */
+  directory: string;
+  /** Folder of the store inside a data directory. */
+  storeFolder: string;
+  /** A copy that is there already is replaced; otherwise the directory must be absent or empty. */
+  isReplacing: boolean;
+  /** Keys that the copy is not to have. */
+  without: readonly Buffer[];
+}
+
+/** Copies an open store into a new data directory; returns the number of entries. Throws a StoreError. */
+export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupPlan): Promise<number> {
+  const { directory, storeFolder, isReplacing } = plan;
+  const partial = `${directory}.partial`;
+  try {
+    if (!isReplacing && existsSync(directory) && (await readdir(directory)).length > 0) {
+      throw new StoreError('refused', `${directory} exists and is not empty: name another folder for the backup`);
+    }
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
+    const count = await copyInto(source, join(partial, storeFolder), plan.without);
+    await putInPlace(partial, directory);
+    return count;
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    throw levelErrorOf(error, directory) ?? error;
+  }
+}
+
+async function copyInto(source: ClassicLevel<Buffer, Buffer>, directory: string, without: readonly Buffer[]): Promise<number> {
+  const copy = new ClassicLevel<Buffer, Buffer>(directory, {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    errorIfExists: true,
+  });
+  const iterator = source.iterator({ fillCache: false, highWaterMarkBytes: BATCH_BYTES });
+  let count = 0;
+  try {
+    await copy.open();
+    for (;;) {
+      const entries = await iterator.nextv(ENTRIES_A_READ);
+      const batch = copy.batch();
+      for (const [key, value] of entries) {
+        if (without.some((other) => other.equals(key))) continue;
+        batch.put(key, value);
+        count++;
+      }
+      // The last batch is synced, and with it LevelDB's log of those before.
+      await batch.write({ sync: entries.length === 0 });
+      if (entries.length === 0) return count;
+    }
+  } finally {
+    await iterator.close();
+    await copy.close();
+  }
+}
+
+/** Moves the copy to its place, over what is there, in steps that leave one whole copy at any instant. */
+async function putInPlace(partial: string, directory: string): Promise<void> {
+  const replaced = `${directory}.replaced`;
+  await rm(replaced, { recursive: true, force: true });
+  if (existsSync(directory)) await rename(directory, replaced);
+  await rename(partial, directory);
+  await syncFolder(dirname(directory));
+  await rm(replaced, { recursive: true, force: true });
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
