@@ -32,6 +32,7 @@ export class Housekeeping {
   #lastRoundMs = 0;
   #freeing = false;
   #packing = false;
+  #isMysqlDown = false;
 
   constructor(runtime: Runtime, dispatcher: Dispatcher, listener: Listener, time: Time) {
     this.#runtime = runtime;
@@ -139,7 +140,13 @@ export class Housekeeping {
   /** Writes are refused while the embedded store cannot take them: nothing acknowledged may be lost in silence. */
   #watchStores(): void {
     const runtime = this.#runtime;
-    const problem = runtime.flusher?.status().writeError ?? null;
+    const status = runtime.flusher?.status() ?? null;
+    const problem = status?.writeError ?? null;
+    const isMysqlDown = status?.mysql?.state === 'down';
+    if (isMysqlDown && !this.#isMysqlDown)
+      runtime.log.warn({ problem: status?.mysql?.lastError }, 'MySQL does not take what is written; it waits here');
+    else if (!isMysqlDown && this.#isMysqlDown) runtime.log.warn('MySQL takes what is written again');
+    this.#isMysqlDown = isMysqlDown;
     if (problem !== null && runtime.writeRefusal === null)
       runtime.log.error({ problem }, 'writes are refused until the store can take them');
     runtime.writeRefusal = problem === null ? null : `MISCONF Mantis cannot write to its durable store: ${problem}`;

@@ -12,6 +12,7 @@ import type { Pool as PromisePool } from 'mysql2/promise';
 import { formatNodeId } from '../protocol/stamp.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
 import { TYPE_STRING } from '../storage/block.ts';
+import type { FlusherStatus } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { recomputeDigests } from '../storage/register-scan.ts';
 import { incrementExactly, incrementFast } from '../storage/types/counter.ts';
@@ -110,7 +111,9 @@ export class Mantis {
   #changed: Change[] = [];
 
   /**
-   * Starts a node and resolves when what is stored is loaded.
+   * Starts a node and resolves when what is stored is loaded. MySQL that is away, or denies access, is no reason not to start:
+   * what the embedded store has is served, `stores` and the log say what is wrong, and the rows are merged and written when it
+   * answers. Without an embedded store there would be nothing to serve, so that this waits for MySQL.
    * @throws Error that names the option and says what to do
    */
   static async start(options: MantisOptions = {}): Promise<Mantis> {
@@ -230,6 +233,11 @@ export class Mantis {
       change.exists = this.has(change.key, { database: change.database });
       this.#events.emit('change', change);
     }
+  }
+
+  /** The durable stores: what waits for them, and why one does not take it; null without stores. */
+  get stores(): FlusherStatus | null {
+    return this.#runtime.flusher?.status() ?? null;
   }
 
   /** Makes everything written so far durable now. */

@@ -489,6 +489,8 @@ export class LevelStore implements DurableStore {
     } finally {
       await iterator.close();
     }
+  }
+
   /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
   backUp(plan: Omit<BackupPlan, 'without'>, withoutMeta: readonly string[]): Promise<number> {
     return backUp(this.database, { ...plan, without: withoutMeta.map((name) => Buffer.from(META_PREFIX + name)) });

@@ -138,6 +138,33 @@ describe('with a mysql2 pool', () => {
 
   afterAll(() => mariadb?.stop());
 
+  it('starts though MySQL denies access, says so, and brings what was written when it does not any more', async () => {
+    await mariadb.query('CREATE DATABASE denied');
+    await mariadb.query("CREATE USER denied@'%' IDENTIFIED BY 'right'");
+    await mariadb.query("GRANT ALL ON denied.* TO denied@'%'");
+    await migrateByCli(mariadb.url.replace(/[^/]*$/, 'denied'));
+    const { hostname, port } = new URL(mariadb.url);
+    const pool = createPool({
+      host: hostname,
+      port: Number(port),
+      user: 'denied',
+      password: 'wrong',
+      database: 'denied',
+    });
+    const node = await start({ dataDir: temporaryFolder('denied'), mysql: pool });
+    await node.set('kept', 'here');
+    expect(node.get('kept')).toBe('here');
+    await waitFor('the reason', () => /check the user, the password/.test(node.stores?.mysql?.lastError ?? ''));
+    expect(node.stores?.mysql?.state).toBe('down');
+    await mariadb.query("ALTER USER denied@'%' IDENTIFIED BY 'wrong'");
+    const rows = (): Promise<Record<string, unknown>[]> =>
+      mariadb.query('SELECT CAST(v AS CHAR) v FROM denied.mantis_registers');
+    await waitFor('the row', async () => (await rows()).length === 1, { deadlineMs: 30_000 });
+    expect(await rows()).toEqual([{ v: 'here' }]);
+    await stop(node);
+    await pool.end();
+  }, 60_000);
+
   it('of promises or callbacks, keeps everything in the application’s database', async () => {
     const pool = createPool(mariadb.url);
     const first = await start({ mysql: pool });

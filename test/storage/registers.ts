@@ -119,6 +119,10 @@ export class RegisterModel {
     return () => this.#drained >= end;
   }
 
+  markEverything(): void {
+    for (const id of this.registers.keys()) this.#dirty.add(id);
+  }
+
   drainDirty(writer: RecordWriter, maxBytes: number): number {
     let count = 0;
     for (const id of this.#dirty) {
