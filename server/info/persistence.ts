@@ -12,6 +12,7 @@ function loadingFields(node: Node, loading: Loading): Field[] {
     ['loading_loaded_bytes', done],
     ['loading_loaded_perc', (total === 0 ? 0 : (100 * done) / total).toFixed(2)],
     ['loading_eta_seconds', Math.ceil(leftSeconds)],
+    ['loading_registers_per_second', elapsedSeconds > 0 ? Math.round(done / elapsedSeconds) : 0],
   ];
 }
 

@@ -122,6 +122,32 @@ describe('with MySQL', () => {
     await second.server.stop();
   }, 120_000);
 
+  it('what a stop had no time to bring there comes after the next start', async () => {
+    const { url, name } = await newDatabase();
+    const args = ['--mysql', url, '--shutdown-timeout', '2'];
+    const node = await startMantis({ args });
+    const writer = await RespClient.connect(node.port);
+    const indexes = Array.from({ length: keyCount }, (_, index) => index);
+    mariadb.pause();
+    try {
+      await sendAll(
+        writer,
+        indexes.map((index) => ['SET', keyOf(index), `value ${index}`]),
+      );
+      await writer.close();
+      await node.server.stop(30_000);
+    } finally {
+      mariadb.resume();
+    }
+    const again = await startMantis({ args, dataDir: node.dataDir });
+    await waitFor(
+      'the rest',
+      async () => Number((await mariadb.query(`SELECT COUNT(*) n FROM ${name}.mantis_registers`))[0].n) === keyCount,
+      { deadlineMs: 60_000, intervalMs: 100 },
+    );
+    await again.server.stop();
+  }, 120_000);
+
   it('SIGKILL under load loses nothing acknowledged longer ago than flush-interval', async () => {
     const { url } = await newDatabase();
     const args = ['--mysql', url, '--flush-interval', `${flushIntervalMs}ms`];

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPool } from 'mysql2';
-import { createPool as createPromisePool } from 'mysql2/promise';
+import { createConnection as createPromiseConnection, createPool as createPromisePool } from 'mysql2/promise';
 import { StoreError } from '../../../storage/backends/backend.ts';
 import { migrate, SCHEMA_STEPS, SCHEMA_VERSION } from '../../../storage/backends/mysql-schema.ts';
 import { MysqlStore } from '../../../storage/backends/mysql.ts';
@@ -8,6 +8,7 @@ import { MariadbProcess } from '../../support/mariadb-process.ts';
 import { withSeed } from '../../support/seed.ts';
 import { storeEnvironment } from '../../support/store-environment.ts';
 import { contentsOf, describeBackend } from '../backend-contract.ts';
+import { contentOf, expectedContent, fixtureFile } from '../fixtures.ts';
 import { pack, randomRecord, RegisterModel } from '../registers.ts';
 
 const testFile = 'test/storage/backends/mysql.test.ts';
@@ -125,6 +126,24 @@ describe('mysql schema 2', () => {
     expect(await migrate(url)).toHaveLength(2);
     const store = await openStore(url);
     expect(await store.isEmpty()).toBe(true);
+    await store.close();
+  });
+});
+
+describe('mysql rows of an earlier commit', () => {
+  it('are read, and nothing is left to migrate', async () => {
+    const url = await newDatabase();
+    const connection = await createPromiseConnection(url);
+    for (const statement of fixtureFile('mysql.sql').split(';\n')) {
+      if (statement.trim() !== '') await connection.query(statement);
+    }
+    await connection.end();
+    expect(await migrate(url)).toEqual([]);
+    const store = await openStore(url);
+    expect(await contentOf((onRecords) => store.load(onRecords))).toEqual(expectedContent());
+    expect(store.quarantine.count).toBe(0);
+    const run = '00000000000000c1';
+    expect((await store.progressOf([run])).get(run)?.stamp).toBe('0000000000000001');
     await store.close();
   });
 });

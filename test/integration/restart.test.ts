@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { startMantis } from '../support/mantis-process.ts';
+import { type Argument, RespClient } from '../support/resp-client.ts';
+
+const elementCount = 12_000;
+
+/** Adds elements of about 100 bytes, some hundreds a command: each collection is larger than 1 MiB. */
+async function fillCollections(client: RespClient): Promise<void> {
+  for (let from = 0; from < elementCount; from += 400) {
+    const names = Array.from({ length: 400 }, (_, index) => `element ${from + index} ${'x'.repeat(90)}`);
+    const commands: Argument[][] = [
+      ['HSET', 'hash', ...names.flatMap((name) => [name, 'v'])],
+      ['SADD', 'set', ...names],
+      ['ZADD', 'sorted', ...names.flatMap((name, index) => [String(from + index), name])],
+      ['RPUSH', 'list', ...names],
+      ...names.map((name) => ['XADD', 'stream', '*', 'f', name]),
+    ];
+    await client.pipeline(commands);
+  }
+}
+
+describe('a node that is stopped by SIGTERM', () => {
+  it('has its collections of more than 1 MiB when it starts again', async () => {
+    const node = await startMantis();
+    const client = await RespClient.connect(node.port);
+    await fillCollections(client);
+    const digest = await client.command('MANTIS', 'DIGEST');
+    await client.close();
+    expect(await node.server.stop(30_000)).toBe(0);
+    const again = await startMantis({ dataDir: node.dataDir });
+    const reader = await RespClient.connect(again.port);
+    const counts = await reader.pipeline([
+      ['HLEN', 'hash'],
+      ['SCARD', 'set'],
+      ['ZCARD', 'sorted'],
+      ['LLEN', 'list'],
+      ['XLEN', 'stream'],
+    ]);
+    expect(counts).toEqual([elementCount, elementCount, elementCount, elementCount, elementCount]);
+    expect(await reader.command('MANTIS', 'DIGEST')).toBe(digest);
+    await reader.close();
+    await again.server.stop();
+  }, 60_000);
+});
