@@ -29,7 +29,6 @@ import { Quarantine, StoreError, type DurableStore, type OnRecords } from './bac
 import { levelErrorOf } from './level-errors.ts';
 import { backUp, type BackupPlan } from './level-backup.ts';
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
-import { backUp, type BackupPlan } from './level-backup.ts';
 import { checkTables } from './level-tables.ts';
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
 import { type KeyName, keyNamesOf } from './key-names.ts';
@@ -473,11 +472,6 @@ export class LevelStore implements DurableStore {
     await this.#walk({ ...rangeOf(name), fillCache: true }, visit, async () => {
       if (writer.length >= FETCH_SLICE_BYTES) await onRecords(writer.take());
     });
-  }
-
-  /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
-  backUp(plan: Omit<BackupPlan, 'without'>, withoutMeta: readonly string[]): Promise<number> {
-    return backUp(this.database, { ...plan, without: withoutMeta.map((name) => Buffer.from(META_PREFIX + name)) });
   }
 
   /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
