@@ -28,11 +28,3 @@ export interface FlusherOptions {
 
 /** Makes the engine behind a flusher, in whatever thread. */
 export type MakeEngine = (options: EngineOptions, events: EngineEvents, environment: StoreEnvironment) => StoreEngine;
-
-/** Time as the flusher needs it; a composition root may inject its own. */
-export interface FlushTime {
-  monotonicMs(): number;
-  setTimer(delayMs: number, callback: () => void): { cancel(): void };
-  /** Calls back in a later turn of the event loop. */
-  defer(callback: () => void): void;
-}
