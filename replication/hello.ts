@@ -6,9 +6,18 @@ import {
   REFUSE_VERSION,
 } from '../protocol/peer-frame.ts';
 import { NONCE_BYTES, type Hello } from '../protocol/peer-message.ts';
-import type { LinkOwner } from './link.ts';
+import type { RepairOwner } from './repair.ts';
+import type { Stamp } from './replica.ts';
 
-export function makeHello(owner: LinkOwner): Hello {
+/** What a HELLO says of its node. */
+interface Speaker extends RepairOwner {
+  /** The port that others can dial, or 0. */
+  advertisedPort(): number;
+  /** Everything that any member wrote up to here is here. */
+  held(): Stamp;
+}
+
+export function makeHello(owner: Speaker): Hello {
   const { settings, replica, random, horizon } = owner;
   const clock = replica.currentStamp();
   return {

@@ -28,6 +28,8 @@ import {
   decodeRefuse,
   encodeAck,
   encodeAuth,
+  decodeForget,
+  encodeForget,
   encodeHello,
   encodePing,
   encodePong,
@@ -47,7 +49,9 @@ import {
   encodeEmpty,
   encodeGroups,
   encodePlan,
+  decodeRule,
   encodeRepairRecords,
+  encodeRule,
   encodeWords,
   entryCount,
   groupDigests,
@@ -71,6 +75,9 @@ const hello: Hello = {
   clusterId: 'c',
   horizon: null,
 };
+const toldHorizon = { held: { hi: 3, lo: 4 }, reaped: { hi: 1, lo: 2 }, writer: { hi: 5, lo: 6 } };
+const forget = { node: { hi: 1, lo: 2 }, stamp, complete: { hi: 3, lo: 4 } };
+const rule = { reaped: stamp, isProof: false, nodes: [{ hi: 1, lo: 2, completeHi: 3, completeLo: 4 }] };
 const ping: Ping = {
   clockHi: stamp.hi,
   clockLo: stamp.lo,
@@ -131,6 +138,17 @@ describe('the wire format, which is a promise', () => {
       '53000000e285dab401010000010100000123456789abcdef0000000100000002018bcfe5680000070000018bcfe56800aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaafb3f026e310163',
     ],
     [
+      'HELLO with its horizon',
+      encodeHello({ ...hello, horizon: toldHorizon }),
+      '6b000000aa276d8401010000010100000123456789abcdef0000000100000002018bcfe5680000070000018bcfe56800aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaafb3f026e310163000000030000000400000001000000020000000500000006',
+    ],
+    ['FORGET', encodeForget(forget), '2000000070e10d1c0b0100000000000100000002018bcfe5680000070000000300000004'],
+    [
+      'REPAIR_RULE',
+      encodeRule(rule),
+      '24000000b00cf88319010000018bcfe5680000070100010000000001000000020000000300000004',
+    ],
+    [
       'AUTH',
       encodeAuth([Buffer.alloc(32, 1)]),
       '29000000882cf6ed02010000010101010101010101010101010101010101010101010101010101010101010101',
@@ -171,6 +189,9 @@ describe('the wire format, which is a promise', () => {
 
   it('reads back what it writes', () => {
     expect(reread(encodeHello(hello), decodeHello)).toEqual(hello);
+    expect(reread(encodeHello({ ...hello, horizon: toldHorizon }), decodeHello).horizon).toEqual(toldHorizon);
+    expect(reread(encodeForget(forget), decodeForget)).toEqual(forget);
+    expect(reread(encodeRule(rule), decodeRule)).toEqual(rule);
     expect(reread(encodePing(ping), decodePing)).toEqual(ping);
     expect(reread(encodeAck(3, 4), decodeAck)).toEqual({ hi: 3, lo: 4 });
     const pong = { token: 1, clockHi: 2, clockLo: 3, wallMs: 4 };
@@ -209,6 +230,8 @@ describe('the wire format, which is a promise', () => {
       [encodeAuth([Buffer.alloc(32)]), decodeAuth],
       [encodeRefuse(1, 'text'), decodeRefuse],
       [encodeAck(1, 2), decodeAck],
+      [encodeForget(forget), decodeForget],
+      [encodeRule(rule), decodeRule],
       [encodePong({ token: 1, clockHi: 2, clockLo: 3, wallMs: 4 }), decodePong],
     ] as const) {
       for (let end = 12; end < frame.length; end++) {

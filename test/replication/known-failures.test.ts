@@ -145,7 +145,7 @@ describe('Snapchat/KeyDB', () => {
     cluster.run(10_000);
     cluster.nodes.forEach((node, index) => {
       // Pings, and comparisons of digests that are equal.
-      expect(bytesOf(node) - before[index]!).toBeLessThan(200_000);
+      expect(bytesOf(node) - before[index]).toBeLessThan(200_000);
       expect(node.replicator.status().outboxBytes).toBe(0);
     });
   });
