@@ -60,7 +60,7 @@ export class DigestedBlocks extends BlockWriter {
     if ((flags & LONG_KEY) !== 0) {
       digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
     } else {
-      digests.hashKeyView(database.number, this.arena.views[ref >>> 20]!, this.keyStart, this.keyLength);
+      digests.hashKeyView(database.number, this.arena.views[ref >>> 20], this.keyStart, this.keyLength);
     }
     this.toggleHashed(ref, flags);
   }
