@@ -144,11 +144,17 @@ export class Mantis {
     return { keyspace, database: opened };
   }
 
+  #makeRoom(): void {
+    if (this.#runtime.dispatcher.memory?.hasRoom() === false)
+      throw new RangeError("the data is at 'maxmemory', and nothing may be evicted");
+  }
+
   /** Writes a string, here at once and at all peers; resolves when the `durability` option's promise holds. */
   async set(key: Bytes, value: Bytes, options: SetOptions = {}): Promise<void> {
     const { keyspace, database } = this.#open(options.database);
     const { ttlMs } = options;
     if (ttlMs !== undefined && !(ttlMs > 0)) throw new RangeError(`ttlMs must be above 0, not ${ttlMs}`);
+    this.#makeRoom();
     const keyBytes = toBuffer(key);
     const valueBytes = toBuffer(value);
     const deadlineMs = ttlMs === undefined ? 0 : keyspace.clock.nowMs + Math.ceil(ttlMs);
@@ -179,10 +185,23 @@ export class Mantis {
     return keyspace.lookup(database, bytes, 0, bytes.length) !== 0;
   }
 
+  /**
+   * With `read-through yes`: has a key that was evicted read back from the stores, so that `get` and `has` find it in memory.
+   * Resolves at once when memory has it. @throws StoreError when the stores cannot be read
+   */
+  async load(key: Bytes, options: DatabaseOption = {}): Promise<void> {
+    const { keyspace, database } = this.#open(options.database);
+    const bytes = toBuffer(key);
+    const { readThrough } = this.#runtime;
+    if (readThrough === null || !keyspace.isPartial(database, bytes, 0, bytes.length)) return;
+    await readThrough.fetch([{ database: database.number, key: Buffer.from(bytes) }]);
+  }
+
   /** Deletes a key of any type; resolves with whether there was one. */
   async delete(key: Bytes, options: DatabaseOption = {}): Promise<boolean> {
     const { keyspace, database } = this.#open(options.database);
     const bytes = toBuffer(key);
+    if (keyspace.isPartial(database, bytes, 0, bytes.length)) await this.load(bytes, options);
     const deleted = deleteKey(keyspace, database, bytes, 0, bytes.length);
     await this.#runtime.committed();
     return deleted;
@@ -192,7 +211,9 @@ export class Mantis {
   async increment(key: Bytes, by = 1, options: DatabaseOption = {}): Promise<number> {
     const { keyspace, database } = this.#open(options.database);
     if (!Number.isSafeInteger(by)) throw new RangeError(`an increment must be a safe integer, not ${by}`);
+    this.#makeRoom();
     const bytes = toBuffer(key);
+    if (keyspace.isPartial(database, bytes, 0, bytes.length)) await this.load(bytes, options);
     let total = incrementFast(keyspace, database, bytes, 0, bytes.length, by);
     if (Number.isNaN(total)) {
       const exact = incrementExactly(keyspace, database, bytes, 0, bytes.length, String(by));

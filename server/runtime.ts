@@ -291,8 +291,12 @@ export class Runtime implements Node {
         this.#options.onLoading?.(loading);
       },
       (records) => {
+        const bound = bytesMax === 0 ? Infinity : bytesMax * HYDRATED_SHARE;
         this.keyspace.clock.refresh();
-        this.#horizon.applyOldRows(this.keyspace, records);
+        // What does not fit is left to be read on demand.
+        if (this.keyspace.readsThrough && this.keyspace.usedBytes >= bound)
+          hydrateWithin(this.keyspace, records, bound);
+        else this.#horizon.applyOldRows(this.keyspace, records);
       },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));

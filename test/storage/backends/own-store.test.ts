@@ -32,10 +32,28 @@ describe('a node on a store of the application’s own', () => {
     for (let index = 0; index < 500; index++) await node.set(`key:${index}`, `value ${index}`);
     await node.increment('visits', 2);
     await node.delete('key:3');
+    await node.flush();
     await node.stop();
     const again = await start();
     expect([again.get('key:1'), again.get('key:3'), again.get('visits')]).toEqual(['value 1', null, '2']);
     await again.stop();
+    const small = await Mantis.start({
+      store: new FileStore(path),
+      dataDir: null,
+      options: { ...options, maxmemory: '300kb' },
+    });
+    for (let index = 1000; index < 1500; index++) await small.set(`key:${index}`, 'x'.repeat(1000));
+    const names = Array.from({ length: 500 }, (_, index) => `key:${index}`).filter((name) => name !== 'key:3');
+    const [first, second, third] = await waitFor('what is evicted', () => {
+      const gone = names.filter((name) => !small.has(name));
+      return gone.length > 100 ? gone : null;
+    });
+    await small.load(first);
+    expect(small.get(first)).toBe(first.replace('key:', 'value '));
+    await Promise.all([small.load(second), small.load('never there')]);
+    expect([small.get(second), small.get('never there')]).toEqual([second.replace('key:', 'value '), null]);
+    expect([await small.increment('visits', 3), await small.delete(third)]).toEqual([5, true]);
+    await small.stop();
   }, 60_000);
 
   it('behind the embedded store is given everything, also after it had failed', async () => {
