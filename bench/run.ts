@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { compareCollectionMemory } from './collection-memory.ts';
 import { collectionCases, compareCollections } from './collections.ts';
 import { compareDurability } from './durability.ts';
 import { compareEviction } from './eviction.ts';
@@ -18,17 +19,18 @@ import { cases, compareThroughput } from './throughput.ts';
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [strings | collections | eviction | durability | replication] [options]
+const help = `npm run bench -- [strings | collections | memory | eviction | durability | replication] [options]
 
   strings         SET and GET, and memory a key (default)
   collections     commands on lists, hashes, sets, sorted sets and streams
+  memory          bytes an element of collections of 10, 1,000 and --keys elements
   eviction        hit ratio of each policy on Zipfian traces, and how well maxmemory is kept
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
   replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
 
   --rounds N      interleaved rounds (default 5)
   --requests N    strings: requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
-  --keys N        strings: keys of the memory measurement (default 1000000)
+  --keys N        strings, memory: keys, or elements, of the memory measurement (default 1000000)
   --rate N        replication: writes a second while the delay is measured (default 100000)
   --only A,B      only these; parts of a name will do (set, p64)
                   strings: ${namesOf(cases)}, memory
@@ -53,7 +55,7 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
-const suites = ['strings', 'collections', 'eviction', 'durability', 'replication'];
+const suites = ['strings', 'collections', 'memory', 'eviction', 'durability', 'replication'];
 
 const redis: Contender = {
   name: 'Redis',
@@ -202,6 +204,7 @@ async function main(): Promise<void> {
     const replicated = options.withoutMantis ? { ...replicatedRedis, name: 'Redis again' } : replicatedMantis;
     await measureReplication(replicated, options);
   }
+  if (suite === 'memory') console.log(await compareCollectionMemory(ours, redis, options.keys, log));
   if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
   if (suite === 'durability') console.log(await compareDurability(mantisWith, { rounds, requests, log }));
   if (options.cases.length > 0) await measureStrings(ours, options);

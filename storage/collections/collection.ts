@@ -100,6 +100,8 @@ export abstract class Collection {
   /** Elements to be sent, and to be stored: block references, some of them stale. */
   feed: number[] = [];
   store: number[] = [];
+  /** Where those of `store` begin that are still to be looked at: taking the others out each time would move all the rest. */
+  storeFrom = 0;
 
   constructor(type: number, home: CollectionHome) {
     this.type = type;

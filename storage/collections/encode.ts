@@ -196,15 +196,18 @@ export function encodeCollectionStore(
     if (!encodeCollection(keyspace, database, ref, collection.storeWalk, writer, bytesMax)) return false;
     collection.storeWalk = null;
   }
-  const { store } = collection;
-  let at = 0;
+  const { store, storeFrom } = collection;
+  let at = storeFrom;
   // One at least, however long the records before it are.
-  while (at < store.length && (at === 0 || writer.length < bytesMax)) {
+  while (at < store.length && (at === storeFrom || writer.length < bytesMax)) {
     const element = store[at++];
     if (keyspace.elements.takeMark(element, slot, ELEMENT_STORE))
       encodeElement(keyspace, database, collection, element, writer);
   }
-  collection.store = at < store.length ? store.slice(at) : [];
+  // What stays is moved when it is less than what has gone: not each time, and the list does not grow for ever.
+  const isMoved = at * 2 >= store.length;
+  if (isMoved) collection.store = store.slice(at);
+  collection.storeFrom = isMoved ? 0 : at;
   return at >= store.length;
 }
 
