@@ -13,6 +13,7 @@ import {
   FRAME_HELLO,
   FRAME_PING,
   FRAME_PONG,
+  FRAME_PUBLISH,
   FRAME_RECORDS,
   FRAME_REFUSE,
   FRAME_RESUME,
@@ -20,6 +21,7 @@ import {
   FRAME_STREAM,
   FrameDecoder,
   PEER_MAGIC,
+  PEER_VERSION_PUBLISH,
   PEER_VERSION_SEEN,
   PeerProtocolError,
   REFUSE_HORIZON,
@@ -49,6 +51,7 @@ import {
   type Ping,
   type Position,
 } from '../protocol/peer-message.ts';
+import { decodePublish, type Published } from '../protocol/peer-publish.ts';
 import { compareStamp, formatNodeId, stampMs } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
 import type { ClockWatch } from './clock-watch.ts';
@@ -60,6 +63,7 @@ import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
 import { makePing, makePong, type PingSource } from './ping.ts';
+import { Publisher } from './publisher.ts';
 import type { RepairOwner } from './repair.ts';
 import type { Stamp } from './replica.ts';
 import { StreamReceiver, StreamSender, checkClock } from './stream.ts';
@@ -80,6 +84,8 @@ export interface LinkOwner extends RepairOwner, PingSource {
   forgetTold(forget: Forget): void;
   /** One of the two has to resynchronise: this node, or the peer. */
   setBehind(link: Link, isOwn: boolean, reaped: Stamp): void;
+  /** Clients of the peer have published. */
+  published(messages: readonly Published[]): void;
 }
 
 const NONE: Stamp = { hi: 0, lo: 0 };
@@ -133,6 +139,7 @@ export class Link {
   #receiver: StreamReceiver | null = null;
   #history: LinkHistory | null = null;
   #preferRepair = false;
+  readonly #publisher: Publisher;
 
   constructor(owner: LinkOwner, role: Role, remoteHost: string, nowMs: number) {
     this.#owner = owner;
@@ -141,6 +148,7 @@ export class Link {
     this.#startedAtMs = nowMs;
     this.heardAtMs = nowMs;
     this.#sender = new StreamSender(owner.outbox, () => this.repair?.want());
+    this.#publisher = new Publisher(owner.settings.outboxBytesMax);
   }
 
   /** The peer's node id for people, or null before its HELLO. */
@@ -155,6 +163,17 @@ export class Link {
 
   get hasGap(): boolean {
     return this.member?.progress.hasGap ?? false;
+  }
+
+  /** Sends the peer what clients of this node have published, when its release takes that and it is not too slow. */
+  publish(frame: Buffer): void {
+    if (this.state !== 'live' || this.hello!.versionHighest < PEER_VERSION_PUBLISH) return;
+    this.#publisher.push(frame, this.#owner.outbox.nextSequence);
+  }
+
+  /** Frames of messages that the peer was too slow for. */
+  get droppedMessages(): number {
+    return this.#publisher.dropped;
   }
 
   /** Bytes of this node's stream that the peer still has to be sent. */
@@ -397,6 +416,8 @@ export class Link {
       this.#receiveSeen(buffer, start, end);
     } else if (type === FRAME_PONG) {
       this.#receivePong(buffer, start, end, nowMs);
+    } else if (type === FRAME_PUBLISH) {
+      this.#owner.published(decodePublish(buffer, start, end));
     } else if (type === FRAME_RESUME) {
       this.#heldResume = decodePosition(buffer, start, end);
       this.#history!.resumed(this.#heldResume);
@@ -471,6 +492,8 @@ export class Link {
       return encodeSeen(this.#owner.applied.all());
     }
     if (this.#pingPending) return this.#ping(nowMs);
+    const message = this.#publisher.next(this.#sender.sequence);
+    if (message !== null) return message;
     // In turns, so that neither the live stream nor a repair holds up the other.
     this.#preferRepair = !this.#preferRepair;
     if (this.#preferRepair) return this.repair!.next(nowMs) ?? this.#sender.next();

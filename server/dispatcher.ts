@@ -11,10 +11,11 @@ import { ClientPause } from './client-pause.ts';
 import type { CommitGate } from './commit-gate.ts';
 import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
-import { isHttp, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
+import { isHttp, refusalWhileListening, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
 import { putOff } from './put-off.ts';
-import { silence, type Session } from './session.ts';
+import { silence } from './reply-mode.ts';
+import type { Session } from './session.ts';
 import { noteDuration } from './slow-commands.ts';
 import type { QueuedCommands } from './transaction.ts';
 import type { Waits } from './waits.ts';
@@ -50,6 +51,9 @@ export class Dispatcher implements CommandControl {
   /** One call and one reply buffer serve all sessions: those that others set going again wait here until it is their turn. */
   readonly #resumable = new Set<Session>();
   #running = false;
+  /** Whose command is run now, and what it is to be sent behind the reply. */
+  #current: Session | null = null;
+  readonly #late: ((reply: ReplyWriter) => void)[] = [];
   /** Every command is timed, and not only some of those that are never slow: the slow log is to have short ones too. */
   #timesAll = false;
   /** Sees every command before it runs, for MONITOR. */
@@ -228,11 +232,14 @@ export class Dispatcher implements CommandControl {
     call.reply = reply;
     reply.protocol = session.protocol;
     const mark = reply.length;
+    this.#current = session;
     const command = this.#admit(call, session, reply);
     if (command !== null) this.#execute(call, command, session, reply, mark);
     if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) this.#countError(reply, mark);
-    if (session.replyMode !== 'on') silence(session, reply, mark);
+    if (session.replyMode !== 'on') silence(session, reply, mark, command);
     if (this.#node.keyWaiters.hasReady) this.#node.keyWaiters.serve();
+    this.#current = null;
+    if (this.#late.length > 0) for (const write of this.#late.splice(0)) write(reply);
   }
 
   /** The command to run now; null when it was refused, queued or put off, with the reply written. */
@@ -247,6 +254,8 @@ export class Dispatcher implements CommandControl {
       this.#pause.held.add(session);
       return putOff(call, session);
     }
+    const listening = session.subscriptions === null ? null : refusalWhileListening(session, command);
+    if (listening !== null) return this.#refuse(session, reply, command, listening);
     const refusal = command.name === 'exec' ? this.#refusalOfQueued(session) : this.#refusal(command);
     if (refusal !== null) return this.#refuse(session, reply, command, refusal);
     if (session.queued !== null && command.name !== 'exec') return this.#queue(call, session, reply, command);
@@ -420,11 +429,20 @@ export class Dispatcher implements CommandControl {
 
   /** Writes to a session outside its own requests: a wait that has ended, a message. */
   sendTo(session: Session, write: (reply: ReplyWriter) => void): void {
+    if (session.replyMode === 'on') this.sendMessage(session, write);
+  }
+
+  /** The same for a message of a channel, which CLIENT REPLY does not keep back. */
+  sendMessage(session: Session, write: (reply: ReplyWriter) => void): void {
+    if (session === this.#current) {
+      // What it has caused itself comes behind its own reply.
+      this.#late.push(write);
+      return;
+    }
     const reply = this.#outOfTurn;
     reply.reset();
     reply.protocol = session.protocol;
     write(reply);
-    if (session.replyMode !== 'on') return;
     // Not before the replies that it already waits for.
     if (this.gate !== null && this.#gated.has(session)) this.#gateReplies(this.gate, session, reply);
     else this.#flush(session, reply);

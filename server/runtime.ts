@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { RecordWriter } from '../protocol/change-record.ts';
+import type { Published } from '../protocol/peer-publish.ts';
 import { packWritten, unpackWritten } from '../protocol/written.ts';
 import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
@@ -36,6 +37,7 @@ import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
+import { PubSub } from './pubsub.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import { Saving } from './saving.ts';
@@ -93,6 +95,7 @@ export class Runtime implements Node {
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
   readonly scripting: Scripting;
+  readonly pubsub: PubSub;
   readonly log: Logger;
   readonly runId: string;
   readonly startedAtMs: number;
@@ -115,6 +118,8 @@ export class Runtime implements Node {
   readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
   readonly #saving = new Saving(this);
+  /** Of this turn. */
+  readonly #published: Published[] = [];
   #clockBoundMs = 0;
   #appliedKeptAtMs = -Infinity;
   #gate: CommitGate | null = null;
@@ -181,6 +186,7 @@ export class Runtime implements Node {
     this.blocking = new Blocking(this.dispatcher, () => this.monotonicMs());
     this.keyWaiters = new KeyWaiters(this.keyspace, this.blocking);
     this.scripting = new Scripting(this);
+    this.pubsub = new PubSub((session, write) => this.dispatcher.sendMessage(session, write));
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
     this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);
@@ -200,6 +206,7 @@ export class Runtime implements Node {
     keyWaiters.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
     this.#guardMemory();
+    this.pubsub.onPublish = (channel, message, isSharded) => this.#publishMessage({ channel, message, isSharded });
     const { mode } = this.config.values.durability;
     if (mode !== 'memory' && mode !== 'interval') {
       this.#gate = new CommitGate(
@@ -336,6 +343,7 @@ export class Runtime implements Node {
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs());
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
+    this.replicator.onPublished((messages) => this.#deliver(messages));
     // A node that nobody has joined yet need not digest and feed what it writes.
     if (members.length > 0 || this.config.values.peers.length > 0) this.#joinCluster();
     await this.replicator.start();
@@ -380,6 +388,21 @@ export class Runtime implements Node {
     writer.reset();
     // What is written from now on is above this turn, also when it makes no stamp of its own: WAIT goes by that.
     clock.tick();
+  }
+
+  /** A message goes to the peers behind the changes that were made before it. */
+  #publishMessage(message: Published): void {
+    if (this.replicator === null || this.replicator.linkedPeers === 0) return;
+    if (this.#published.push(message) > 1) return;
+    this.#environment.time.defer(() => {
+      this.publish();
+      this.replicator?.publishMessages(this.#published.splice(0));
+    });
+  }
+
+  #deliver(messages: readonly Published[]): void {
+    this.pubsub.received += messages.length;
+    for (const { channel, message, isSharded } of messages) this.pubsub.deliver(channel, message, isSharded);
   }
 
   /** What the durability mode promises of everything written so far. */

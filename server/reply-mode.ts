@@ -1,0 +1,14 @@
+/** CLIENT REPLY: replies that are not sent. */
+import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import type { CommandOf } from './command-definition.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Takes back the reply from `mark` on, unless it is one to SUBSCRIBE and its kin, which are messages rather than replies. SKIP silences itself and the next command; OFF silences itself and what
+ * follows.
+ */
+export function silence(session: Session, reply: ReplyWriter, mark: number, command: CommandOf<never> | null): void {
+  if (command?.group !== 'pubsub' || !command.flags.includes('noscript')) reply.length = mark;
+  if (session.replyMode === 'skip-next') session.replyMode = 'skip';
+  else if (session.replyMode === 'skip') session.replyMode = 'on';
+}
