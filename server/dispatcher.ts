@@ -14,7 +14,9 @@ import { CommandError } from './command-error.ts';
 import { isHttp, refusalWhileListening, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
 import { putOff } from './put-off.ts';
-import { silence } from './reply-mode.ts';
+import { refuseForeign } from './foreign-protocol.ts';
+import { countError, silence } from './reply-mode.ts';
+import { runWithEvents } from './run-with-events.ts';
 import type { Session } from './session.ts';
 import { noteDuration } from './slow-commands.ts';
 import type { QueuedCommands } from './transaction.ts';
@@ -80,7 +82,7 @@ export class Dispatcher implements CommandControl {
   /** A client's bytes: runs every request that is complete. The buffer may be reused after the call. */
   receive(session: Session, buffer: Buffer, start: number, end: number): void {
     if (session.bytesIn === 0 && buffer[start] === TLS_HANDSHAKE) {
-      this.#refuseForeign(session, 'TLS');
+      refuseForeign(this.#node, session, 'TLS');
       session.transport.close();
     }
     session.bytesIn += end - start;
@@ -235,7 +237,7 @@ export class Dispatcher implements CommandControl {
     this.#current = session;
     const command = this.#admit(call, session, reply);
     if (command !== null) this.#execute(call, command, session, reply, mark);
-    if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) this.#countError(reply, mark);
+    if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) countError(this.#node.statistics, reply, mark);
     if (session.replyMode !== 'on') silence(session, reply, mark, command);
     if (this.#node.keyWaiters.hasReady) this.#node.keyWaiters.serve();
     this.#current = null;
@@ -267,7 +269,7 @@ export class Dispatcher implements CommandControl {
   #find(call: Call, session: Session, reply: ReplyWriter): Command | null {
     let command = this.#node.commands.find(call.buffer, call.starts[0], call.lengths[0]);
     if (command === undefined) {
-      if (isHttp(call)) return this.#refuseForeign(session, 'HTTP');
+      if (isHttp(call)) return refuseForeign(this.#node, session, 'HTTP');
       return this.#refuse(session, reply, null, unknownCommand(call));
     }
     if (command.subcommandTable.size > 0 && call.argc > 1) {
@@ -280,17 +282,6 @@ export class Dispatcher implements CommandControl {
       return this.#refuse(session, reply, command, wrongArity(command));
     }
     return command;
-  }
-
-  /** Another protocol is spoken to this port: no more of it is read, and it gets no answer. */
-  #refuseForeign(session: Session, protocol: string): null {
-    const client = session.transport.remoteAddress;
-    this.#node.log.warn(
-      { client },
-      `closed: ${protocol} on a port for Redis clients; possibly an attack on this node through another program`,
-    );
-    session.closing = true;
-    return null;
   }
 
   #refuse(session: Session, reply: ReplyWriter, command: Command | null, message: string): null {
@@ -372,7 +363,8 @@ export class Dispatcher implements CommandControl {
     const timed = always || (this.#timingCounter++ & TIMING_MASK) === 0;
     const startedMs = timed ? this.#node.monotonicMs() : 0;
     try {
-      (command as CommandOf<Call>).run!(call);
+      if (this.#node.keyspaceEvents.isOn) runWithEvents(call, command);
+      else (command as CommandOf<Call>).run!(call);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       reply.length = mark;
@@ -390,11 +382,6 @@ export class Dispatcher implements CommandControl {
     }
   }
 
-  #countError(reply: ReplyWriter, mark: number): void {
-    const end = Math.min(reply.length, mark + 64);
-    this.#node.statistics.countError(reply.buffer.toString('latin1', mark + 1, end).split('\r')[0]);
-  }
-
   /** Runs a session's queued commands for EXEC, whose checks the caller has made, and writes their replies. */
   executeQueued(session: Session, queued: QueuedCommands, reply: ReplyWriter): void {
     const call = this.#call;
@@ -410,7 +397,7 @@ export class Dispatcher implements CommandControl {
       const refusal = this.#refusal(call.command);
       if (refusal !== null) reply.error(refusal);
       else this.#execute(call, call.command, session, reply, mark);
-      if (reply.buffer[mark] === ERROR_MARK) this.#countError(reply, mark);
+      if (reply.buffer[mark] === ERROR_MARK) countError(this.#node.statistics, reply, mark);
     }
     call.inTransaction = false;
     if (this.memory !== null) this.memory.isHolding = false;

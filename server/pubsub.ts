@@ -5,22 +5,7 @@
 import { GlobPattern } from '../protocol/glob.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import type { Session } from './session.ts';
-
-/** What one session listens to. */
-export class Subscriptions {
-  readonly channels = new Set<string>();
-  readonly patterns = new Set<string>();
-  readonly shards = new Set<string>();
-
-  /** What SUBSCRIBE and PSUBSCRIBE count. */
-  get count(): number {
-    return this.channels.size + this.patterns.size;
-  }
-
-  get isEmpty(): boolean {
-    return this.count === 0 && this.shards.size === 0;
-  }
-}
+import { Subscriptions } from './subscriptions.ts';
 
 export type Space = 'channels' | 'patterns' | 'shards';
 

@@ -4,7 +4,6 @@
  */
 import type { Logger } from 'pino';
 import { RecordWriter } from '../protocol/change-record.ts';
-import type { Published } from '../protocol/peer-publish.ts';
 import { packWritten, unpackWritten } from '../protocol/written.ts';
 import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
@@ -33,10 +32,12 @@ import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { type Identity, type StoredFacts, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
+import { KeyspaceEvents } from './keyspace-events.ts';
 import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
+import { deliverMessages, relayMessages } from './message-relay.ts';
 import { PubSub } from './pubsub.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
@@ -96,6 +97,7 @@ export class Runtime implements Node {
   readonly keyWaiters: KeyWaiters;
   readonly scripting: Scripting;
   readonly pubsub: PubSub;
+  readonly keyspaceEvents: KeyspaceEvents;
   readonly log: Logger;
   readonly runId: string;
   readonly startedAtMs: number;
@@ -118,8 +120,6 @@ export class Runtime implements Node {
   readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
   readonly #saving = new Saving(this);
-  /** Of this turn. */
-  readonly #published: Published[] = [];
   #clockBoundMs = 0;
   #appliedKeptAtMs = -Infinity;
   #gate: CommitGate | null = null;
@@ -187,6 +187,8 @@ export class Runtime implements Node {
     this.keyWaiters = new KeyWaiters(this.keyspace, this.blocking);
     this.scripting = new Scripting(this);
     this.pubsub = new PubSub((session, write) => this.dispatcher.sendMessage(session, write));
+    this.keyspaceEvents = new KeyspaceEvents(this.keyspace, this.pubsub);
+    this.keyWaiters.events = this.keyspaceEvents;
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
     this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);
@@ -202,11 +204,16 @@ export class Runtime implements Node {
     keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
     installPacking(keyspace);
     keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);
+    const followEvents = (): void => {
+      this.keyspaceEvents.configure(this.config.values['notify-keyspace-events']);
+      this.#observe();
+    };
+    this.config.onChange('notify-keyspace-events', followEvents);
     watches.onActive = () => this.#observe();
     keyWaiters.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
     this.#guardMemory();
-    this.pubsub.onPublish = (channel, message, isSharded) => this.#publishMessage({ channel, message, isSharded });
+    relayMessages(this, this.#environment.time, () => this.publish());
     const { mode } = this.config.values.durability;
     if (mode !== 'memory' && mode !== 'interval') {
       this.#gate = new CommitGate(
@@ -255,18 +262,20 @@ export class Runtime implements Node {
   }
 
   #observe(): void {
-    const { keyWaiters, watches } = this;
+    const { keyWaiters, watches, keyspaceEvents } = this;
     const listener = this.#keyListener;
-    if (watches.size === 0 && keyWaiters.size === 0 && listener === null) {
+    if (watches.size === 0 && keyWaiters.size === 0 && listener === null && !keyspaceEvents.isOn) {
       this.keyspace.observer = null;
       return;
     }
-    const changed: KeyListener = (database, key, start, length) => {
+    const touched: KeyListener = (database, key, start, length) => {
       watches.touch(database, key, start, length);
       keyWaiters.touch(database, key, start, length);
       listener?.(database, key, start, length);
     };
-    this.keyspace.observer = { changed, expired: changed };
+    this.keyspace.observer = keyspaceEvents.isOn
+      ? keyspaceEvents.observing(touched)
+      : { changed: touched, expired: touched };
   }
 
   // ---- start ----
@@ -282,6 +291,9 @@ export class Runtime implements Node {
     await this.#startReplication();
     this.flusher?.start();
     this.loading = null;
+    // What is loaded is no change.
+    this.keyspaceEvents.configure(this.config.values['notify-keyspace-events']);
+    this.#observe();
   }
 
   async #load(): Promise<void> {
@@ -340,10 +352,10 @@ export class Runtime implements Node {
     if (filled === null) return;
     const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
     const options = { ...filled, horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted };
-    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs());
+    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, this.keyspaceEvents, () => this.monotonicMs());
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
-    this.replicator.onPublished((messages) => this.#deliver(messages));
+    this.replicator.onPublished((messages) => deliverMessages(this.pubsub, messages));
     // A node that nobody has joined yet need not digest and feed what it writes.
     if (members.length > 0 || this.config.values.peers.length > 0) this.#joinCluster();
     await this.replicator.start();
@@ -388,21 +400,6 @@ export class Runtime implements Node {
     writer.reset();
     // What is written from now on is above this turn, also when it makes no stamp of its own: WAIT goes by that.
     clock.tick();
-  }
-
-  /** A message goes to the peers behind the changes that were made before it. */
-  #publishMessage(message: Published): void {
-    if (this.replicator === null || this.replicator.linkedPeers === 0) return;
-    if (this.#published.push(message) > 1) return;
-    this.#environment.time.defer(() => {
-      this.publish();
-      this.replicator?.publishMessages(this.#published.splice(0));
-    });
-  }
-
-  #deliver(messages: readonly Published[]): void {
-    this.pubsub.received += messages.length;
-    for (const { channel, message, isSharded } of messages) this.pubsub.deliver(channel, message, isSharded);
   }
 
   /** What the durability mode promises of everything written so far. */

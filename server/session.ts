@@ -2,7 +2,7 @@
 import type { Written } from '../protocol/written.ts';
 import type { RequestDecoder } from '../protocol/resp-request.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
-import type { Subscriptions } from './pubsub.ts';
+import type { Subscriptions } from './subscriptions.ts';
 import type { QueuedCommands } from './transaction.ts';
 
 /** How a session's replies leave; sockets implement it, and so do scripts and the library. */
