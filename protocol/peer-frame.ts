@@ -102,7 +102,12 @@ export class PeerProtocolError extends Error {
 }
 
 /** Allocates a frame with room for `payloadBytes`; fill the payload from FRAME_HEADER_BYTES on, then call `sealFrame`. */
-export function allocateFrame(type: number, flags: number, payloadBytes: number, version = FRAME_LAYOUT_VERSION): Buffer {
+export function allocateFrame(
+  type: number,
+  flags: number,
+  payloadBytes: number,
+  version = FRAME_LAYOUT_VERSION,
+): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payloadBytes);
   frame.writeUInt32LE(FRAME_LENGTH_MIN + payloadBytes, 0);
   frame[8] = type;

@@ -6,7 +6,7 @@
  *
  * Worked example, `hi` on channel `news`, with its frame:
  *
- *   17000000 30442b35 0b 03 0000  00 04000000 02000000 6e657773 6869
+ *   17000000 9639bf14 0c 03 0000  00 04000000 02000000 6e657773 6869
  */
 import {
   allocateFrame,

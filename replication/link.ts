@@ -21,7 +21,6 @@ import {
   FRAME_STREAM,
   FrameDecoder,
   PEER_MAGIC,
-  PEER_VERSION_PUBLISH,
   PEER_VERSION_SEEN,
   PeerProtocolError,
   REFUSE_HORIZON,
@@ -139,7 +138,7 @@ export class Link {
   #receiver: StreamReceiver | null = null;
   #history: LinkHistory | null = null;
   #preferRepair = false;
-  readonly #publisher: Publisher;
+  readonly publisher: Publisher;
 
   constructor(owner: LinkOwner, role: Role, remoteHost: string, nowMs: number) {
     this.#owner = owner;
@@ -148,7 +147,7 @@ export class Link {
     this.#startedAtMs = nowMs;
     this.heardAtMs = nowMs;
     this.#sender = new StreamSender(owner.outbox, () => this.repair?.want());
-    this.#publisher = new Publisher(owner.settings.outboxBytesMax);
+    this.publisher = new Publisher(owner.settings.outboxBytesMax);
   }
 
   /** The peer's node id for people, or null before its HELLO. */
@@ -163,17 +162,6 @@ export class Link {
 
   get hasGap(): boolean {
     return this.member?.progress.hasGap ?? false;
-  }
-
-  /** Sends the peer what clients of this node have published, when its release takes that and it is not too slow. */
-  publish(frame: Buffer): void {
-    if (this.state !== 'live' || this.hello!.versionHighest < PEER_VERSION_PUBLISH) return;
-    this.#publisher.push(frame, this.#owner.outbox.nextSequence);
-  }
-
-  /** Frames of messages that the peer was too slow for. */
-  get droppedMessages(): number {
-    return this.#publisher.dropped;
   }
 
   /** Bytes of this node's stream that the peer still has to be sent. */
@@ -492,7 +480,7 @@ export class Link {
       return encodeSeen(this.#owner.applied.all());
     }
     if (this.#pingPending) return this.#ping(nowMs);
-    const message = this.#publisher.next(this.#sender.sequence);
+    const message = this.publisher.next(this.#sender.sequence);
     if (message !== null) return message;
     // In turns, so that neither the live stream nor a repair holds up the other.
     this.#preferRepair = !this.#preferRepair;

@@ -9,6 +9,7 @@ import {
   REFUSE_SECOND_LINK,
   REFUSE_STOPPING,
   PeerProtocolError,
+  PEER_VERSION_PUBLISH,
 } from '../protocol/peer-frame.ts';
 import { encodeForget, type Forget, type Hello, type MemberAddress } from '../protocol/peer-message.ts';
 import { framesOf, type Published } from '../protocol/peer-publish.ts';
@@ -305,7 +306,13 @@ export class Mesh implements LinkOwner {
 
   /** Sends messages on channels to everyone who is linked now. */
   publishMessages(messages: readonly Published[]): void {
-    for (const frame of framesOf(messages)) for (const { link } of this.live.values()) link.publish(frame);
+    for (const frame of framesOf(messages)) {
+      for (const { link } of this.live.values()) {
+        // What a slower peer, or an older release, does not take is not kept for it.
+        if (link.hello!.versionHighest < PEER_VERSION_PUBLISH) continue;
+        link.publisher.push(frame, this.outbox.nextSequence);
+      }
+    }
     this.pumpAll();
   }
 

@@ -119,7 +119,7 @@ export function legacyRangeOf(definition: DefinitionOf<never>): LegacyRange {
   return first === 0 ? { ...NO_KEYS, isMovable } : { first, last, step: 1, isMovable };
 }
 
-/** In the order in which COMMAND INFO lists them. */
+/** In the order in which COMMAND INFO lists them; `may_replicate` it does not. */
 const FLAG_ORDER: readonly CommandFlag[] = [
   'write',
   'readonly',
@@ -135,7 +135,6 @@ const FLAG_ORDER: readonly CommandFlag[] = [
   'asking',
   'fast',
   'no_auth',
-  'may_replicate',
   'no_mandatory_keys',
   'no_async_loading',
   'no_multi',

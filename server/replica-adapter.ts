@@ -26,10 +26,15 @@ const SLICE_MS = 2;
 export class ReplicaAdapter implements Replica {
   readonly #keyspace: Keyspace;
   readonly #relayed: RelayedTurns;
-  readonly #events: KeyspaceEvents;
+  readonly #events: KeyspaceEvents | null;
   readonly #monotonicMs: () => number;
 
-  constructor(keyspace: Keyspace, relayed: RelayedTurns, events: KeyspaceEvents, monotonicMs: () => number) {
+  constructor(
+    keyspace: Keyspace,
+    relayed: RelayedTurns,
+    monotonicMs: () => number,
+    events: KeyspaceEvents | null = null,
+  ) {
     this.#keyspace = keyspace;
     this.#relayed = relayed;
     this.#events = events;
@@ -46,7 +51,7 @@ export class ReplicaAdapter implements Replica {
     } finally {
       keyspace.relaying = false;
     }
-    if (this.#events.isOn) this.#events.raiseMerged();
+    if (this.#events?.isOn === true) this.#events.raiseMerged();
   }
 
   observeStamp(hi: number, lo: number): void {

@@ -352,7 +352,7 @@ export class Runtime implements Node {
     if (filled === null) return;
     const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
     const options = { ...filled, horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted };
-    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, this.keyspaceEvents, () => this.monotonicMs());
+    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
     this.replicator.onPublished((messages) => deliverMessages(this.pubsub, messages));

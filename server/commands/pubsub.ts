@@ -1,7 +1,7 @@
 /** Publish and subscribe: channels, patterns, sharded channels, and what there is of them. */
 import { GlobPattern } from '../../protocol/glob.ts';
 import type { Call } from '../call.ts';
-import { command, type CommandDefinition, type CommandFlag } from '../command.ts';
+import { command, type CommandDefinition, type CommandFlag, keyRange } from '../command.ts';
 import type { Space } from '../pubsub.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 
@@ -90,7 +90,8 @@ function listening(
   run: (call: Call) => void,
 ): CommandDefinition {
   const complexity = 'O(N) with N the number of channels named';
-  return command({ name, summary, since, group: 'pubsub', complexity, arity, flags: LISTENING, syntax, run });
+  const keys = syntax.includes('shardchannel') ? { keys: [keyRange(1, -1, 1, 'not_key')] } : {};
+  return command({ name, summary, since, group: 'pubsub', complexity, arity, flags: LISTENING, ...keys, syntax, run });
 }
 
 function looking(
@@ -159,6 +160,7 @@ export const pubsubCommands: readonly CommandDefinition[] = [
     complexity: 'O(N) with N the subscribers of the channel',
     arity: 3,
     flags: PUBLISHING,
+    keys: [keyRange(1, 1, 1, 'not_key')],
     syntax: 'shardchannel message',
     merge: EVERYWHERE,
     run: (call) => publish(call, true),

