@@ -83,7 +83,6 @@ export interface LinkOwner extends RepairOwner, PingSource {
   forgetTold(forget: Forget): void;
   /** One of the two has to resynchronise: this node, or the peer. */
   setBehind(link: Link, isOwn: boolean, reaped: Stamp): void;
-  /** Clients of the peer have published. */
   published(messages: readonly Published[]): void;
 }
 
@@ -480,11 +479,9 @@ export class Link {
       return encodeSeen(this.#owner.applied.all());
     }
     if (this.#pingPending) return this.#ping(nowMs);
-    const message = this.publisher.next(this.#sender.sequence);
-    if (message !== null) return message;
-    // In turns, so that neither the live stream nor a repair holds up the other.
     this.#preferRepair = !this.#preferRepair;
-    if (this.#preferRepair) return this.repair!.next(nowMs) ?? this.#sender.next();
+    const message = this.publisher.next(this.#sender.sequence);
+    if (message !== null || this.#preferRepair) return message ?? this.repair!.next(nowMs) ?? this.#sender.next();
     return this.#sender.next() ?? this.repair!.next(nowMs);
   }
 

@@ -7,6 +7,7 @@ import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM, TYPE_STRI
 import type { ChangeCause, KeyObserver } from '../storage/change-tracker.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { KEYSPACE_EVENT } from './config/composite-types.ts';
+import type { Config } from './config/config.ts';
 import { type EventSource, eventsOf, MAY_DELETE, type NamedEvent } from './keyspace-event-names.ts';
 import type { PubSub } from './pubsub.ts';
 
@@ -42,6 +43,16 @@ export class KeyspaceEvents {
   constructor(keyspace: Keyspace, pubsub: PubSub) {
     this.#keyspace = keyspace;
     this.#pubsub = pubsub;
+  }
+
+  /** Goes by the option from now on, and tells whoever observes the keyspace. */
+  follow(config: Config, observe: () => void): void {
+    const apply = (): void => {
+      this.configure(config.values['notify-keyspace-events']);
+      observe();
+    };
+    config.onChange('notify-keyspace-events', apply);
+    apply();
   }
 
   /** @param bits KEYSPACE_EVENT's */

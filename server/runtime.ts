@@ -204,11 +204,6 @@ export class Runtime implements Node {
     keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
     installPacking(keyspace);
     keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);
-    const followEvents = (): void => {
-      this.keyspaceEvents.configure(this.config.values['notify-keyspace-events']);
-      this.#observe();
-    };
-    this.config.onChange('notify-keyspace-events', followEvents);
     watches.onActive = () => this.#observe();
     keyWaiters.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
@@ -292,8 +287,7 @@ export class Runtime implements Node {
     this.flusher?.start();
     this.loading = null;
     // What is loaded is no change.
-    this.keyspaceEvents.configure(this.config.values['notify-keyspace-events']);
-    this.#observe();
+    this.keyspaceEvents.follow(this.config, () => this.#observe());
   }
 
   async #load(): Promise<void> {
