@@ -1,5 +1,5 @@
 /**
- * The frames of the peer channel, versions 1 and 2. A connection begins with the four bytes `MNTS` in each direction, then frames
+ * The frames of the peer channel, versions 1 to 3. A connection begins with the four bytes `MNTS` in each direction, then frames
  * follow back to back. Little-endian unless said; what a frame's payload holds is drawn in peer-message.ts.
  *
  *   offset  size
@@ -23,11 +23,13 @@ import { crc32c } from './crc32c.ts';
 export const PEER_MAGIC = Buffer.from('MNTS', 'latin1');
 
 export const PEER_VERSION_LOWEST = 1;
-export const PEER_VERSION_HIGHEST = 2;
+export const PEER_VERSION_HIGHEST = 3;
 /** From this version on a peer reads SEEN frames. */
 export const PEER_VERSION_SEEN = 2;
-/** The layout of every payload so far: version 2 only added a frame. */
+/** The layout of every payload but that of PUBLISH, which has its own: versions 2 and 3 only added a frame each. */
 const FRAME_LAYOUT_VERSION = 1;
+/** From this version on a peer takes PUBLISH frames. */
+export const PEER_VERSION_PUBLISH = 3;
 
 /** Bytes before the payload. */
 export const FRAME_HEADER_BYTES = 12;
@@ -55,6 +57,7 @@ export const FRAME_PING = 8;
 export const FRAME_PONG = 9;
 export const FRAME_SEEN = 10;
 export const FRAME_FORGET = 11;
+export const FRAME_PUBLISH = 12;
 export const FRAME_REPAIR_ASK = 16;
 export const FRAME_REPAIR_GROUPS = 17;
 export const FRAME_REPAIR_BUCKETS = 18;
@@ -99,11 +102,16 @@ export class PeerProtocolError extends Error {
 }
 
 /** Allocates a frame with room for `payloadBytes`; fill the payload from FRAME_HEADER_BYTES on, then call `sealFrame`. */
-export function allocateFrame(type: number, flags: number, payloadBytes: number): Buffer {
+export function allocateFrame(
+  type: number,
+  flags: number,
+  payloadBytes: number,
+  version = FRAME_LAYOUT_VERSION,
+): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payloadBytes);
   frame.writeUInt32LE(FRAME_LENGTH_MIN + payloadBytes, 0);
   frame[8] = type;
-  frame[9] = FRAME_LAYOUT_VERSION;
+  frame[9] = version;
   frame.writeUInt16LE(flags, 10);
   return frame;
 }

@@ -13,6 +13,7 @@ import {
   FRAME_HELLO,
   FRAME_PING,
   FRAME_PONG,
+  FRAME_PUBLISH,
   FRAME_RECORDS,
   FRAME_REFUSE,
   FRAME_RESUME,
@@ -49,6 +50,7 @@ import {
   type Ping,
   type Position,
 } from '../protocol/peer-message.ts';
+import { decodePublish, type Published } from '../protocol/peer-publish.ts';
 import { compareStamp, formatNodeId, stampMs } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
 import type { ClockWatch } from './clock-watch.ts';
@@ -60,6 +62,7 @@ import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
 import { makePing, makePong, type PingSource } from './ping.ts';
+import { Publisher } from './publisher.ts';
 import type { RepairOwner } from './repair.ts';
 import type { Stamp } from './replica.ts';
 import { StreamReceiver, StreamSender, checkClock } from './stream.ts';
@@ -80,6 +83,7 @@ export interface LinkOwner extends RepairOwner, PingSource {
   forgetTold(forget: Forget): void;
   /** One of the two has to resynchronise: this node, or the peer. */
   setBehind(link: Link, isOwn: boolean, reaped: Stamp): void;
+  published(messages: readonly Published[]): void;
 }
 
 const NONE: Stamp = { hi: 0, lo: 0 };
@@ -133,6 +137,7 @@ export class Link {
   #receiver: StreamReceiver | null = null;
   #history: LinkHistory | null = null;
   #preferRepair = false;
+  readonly publisher: Publisher;
 
   constructor(owner: LinkOwner, role: Role, remoteHost: string, nowMs: number) {
     this.#owner = owner;
@@ -141,6 +146,7 @@ export class Link {
     this.#startedAtMs = nowMs;
     this.heardAtMs = nowMs;
     this.#sender = new StreamSender(owner.outbox, () => this.repair?.want());
+    this.publisher = new Publisher(owner.settings.outboxBytesMax);
   }
 
   /** The peer's node id for people, or null before its HELLO. */
@@ -397,6 +403,8 @@ export class Link {
       this.#receiveSeen(buffer, start, end);
     } else if (type === FRAME_PONG) {
       this.#receivePong(buffer, start, end, nowMs);
+    } else if (type === FRAME_PUBLISH) {
+      this.#owner.published(decodePublish(buffer, start, end));
     } else if (type === FRAME_RESUME) {
       this.#heldResume = decodePosition(buffer, start, end);
       this.#history!.resumed(this.#heldResume);
@@ -471,9 +479,9 @@ export class Link {
       return encodeSeen(this.#owner.applied.all());
     }
     if (this.#pingPending) return this.#ping(nowMs);
-    // In turns, so that neither the live stream nor a repair holds up the other.
     this.#preferRepair = !this.#preferRepair;
-    if (this.#preferRepair) return this.repair!.next(nowMs) ?? this.#sender.next();
+    const message = this.publisher.next(this.#sender.sequence);
+    if (message !== null || this.#preferRepair) return message ?? this.repair!.next(nowMs) ?? this.#sender.next();
     return this.#sender.next() ?? this.repair!.next(nowMs);
   }
 

@@ -9,8 +9,10 @@ import {
   REFUSE_SECOND_LINK,
   REFUSE_STOPPING,
   PeerProtocolError,
+  PEER_VERSION_PUBLISH,
 } from '../protocol/peer-frame.ts';
 import { encodeForget, type Forget, type Hello, type MemberAddress } from '../protocol/peer-message.ts';
+import { framesOf, type Published } from '../protocol/peer-publish.ts';
 import { compareStamp, formatNodeId, parseNodeId } from '../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
 import { checkHello, checkRival, noteWriter } from './admission.ts';
@@ -64,6 +66,8 @@ export class Mesh implements LinkOwner {
   readonly live = new Map<string, Session>();
   /** Called when a member has acknowledged more. */
   onAcknowledged: (stamp: Stamp) => void = () => undefined;
+  /** Called with what clients of another node have published. */
+  onPublished: (messages: readonly Published[]) => void = () => undefined;
   /** Called before a node without members gets its first one: from then on changes have to be published. */
   onFirstMember: () => void = () => undefined;
   port = 0;
@@ -298,6 +302,22 @@ export class Mesh implements LinkOwner {
     if (repair === null || queued >= QUEUED_BYTES_MAX) return;
     if (repair.isWaitingForRate) this.#scheduleRate();
     else if (repair.isScanning) this.#scheduleTurn();
+  }
+
+  /** Sends messages on channels to everyone who is linked now. */
+  publishMessages(messages: readonly Published[]): void {
+    for (const frame of framesOf(messages)) {
+      for (const { link } of this.live.values()) {
+        // What a slower peer, or an older release, does not take is not kept for it.
+        if (link.hello!.versionHighest < PEER_VERSION_PUBLISH) continue;
+        link.publisher.push(frame, this.outbox.nextSequence);
+      }
+    }
+    this.pumpAll();
+  }
+
+  published(messages: readonly Published[]): void {
+    this.onPublished(messages);
   }
 
   /** A turn has been published: send it to everyone now. */

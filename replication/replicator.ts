@@ -2,6 +2,7 @@
  * Replication of one node, as the rest of the server sees it: publish local changes, wait for acknowledgements, tell the state
  * of the peers. Everything that it needs of the world is injected, so that a whole cluster can run in virtual time.
  */
+import type { Published } from '../protocol/peer-publish.ts';
 import { formatStamp } from '../protocol/stamp.ts';
 import { AckWaiters } from './ack-waiters.ts';
 import type { ClockStanding } from './clock-watch.ts';
@@ -98,6 +99,16 @@ export class Replicator {
     this.#mesh.replica.observeStamp(stamp.hi, stamp.lo);
     this.#mesh.pumpAll();
     return stamp;
+  }
+
+  /** Sends messages on channels to the nodes that are linked at this moment, behind the changes published so far. Not kept. */
+  publishMessages(messages: readonly Published[]): void {
+    this.#mesh.publishMessages(messages);
+  }
+
+  /** Calls back with what clients of other nodes have published. */
+  onPublished(callback: (messages: readonly Published[]) => void): void {
+    this.#mesh.onPublished = callback;
   }
 
   /** The last stamp published; (0, 0) before the first. */

@@ -59,6 +59,11 @@ export class StreamSender {
     return { flag: false, hi: last.hi, lo: last.lo };
   }
 
+  /** The outbox's frames below this have been sent, or will not be. */
+  get sequence(): number {
+    return this.positioned ? this.#cursor : -1;
+  }
+
   /** Bytes of the backlog that this link has not sent. */
   backlogBytes(): number {
     return this.#outbox.bytesFrom(Math.max(this.#cursor, this.#outbox.firstSequence));

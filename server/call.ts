@@ -70,6 +70,11 @@ export class Call {
     return Buffer.from(this.buffer.subarray(this.starts[index], this.starts[index] + this.lengths[index]));
   }
 
+  /** Copies of all arguments. */
+  allBytes(): Buffer[] {
+    return Array.from({ length: this.argc }, (_, index) => this.bytes(index));
+  }
+
   /** Whether the argument is this word, in any letter case. `word` is upper case. */
   is(index: number, word: string): boolean {
     const length = this.lengths[index];

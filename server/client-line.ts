@@ -13,12 +13,13 @@ export function clientTypeNamed(name: string): ClientType | undefined {
   return lower === 'normal' || lower === 'master' || lower === 'replica' || lower === 'pubsub' ? lower : undefined;
 }
 
-export function clientTypeOf(_session: Session): ClientType {
-  return 'normal';
+export function clientTypeOf(session: Session): ClientType {
+  return session.subscriptions === null ? 'normal' : 'pubsub';
 }
 
 function flagsOf(node: Node, session: Session): string {
   let flags = isMonitor(node, session) ? 'O' : '';
+  if (session.subscriptions !== null) flags += 'P';
   if (session.blocked !== null) flags += 'b';
   if (session.queued !== null) flags += 'x';
   if (session.watchBroken) flags += 'd';
@@ -47,9 +48,9 @@ export function clientLine(node: Node, session: Session): string {
     ['idle', seconds(session.activeAtMs)],
     ['flags', flagsOf(node, session)],
     ['db', session.database],
-    ['sub', 0],
-    ['psub', 0],
-    ['ssub', 0],
+    ['sub', session.subscriptions?.channels.size ?? 0],
+    ['psub', session.subscriptions?.patterns.size ?? 0],
+    ['ssub', session.subscriptions?.shards.size ?? 0],
     ['multi', session.queued === null ? -1 : session.queued.commands.length],
     ['qbuf', queryBytes],
     ['qbuf-free', 0],

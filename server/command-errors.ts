@@ -1,6 +1,7 @@
 /** The errors for requests that name no command, or call one wrongly, in Redis's words: clients match on them. */
 import type { Call } from './call.ts';
 import type { CommandOf } from './command-definition.ts';
+import type { Session } from './session.ts';
 
 const SHOWN_BYTES_MAX = 128;
 
@@ -23,4 +24,26 @@ export function unknownSubcommand(call: Call, container: CommandOf<never>): stri
 
 export function wrongArity(command: CommandOf<never>): string {
   return `ERR wrong number of arguments for '${command.fullName}' command`;
+}
+
+/** What a RESP2 client that listens to channels may send. */
+const LISTENERS_MAY: ReadonlySet<string> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'psubscribe',
+  'punsubscribe',
+  'ssubscribe',
+  'sunsubscribe',
+  'ping',
+  'quit',
+  'reset',
+]);
+
+/** Why a client that listens may not run the command; null when it may. In RESP3 messages cannot be taken for replies. */
+export function refusalWhileListening(session: Session, command: CommandOf<never>): string | null {
+  if (session.protocol === 3 || LISTENERS_MAY.has(command.name)) return null;
+  return (
+    `ERR Can't execute '${command.fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are ` +
+    'allowed in this context'
+  );
 }

@@ -11,10 +11,13 @@ import { ClientPause } from './client-pause.ts';
 import type { CommitGate } from './commit-gate.ts';
 import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
-import { isHttp, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
+import { isHttp, refusalWhileListening, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
 import { putOff } from './put-off.ts';
-import { silence, type Session } from './session.ts';
+import { refuseForeign } from './foreign-protocol.ts';
+import { countError, silence } from './reply-mode.ts';
+import { runWithEvents } from './run-with-events.ts';
+import type { Session } from './session.ts';
 import { noteDuration } from './slow-commands.ts';
 import type { QueuedCommands } from './transaction.ts';
 import type { Waits } from './waits.ts';
@@ -50,6 +53,9 @@ export class Dispatcher implements CommandControl {
   /** One call and one reply buffer serve all sessions: those that others set going again wait here until it is their turn. */
   readonly #resumable = new Set<Session>();
   #running = false;
+  /** Whose command is run now, and what it is to be sent behind the reply. */
+  #current: Session | null = null;
+  readonly #late: ((reply: ReplyWriter) => void)[] = [];
   /** Every command is timed, and not only some of those that are never slow: the slow log is to have short ones too. */
   #timesAll = false;
   /** Sees every command before it runs, for MONITOR. */
@@ -76,7 +82,7 @@ export class Dispatcher implements CommandControl {
   /** A client's bytes: runs every request that is complete. The buffer may be reused after the call. */
   receive(session: Session, buffer: Buffer, start: number, end: number): void {
     if (session.bytesIn === 0 && buffer[start] === TLS_HANDSHAKE) {
-      this.#refuseForeign(session, 'TLS');
+      refuseForeign(this.#node, session, 'TLS');
       session.transport.close();
     }
     session.bytesIn += end - start;
@@ -228,11 +234,14 @@ export class Dispatcher implements CommandControl {
     call.reply = reply;
     reply.protocol = session.protocol;
     const mark = reply.length;
+    this.#current = session;
     const command = this.#admit(call, session, reply);
     if (command !== null) this.#execute(call, command, session, reply, mark);
-    if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) this.#countError(reply, mark);
-    if (session.replyMode !== 'on') silence(session, reply, mark);
+    if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) countError(this.#node.statistics, reply, mark);
+    if (session.replyMode !== 'on') silence(session, reply, mark, command);
     if (this.#node.keyWaiters.hasReady) this.#node.keyWaiters.serve();
+    this.#current = null;
+    if (this.#late.length > 0) for (const write of this.#late.splice(0)) write(reply);
   }
 
   /** The command to run now; null when it was refused, queued or put off, with the reply written. */
@@ -247,6 +256,8 @@ export class Dispatcher implements CommandControl {
       this.#pause.held.add(session);
       return putOff(call, session);
     }
+    const listening = session.subscriptions === null ? null : refusalWhileListening(session, command);
+    if (listening !== null) return this.#refuse(session, reply, command, listening);
     const refusal = command.name === 'exec' ? this.#refusalOfQueued(session) : this.#refusal(command);
     if (refusal !== null) return this.#refuse(session, reply, command, refusal);
     if (session.queued !== null && command.name !== 'exec') return this.#queue(call, session, reply, command);
@@ -258,7 +269,7 @@ export class Dispatcher implements CommandControl {
   #find(call: Call, session: Session, reply: ReplyWriter): Command | null {
     let command = this.#node.commands.find(call.buffer, call.starts[0], call.lengths[0]);
     if (command === undefined) {
-      if (isHttp(call)) return this.#refuseForeign(session, 'HTTP');
+      if (isHttp(call)) return refuseForeign(this.#node, session, 'HTTP');
       return this.#refuse(session, reply, null, unknownCommand(call));
     }
     if (command.subcommandTable.size > 0 && call.argc > 1) {
@@ -271,17 +282,6 @@ export class Dispatcher implements CommandControl {
       return this.#refuse(session, reply, command, wrongArity(command));
     }
     return command;
-  }
-
-  /** Another protocol is spoken to this port: no more of it is read, and it gets no answer. */
-  #refuseForeign(session: Session, protocol: string): null {
-    const client = session.transport.remoteAddress;
-    this.#node.log.warn(
-      { client },
-      `closed: ${protocol} on a port for Redis clients; possibly an attack on this node through another program`,
-    );
-    session.closing = true;
-    return null;
   }
 
   #refuse(session: Session, reply: ReplyWriter, command: Command | null, message: string): null {
@@ -363,7 +363,8 @@ export class Dispatcher implements CommandControl {
     const timed = always || (this.#timingCounter++ & TIMING_MASK) === 0;
     const startedMs = timed ? this.#node.monotonicMs() : 0;
     try {
-      (command as CommandOf<Call>).run!(call);
+      if (this.#node.keyspaceEvents.isOn) runWithEvents(call, command);
+      else (command as CommandOf<Call>).run!(call);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       reply.length = mark;
@@ -381,11 +382,6 @@ export class Dispatcher implements CommandControl {
     }
   }
 
-  #countError(reply: ReplyWriter, mark: number): void {
-    const end = Math.min(reply.length, mark + 64);
-    this.#node.statistics.countError(reply.buffer.toString('latin1', mark + 1, end).split('\r')[0]);
-  }
-
   /** Runs a session's queued commands for EXEC, whose checks the caller has made, and writes their replies. */
   executeQueued(session: Session, queued: QueuedCommands, reply: ReplyWriter): void {
     const call = this.#call;
@@ -401,7 +397,7 @@ export class Dispatcher implements CommandControl {
       const refusal = this.#refusal(call.command);
       if (refusal !== null) reply.error(refusal);
       else this.#execute(call, call.command, session, reply, mark);
-      if (reply.buffer[mark] === ERROR_MARK) this.#countError(reply, mark);
+      if (reply.buffer[mark] === ERROR_MARK) countError(this.#node.statistics, reply, mark);
     }
     call.inTransaction = false;
     if (this.memory !== null) this.memory.isHolding = false;
@@ -420,11 +416,20 @@ export class Dispatcher implements CommandControl {
 
   /** Writes to a session outside its own requests: a wait that has ended, a message. */
   sendTo(session: Session, write: (reply: ReplyWriter) => void): void {
+    if (session.replyMode === 'on') this.sendMessage(session, write);
+  }
+
+  /** The same for a message of a channel, which CLIENT REPLY does not keep back. */
+  sendMessage(session: Session, write: (reply: ReplyWriter) => void): void {
+    if (session === this.#current) {
+      // What it has caused itself comes behind its own reply.
+      this.#late.push(write);
+      return;
+    }
     const reply = this.#outOfTurn;
     reply.reset();
     reply.protocol = session.protocol;
     write(reply);
-    if (session.replyMode !== 'on') return;
     // Not before the replies that it already waits for.
     if (this.gate !== null && this.#gated.has(session)) this.#gateReplies(this.gate, session, reply);
     else this.#flush(session, reply);

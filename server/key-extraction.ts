@@ -51,6 +51,17 @@ function addAfterKeyword(found: KeyArgument[], args: ArgumentSource, spec: KeySp
   }
 }
 
+/** The flags of keys that depend on the other arguments: those of SET and BITFIELD. */
+function flagsIn(command: string, args: ArgumentSource, flags: readonly KeyFlag[]): readonly KeyFlag[] {
+  if (!flags.includes('variable_flags')) return flags;
+  const has = (keyword: string, from: number): boolean => {
+    for (let index = from; index < args.argc; index++) if (isKeyword(args, index, keyword)) return true;
+    return false;
+  };
+  if (command === 'set') return has('GET', 3) ? ['RW', 'access', 'update'] : ['OW', 'update'];
+  return has('SET', 2) || has('INCRBY', 2) ? ['RW', 'access', 'update'] : ['RO', 'access'];
+}
+
 /** The one key behind the last of these keywords. */
 function lastAfter(keyword: string, flags: readonly KeyFlag[]): KeySpec & { kind: 'keyword' } {
   return { kind: 'keyword', keyword, from: -2, last: 0, step: 1, flags };
@@ -64,7 +75,8 @@ export function keysOf(definition: DefinitionOf<never>, args: ArgumentSource): K
   const found: KeyArgument[] = [];
   for (const spec of definition.keys ?? []) {
     if (spec.flags.includes('not_key')) continue;
-    if (spec.kind === 'range') addRange(found, args.argc, spec.first, spec.last, spec.step, spec.flags);
+    if (spec.kind === 'range')
+      addRange(found, args.argc, spec.first, spec.last, spec.step, flagsIn(definition.name, args, spec.flags));
     else if (spec.kind === 'numkeys') addCounted(found, args, spec);
     else if (spec.kind === 'keyword') addAfterKeyword(found, args, spec);
     else if (spec.keyword !== null) addAfterKeyword(found, args, lastAfter(spec.keyword, spec.flags));
@@ -107,7 +119,7 @@ export function legacyRangeOf(definition: DefinitionOf<never>): LegacyRange {
   return first === 0 ? { ...NO_KEYS, isMovable } : { first, last, step: 1, isMovable };
 }
 
-/** In the order in which COMMAND INFO lists them. */
+/** In the order in which COMMAND INFO lists them; `may_replicate` it does not. */
 const FLAG_ORDER: readonly CommandFlag[] = [
   'write',
   'readonly',
@@ -123,7 +135,6 @@ const FLAG_ORDER: readonly CommandFlag[] = [
   'asking',
   'fast',
   'no_auth',
-  'may_replicate',
   'no_mandatory_keys',
   'no_async_loading',
   'no_multi',

@@ -6,9 +6,15 @@ import type { Call } from './call.ts';
 export function peekKey(call: Call, index: number): number {
   const ref = call.lookup(index);
   const { statistics } = call.node;
-  if (ref === 0) statistics.keyspaceMisses++;
-  else statistics.keyspaceHits++;
+  if (ref !== 0) statistics.keyspaceHits++;
+  else noteMiss(call, index);
   return ref;
+}
+
+function noteMiss(call: Call, index: number): void {
+  const { node, database, buffer, starts, lengths } = call;
+  node.statistics.keyspaceMisses++;
+  if (node.keyspaceEvents.isOn) node.keyspaceEvents.missed(database.number, buffer, starts[index], lengths[index]);
 }
 
 /** The block of the key at argument `index`, or 0; counts the hit or miss, and the use. */

@@ -6,6 +6,7 @@
 import { ReplyWriter } from '../protocol/resp-reply.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import type { Blocking } from './blocking.ts';
+import type { KeyspaceEvents } from './keyspace-events.ts';
 import type { Session } from './session.ts';
 
 /** What a waiting command would take. When one that waits for a list finds nothing at a key, no other one will. */
@@ -18,6 +19,8 @@ export interface KeyWait {
   readonly timeoutMs: number;
   /** The number of the database that the keys are in. */
   readonly database: number;
+  /** The command's arguments, for keyspace events. */
+  readonly words: readonly Buffer[];
   /** Copies of the keys' names. */
   readonly keys: readonly Buffer[];
   /** The wait ends, with an error, also when a key goes: XREADGROUP. */
@@ -50,6 +53,7 @@ export class KeyWaiters {
   readonly #ready = new Set<string>();
   readonly #reply = new ReplyWriter();
   #isServing = false;
+  events: KeyspaceEvents | null = null;
   /** Called when the first key is waited for, and when the last one no longer is. */
   onActive: () => void = () => {};
   /** Called when a key has become ready: `serve` has to be called in this turn of the event loop or the next one. */
@@ -151,6 +155,16 @@ export class KeyWaiters {
     }
   }
 
+  #attemptWithEvents(events: KeyspaceEvents, wait: KeyWait, key: Buffer): boolean {
+    const isNested = events.begin();
+    try {
+      return wait.attempt(key, this.#reply);
+    } finally {
+      const { commandName, words } = wait;
+      events.end({ name: commandName, argc: words.length, bytes: (index) => words[index] }, isNested);
+    }
+  }
+
   #tryOne(waiter: Waiter, key: Buffer): boolean {
     const { session, wait } = waiter;
     const keyspace = this.#keyspace;
@@ -158,7 +172,9 @@ export class KeyWaiters {
     reply.reset();
     reply.protocol = session.protocol;
     const { changes } = keyspace;
-    if (!wait.attempt(key, reply)) return false;
+    const isDone =
+      this.events?.isOn === true ? this.#attemptWithEvents(this.events, wait, key) : wait.attempt(key, reply);
+    if (!isDone) return false;
     const hasWritten = keyspace.changes !== changes;
     if (hasWritten) {
       session.lastWriteHi = keyspace.clock.hi;

@@ -134,8 +134,14 @@ export class Listener {
   }
 
   #checkOutputLimit(session: Session, bytes: number): void {
-    const { hardBytes } = this.#node.config.values['client-output-buffer-limit'].normal;
-    if (hardBytes === 0 || bytes <= hardBytes) return;
+    const limits = this.#node.config.values['client-output-buffer-limit'];
+    const { hardBytes, softBytes, softSeconds } = session.subscriptions === null ? limits.normal : limits.pubsub;
+    const { nowMs } = this.#node.keyspace.clock;
+    const isOverSoft = softBytes !== 0 && bytes > softBytes;
+    if (!isOverSoft) session.overSoftLimitSinceMs = 0;
+    else if (session.overSoftLimitSinceMs === 0) session.overSoftLimitSinceMs = nowMs;
+    const isOver = isOverSoft && nowMs - session.overSoftLimitSinceMs > softSeconds * 1000;
+    if (!isOver && (hardBytes === 0 || bytes <= hardBytes)) return;
     this.#node.statistics.outputLimitDisconnections++;
     this.#node.log.warn({ client: session.transport.remoteAddress, bytes }, 'closed: over client-output-buffer-limit');
     session.closing = true;
@@ -147,6 +153,7 @@ export class Listener {
     session.closing = true;
     this.#node.blocking.cancel(session);
     this.#node.watches.forget(session);
+    this.#node.pubsub.forget(session);
     this.#dispatcher.forget(session);
   }
 
@@ -155,7 +162,8 @@ export class Listener {
     const timeoutMs = this.#node.config.values.timeout;
     if (timeoutMs === 0) return;
     for (const session of this.#node.sessions.values()) {
-      if (session.blocked === null && nowMs - session.activeAtMs > timeoutMs) session.transport.close();
+      if (session.blocked !== null || session.subscriptions !== null) continue;
+      if (nowMs - session.activeAtMs > timeoutMs) session.transport.close();
     }
   }
 

@@ -12,7 +12,9 @@ import type { Blocking } from './blocking.ts';
 import type { CommandTable } from './command-table.ts';
 import type { Config } from './config/config.ts';
 import type { KeyWaiters } from './key-waiters.ts';
+import type { KeyspaceEvents } from './keyspace-events.ts';
 import type { ScriptControl } from './scripts/script-control.ts';
+import type { PubSub } from './pubsub.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
 import type { QueuedCommands } from './transaction.ts';
@@ -83,6 +85,8 @@ export interface Node {
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
   readonly scripting: ScriptControl;
+  readonly pubsub: PubSub;
+  readonly keyspaceEvents: KeyspaceEvents;
   readonly log: Logger;
   /** This node's 64-bit id, as two halves. */
   readonly nodeHi: number;

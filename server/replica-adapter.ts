@@ -18,6 +18,7 @@ import type { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords, checkRecords } from '../storage/merge.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
 import type { RelayedTurns } from '../storage/relayed-turns.ts';
+import type { KeyspaceEvents } from './keyspace-events.ts';
 
 /** How long one slice of a scan may hold the event loop. */
 const SLICE_MS = 2;
@@ -25,11 +26,18 @@ const SLICE_MS = 2;
 export class ReplicaAdapter implements Replica {
   readonly #keyspace: Keyspace;
   readonly #relayed: RelayedTurns;
+  readonly #events: KeyspaceEvents | null;
   readonly #monotonicMs: () => number;
 
-  constructor(keyspace: Keyspace, relayed: RelayedTurns, monotonicMs: () => number) {
+  constructor(
+    keyspace: Keyspace,
+    relayed: RelayedTurns,
+    monotonicMs: () => number,
+    events: KeyspaceEvents | null = null,
+  ) {
     this.#keyspace = keyspace;
     this.#relayed = relayed;
+    this.#events = events;
     this.#monotonicMs = monotonicMs;
   }
 
@@ -43,6 +51,7 @@ export class ReplicaAdapter implements Replica {
     } finally {
       keyspace.relaying = false;
     }
+    if (this.#events?.isOn === true) this.#events.raiseMerged();
   }
 
   observeStamp(hi: number, lo: number): void {

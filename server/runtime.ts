@@ -32,10 +32,13 @@ import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { type Identity, type StoredFacts, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
+import { KeyspaceEvents } from './keyspace-events.ts';
 import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
+import { deliverMessages, relayMessages } from './message-relay.ts';
+import { PubSub } from './pubsub.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import { Saving } from './saving.ts';
@@ -93,6 +96,8 @@ export class Runtime implements Node {
   readonly blocking: Blocking;
   readonly keyWaiters: KeyWaiters;
   readonly scripting: Scripting;
+  readonly pubsub: PubSub;
+  readonly keyspaceEvents: KeyspaceEvents;
   readonly log: Logger;
   readonly runId: string;
   readonly startedAtMs: number;
@@ -181,6 +186,9 @@ export class Runtime implements Node {
     this.blocking = new Blocking(this.dispatcher, () => this.monotonicMs());
     this.keyWaiters = new KeyWaiters(this.keyspace, this.blocking);
     this.scripting = new Scripting(this);
+    this.pubsub = new PubSub((session, write) => this.dispatcher.sendMessage(session, write));
+    this.keyspaceEvents = new KeyspaceEvents(this.keyspace, this.pubsub);
+    this.keyWaiters.events = this.keyspaceEvents;
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
     this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);
@@ -200,6 +208,7 @@ export class Runtime implements Node {
     keyWaiters.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
     this.#guardMemory();
+    relayMessages(this, this.#environment.time, () => this.publish());
     const { mode } = this.config.values.durability;
     if (mode !== 'memory' && mode !== 'interval') {
       this.#gate = new CommitGate(
@@ -248,18 +257,20 @@ export class Runtime implements Node {
   }
 
   #observe(): void {
-    const { keyWaiters, watches } = this;
+    const { keyWaiters, watches, keyspaceEvents } = this;
     const listener = this.#keyListener;
-    if (watches.size === 0 && keyWaiters.size === 0 && listener === null) {
+    if (watches.size === 0 && keyWaiters.size === 0 && listener === null && !keyspaceEvents.isOn) {
       this.keyspace.observer = null;
       return;
     }
-    const changed: KeyListener = (database, key, start, length) => {
+    const touched: KeyListener = (database, key, start, length) => {
       watches.touch(database, key, start, length);
       keyWaiters.touch(database, key, start, length);
       listener?.(database, key, start, length);
     };
-    this.keyspace.observer = { changed, expired: changed };
+    this.keyspace.observer = keyspaceEvents.isOn
+      ? keyspaceEvents.observing(touched)
+      : { changed: touched, expired: touched };
   }
 
   // ---- start ----
@@ -275,6 +286,8 @@ export class Runtime implements Node {
     await this.#startReplication();
     this.flusher?.start();
     this.loading = null;
+    // What is loaded is no change.
+    this.keyspaceEvents.follow(this.config, () => this.#observe());
   }
 
   async #load(): Promise<void> {
@@ -337,9 +350,10 @@ export class Runtime implements Node {
     if (filled === null) return;
     const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
     const options = { ...filled, horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted };
-    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs());
+    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());
+    this.replicator.onPublished((messages) => deliverMessages(this.pubsub, messages));
     // A node that nobody has joined yet need not digest and feed what it writes.
     if (members.length > 0 || this.config.values.peers.length > 0) this.#joinCluster();
     await this.replicator.start();

@@ -2,6 +2,7 @@
 import type { Written } from '../protocol/written.ts';
 import type { RequestDecoder } from '../protocol/resp-request.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import type { Subscriptions } from './subscriptions.ts';
 import type { QueuedCommands } from './transaction.ts';
 
 /** How a session's replies leave; sockets implement it, and so do scripts and the library. */
@@ -74,6 +75,11 @@ export class Session {
   /** The command that CLIENT PAUSE has put off. */
   deferred: QueuedCommands | null = null;
 
+  /** What it listens to; null while that is nothing. */
+  subscriptions: Subscriptions | null = null;
+  /** Since when (milliseconds since 1970) it leaves more unread than its soft limit; 0 while it does not. */
+  overSoftLimitSinceMs = 0;
+
   /** Set between MULTI and EXEC. */
   queued: QueuedCommands | null = null;
   /** What WATCH watches: `database:key` as latin1 text. */
@@ -94,11 +100,4 @@ export class Session {
     this.connectedAtMs = nowMs;
     this.activeAtMs = nowMs;
   }
-}
-
-/** Takes back the reply from `mark` on: CLIENT REPLY SKIP silences itself and the next command; OFF itself and what follows. */
-export function silence(session: Session, reply: ReplyWriter, mark: number): void {
-  reply.length = mark;
-  if (session.replyMode === 'skip-next') session.replyMode = 'skip';
-  else if (session.replyMode === 'skip') session.replyMode = 'on';
 }

@@ -3,9 +3,14 @@ import { FEED, OWED, STORE } from './block.ts';
 import type { Database } from './database.ts';
 import { DigestedBlocks } from './digested-blocks.ts';
 
+/** Why keys are changed: by a write, here or on a peer, to make room, or at the deadline of an element. */
+export type ChangeCause = 'write' | 'evict' | 'expireElement';
+
 /** Told of every change to a key that commands can see, when `observed` is set. */
 export interface KeyObserver {
-  changed(database: number, key: Buffer, start: number, length: number): void;
+  changed(database: number, key: Buffer, start: number, length: number, cause: ChangeCause): void;
+  /** Commands see the key from now on, and did not before; `changed` follows. */
+  appeared?(database: number, key: Buffer, start: number, length: number): void;
   expired(database: number, key: Buffer, start: number, length: number): void;
 }
 
@@ -19,6 +24,8 @@ export class ChangeTracker extends DigestedBlocks {
   /** The database whose turn it is to be drained: a busy one must not keep the others from the stores. */
   drainTurn = 0;
   observer: KeyObserver | null = null;
+  /** Why keys are changed at the moment. */
+  cause: ChangeCause = 'write';
   /** Called at the first change of a turn that has to be sent. */
   onFeed: () => void = () => {};
   #feedPending = false;
@@ -53,12 +60,19 @@ export class ChangeTracker extends DigestedBlocks {
     this.noteChange(database, ref);
   }
 
+  /** Tells the observer that commands see a key from now on. */
+  protected noteAppearance(database: Database, ref: number): void {
+    if (this.observer?.appeared === undefined) return;
+    this.readKey(ref);
+    this.observer.appeared(database.number, this.keyBuffer, this.keyStart, this.keyLength);
+  }
+
   /** Counts a change and tells the observer. */
   noteChange(database: Database, ref: number): void {
     this.changes++;
     if (this.observer !== null) {
       this.readKey(ref);
-      this.observer.changed(database.number, this.keyBuffer, this.keyStart, this.keyLength);
+      this.observer.changed(database.number, this.keyBuffer, this.keyStart, this.keyLength, this.cause);
     }
   }
 

@@ -62,7 +62,13 @@ function announce(keyspace: Keyspace, database: Database, hi: number, lo: number
   forEachKey(database, (ref) => {
     if ((keyspace.flagsOf(ref) & HIDDEN) !== 0 || !isUnder(keyspace, ref, hi, lo)) return;
     keyspace.readKey(ref);
-    keyspace.observer!.changed(database.number, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+    keyspace.observer!.changed(
+      database.number,
+      keyspace.keyBuffer,
+      keyspace.keyStart,
+      keyspace.keyLength,
+      keyspace.cause,
+    );
   });
 }
 

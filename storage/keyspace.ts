@@ -207,6 +207,7 @@ export class Keyspace extends ChangeTracker {
       database.index.replace(hash, ref, target);
       this.#release(ref, oldFlags);
     }
+    if (this.observer !== null && (oldFlags & HIDDEN) > (flags & HIDDEN)) this.noteAppearance(database, target);
     this.#settle(database, target, flags, local);
     return target;
   }
@@ -416,7 +417,7 @@ export class Keyspace extends ChangeTracker {
   dropVisible(database: Database, hash: number, ref: number, key: Buffer, keyStart: number, keyLength: number): void {
     this.changes++;
     this.drop(database, hash, ref);
-    if (this.observer !== null) this.observer.changed(database.number, key, keyStart, keyLength);
+    if (this.observer !== null) this.observer.changed(database.number, key, keyStart, keyLength, this.cause);
   }
 
   /** Takes a visible key out of this node's memory alone. Its changes were sent and stored before. */
@@ -431,7 +432,7 @@ export class Keyspace extends ChangeTracker {
     const { observer, keyBuffer, keyStart, keyLength } = this;
     const key = observer === null ? null : Buffer.from(keyBuffer.subarray(keyStart, keyStart + keyLength));
     this.drop(database, hash, ref);
-    if (key !== null) observer?.changed(database.number, key, 0, key.length);
+    if (key !== null) observer?.changed(database.number, key, 0, key.length, 'evict');
   }
 
   /** Whether the stores may have more of the key than memory has. */
@@ -464,6 +465,7 @@ export class Keyspace extends ChangeTracker {
       return;
     }
     this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~((HIDDEN | EXPIRED) << 16);
+    if (this.observer !== null) this.noteAppearance(database, ref);
     database.keyCount++;
     const deadlineMs = this.deadlineOf(ref);
     if (deadlineMs <= 0) return;

@@ -31,6 +31,7 @@ import { memoryCommands } from './memory.ts';
 import { moduleCommands } from './modules.ts';
 import { monitorCommands } from './monitor.ts';
 import { objectCommands } from './object.ts';
+import { pubsubCommands } from './pubsub.ts';
 import { roleCommands } from './roles.ts';
 import { scanCommands } from './scan.ts';
 import { scriptCommands } from './scripts.ts';
@@ -85,6 +86,7 @@ export const allCommands: readonly CommandDefinition[] = [
   ...memoryCommands,
   ...moduleCommands,
   ...monitorCommands,
+  ...pubsubCommands,
   ...objectCommands,
   ...roleCommands,
   ...scanCommands,

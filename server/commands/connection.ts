@@ -22,8 +22,17 @@ const HELLO_NEEDS_AUTH =
 
 function ping(call: Call): void {
   if (call.argc > 2) call.fail("ERR wrong number of arguments for 'ping' command");
-  if (call.argc === 1) call.reply.pong();
+  if (call.session.subscriptions !== null && call.session.protocol === 2) replyListening(call);
+  else if (call.argc === 1) call.reply.pong();
   else call.reply.bulk(call.buffer, call.starts[1], call.lengths[1]);
+}
+
+/** To a RESP2 client that listens the answer looks like a message. */
+function replyListening({ reply, argc, buffer, starts, lengths }: Call): void {
+  reply.array(2);
+  reply.bulkString('pong');
+  if (argc === 1) reply.bulkString('');
+  else reply.bulk(buffer, starts[1], lengths[1]);
 }
 
 function quit(call: Call): void {
@@ -36,6 +45,7 @@ function reset(call: Call): void {
   const { node, session } = call;
   node.watches.forget(session);
   stopMonitoring(node, session);
+  node.pubsub.forget(session);
   session.queued = null;
   session.protocol = 2;
   session.database = 0;

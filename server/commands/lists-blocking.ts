@@ -36,6 +36,7 @@ function waitForLists(call: Call, timeoutMs: number, firstKey: number, keyCount:
   keyWaiters.wait(session, {
     kind: 'list',
     commandName: waiting.name,
+    words: call.allBytes(),
     timeoutMs,
     database: number,
     keys,

@@ -96,6 +96,7 @@ function popOrWait(call: Call, first: number, end: number, timeoutMs: number, po
   call.node.keyWaiters.wait(call.session, {
     kind: 'sorted set',
     commandName: call.command.name,
+    words: call.allBytes(),
     timeoutMs,
     database,
     keys,

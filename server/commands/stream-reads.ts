@@ -130,6 +130,7 @@ function read(call: Call, isGroupRead: boolean): void {
   keyWaiters.wait(call.session, {
     kind: 'stream',
     commandName: call.command.name,
+    words: call.allBytes(),
     timeoutMs: options.timeoutMs,
     database,
     keys,

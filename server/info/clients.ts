@@ -16,6 +16,7 @@ export function clientFields(node: Node): Field[] {
     ['client_recent_max_output_buffer', outputBytes],
     ['blocked_clients', node.blocking.count],
     ['tracking_clients', 0],
+    ['pubsub_clients', node.pubsub.clientCount(node.sessions.values())],
     ['clients_in_timeout_table', node.blocking.count],
     ['total_blocking_keys', node.keyWaiters.size],
     ['total_blocking_keys_on_nokey', node.keyWaiters.sizeEndingWithoutKey],

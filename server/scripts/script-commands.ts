@@ -11,6 +11,7 @@ import type { LuaMachine } from './lua-machine.ts';
 import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
+import { runWithEvents } from '../run-with-events.ts';
 
 type Command = CommandOf<never>;
 
@@ -152,7 +153,8 @@ export class ScriptCommands {
     command.calls++;
     node.statistics.commandsProcessed++;
     try {
-      (command as CommandOf<Call>).run!(call);
+      if (call.node.keyspaceEvents.isOn) runWithEvents(call, command);
+      else (command as CommandOf<Call>).run!(call);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       this.reply.reset();

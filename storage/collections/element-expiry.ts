@@ -146,9 +146,11 @@ export function settleElements(keyspace: Keyspace, keyRef: number): boolean {
 
 /** Hides elements of a collection. Returns whether its key is still there. */
 function expireAll(keyspace: Keyspace, collection: Collection, refs: readonly number[]): boolean {
+  keyspace.cause = 'expireElement';
   beginChange(keyspace, collection);
   for (const ref of refs) expireElement(keyspace, collection, ref);
   endChange(keyspace, collection, false);
+  keyspace.cause = 'write';
   const keyRef = collection.ref;
   const isThere = (keyspace.flagsOf(keyRef) & HIDDEN) === 0;
   if (!isThere && !keyspace.keepsTombstones) {

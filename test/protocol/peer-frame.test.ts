@@ -312,7 +312,7 @@ describe('FrameDecoder', () => {
       expect(refusalOf(PEER_MAGIC, bad)).toBe(REFUSE_CHECKSUM);
     }
     const later = allocateFrame(FRAME_ACK, 0, 8);
-    later[9] = 3;
+    later[9] = 4;
     expect(refusalOf(PEER_MAGIC, sealFrame(later))).toBe(REFUSE_VERSION);
     expect(refusalOf(PEER_MAGIC, sealFrame(allocateFrame(FRAME_ACK, 2, 8)))).toBe(REFUSE_MALFORMED);
   });

@@ -1,0 +1,21 @@
+/** Replies that were written: errors counted, and those taken back that CLIENT REPLY does not want. */
+import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import type { CommandOf } from './command-definition.ts';
+import type { Session } from './session.ts';
+import type { Statistics } from './statistics.ts';
+
+/**
+ * Takes back the reply from `mark` on, unless it is one to SUBSCRIBE and its kin, which are messages rather than replies. SKIP silences itself and the next command; OFF silences itself and what
+ * follows.
+ */
+export function silence(session: Session, reply: ReplyWriter, mark: number, command: CommandOf<never> | null): void {
+  if (command?.group !== 'pubsub' || !command.flags.includes('noscript')) reply.length = mark;
+  if (session.replyMode === 'skip-next') session.replyMode = 'skip';
+  else if (session.replyMode === 'skip') session.replyMode = 'on';
+}
+
+/** Counts the error that was written from `mark` on, by its code. */
+export function countError(statistics: Statistics, reply: ReplyWriter, mark: number): void {
+  const end = Math.min(reply.length, mark + 64);
+  statistics.countError(reply.buffer.toString('latin1', mark + 1, end).split('\r')[0]);
+}
