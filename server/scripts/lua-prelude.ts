@@ -25,7 +25,7 @@ export const TOPIC = {
 } as const;
 
 /** Nested tables in a reply; a script that goes deeper gets an error. */
-export const REPLY_DEPTH_MAX = 1000;
+const REPLY_DEPTH_MAX = 1000;
 
 export const PRELUDE = String.raw`
 local redis = redis

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { type ScriptFlags, scriptFlags } from './shebang.ts';
 
 /** The texts together take no more; the script that was used longest ago goes first. Redis keeps all, for ever. */
-export const SCRIPT_BYTES_MAX = 64 << 20;
+const SCRIPT_BYTES_MAX = 64 << 20;
 /** What a script costs beside its text. */
 const OVERHEAD_BYTES = 200;
 

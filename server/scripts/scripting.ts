@@ -25,8 +25,8 @@ import type { Order, Problem } from './script-order.ts';
 /** A script that ran past its limit. */
 class ScriptStopped extends Error {}
 
-/** For compiling a script, and for the code of a library, which Redis gives as long. */
-const PERFORMANCE_LIMIT_MS = 500;
+/** For the code of a library, as in Redis. */
+const LOADING_LIMIT_MS = 500;
 const LOG_LEVELS = ['debug', 'debug', 'info', 'warn'] as const;
 
 let wasm: WebAssembly.Module | null = null;
@@ -99,7 +99,7 @@ export class Scripting implements ScriptControl, LuaHost {
   /** Has the prelude do something of its own with one argument. @returns what was wrong, or null */
   perform(order: string, argument: Buffer): Problem | null {
     const call = { buffer: argument, argc: 1, starts: [0], lengths: [argument.length] };
-    const failure = this.#evaluate(order, call, 0, 0, PERFORMANCE_LIMIT_MS);
+    const failure = this.#evaluate(order, call, 0, 0, this.onFunction === null ? 0 : LOADING_LIMIT_MS);
     if (failure !== null) return { compiling: false, message: failure };
     const { bytes, resultPointer: start, resultLength } = this.machine;
     const isError = bytes[start] === LUA.error;

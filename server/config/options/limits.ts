@@ -27,7 +27,7 @@ export const limitOptions = {
   'busy-reply-threshold': option(
     duration('ms', 0, 9223372036854775807n),
     '5000',
-    'After this long in one script, other clients are told BUSY; bare numbers are milliseconds.',
+    'A script that runs longer is stopped with an error; 0 lets it run. Bare numbers are milliseconds.',
     { aliases: ['lua-time-limit'] },
   ),
   'active-expire-effort': option(integer(1, 10), '1', 'How hard expired keys are looked for, 1 to 10.'),
