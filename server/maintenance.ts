@@ -1,5 +1,7 @@
 /** The commands of the command line that look after the stores: asked of the running node, or done on its folder when it is stopped. */
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { backUp } from '../storage/backends/level-backup.ts';
 import { LevelStore } from '../storage/backends/level.ts';
 import { LEVEL_FOLDER } from '../storage/flusher.ts';
 import { type Answer, askNode, NotRunningError } from './admin-client.ts';
@@ -60,10 +62,14 @@ function fieldsOf(answer: Answer): Map<string, Answer> {
 async function backUpStopped(config: Config, directory: string): Promise<number> {
   const dataDir = config.values['data-dir'];
   if (dataDir === null) throw new Error('there is no embedded store to copy: data-dir is none');
-  const store = new LevelStore({ directory: join(dataDir, LEVEL_FOLDER), mustExist: true });
+  const folder = join(dataDir, LEVEL_FOLDER);
+  if (!existsSync(join(folder, 'CURRENT')))
+    throw new Error(`there is no store in ${folder}: name the --data-dir of the node`);
+  const store = new LevelStore({ directory: folder });
   await store.open();
   try {
-    return await store.backUp({ directory, storeFolder: LEVEL_FOLDER, isReplacing: false }, FACTS_OF_A_CLEAN_STOP);
+    const plan = { directory, storeFolder: LEVEL_FOLDER, isReplacing: false, withoutMeta: FACTS_OF_A_CLEAN_STOP };
+    return await backUp(store.database, plan);
   } finally {
     await store.close();
   }

@@ -40,7 +40,6 @@ import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import { Saving } from './saving.ts';
 import { Scripting } from './scripts/scripting.ts';
-import { Saving } from './saving.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';

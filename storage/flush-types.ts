@@ -146,3 +146,20 @@ export interface EngineOptions {
   /** A peer that has noted nothing in MySQL for so long is taken for gone. */
   takeoverMs: number;
 }
+
+export interface FlusherStatus {
+  dirtyCount: number;
+  /** Registers handed to the stores and not durable yet. */
+  registersInFlight: number;
+  registersFlushed: number;
+  flushesCompleted: number;
+  /** Milliseconds since 1970 when all that had been dirty was durable; null before the first time. */
+  lastFlushAtMs: number | null;
+  lastFlushDurationMs: number;
+  /** Why writes must be refused (a full disk); null when they need not. */
+  writeError: string | null;
+  level: LevelStatus | null;
+  mysql: MysqlStatus | null;
+  /** MySQL did not answer when the node started; its rows are merged when it does. */
+  isMysqlLoadPending: boolean;
+}

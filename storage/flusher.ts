@@ -16,6 +16,7 @@ import type {
   EngineEvents,
   EngineOptions,
   EngineStatus,
+  FlusherStatus,
   FlushSource,
   LevelStatus,
   MysqlStatus,
@@ -23,26 +24,10 @@ import type {
 } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { RemoteEngine } from './remote-engine.ts';
-import type { VerifiedStores } from './verification.ts';
+import { untilBrought } from './takeover.ts';
+import type { StoreName, VerifiedStores } from './verification.ts';
 
-export type { FlushSource, LevelStatus, MysqlStatus } from './flush-types.ts';
-
-export interface FlusherStatus {
-  dirtyCount: number;
-  /** Registers handed to the stores and not durable yet. */
-  registersInFlight: number;
-  registersFlushed: number;
-  flushesCompleted: number;
-  /** Milliseconds since 1970 when all that had been dirty was durable; null before the first time. */
-  lastFlushAtMs: number | null;
-  lastFlushDurationMs: number;
-  /** Why writes must be refused (a full disk); null when they need not. */
-  writeError: string | null;
-  level: LevelStatus | null;
-  mysql: MysqlStatus | null;
-  /** MySQL did not answer when the node started; its rows are merged when it does. */
-  isMysqlLoadPending: boolean;
-}
+export type { FlusherStatus, FlushSource, LevelStatus, MysqlStatus } from './flush-types.ts';
 
 /** Folder of LevelDB inside the data directory, so that other things have room beside it. */
 export const LEVEL_FOLDER = 'registers';
@@ -55,7 +40,6 @@ const SLICE_BYTES_MIN = 4 << 10;
 const RECORD_BYTES_GUESS = 160;
 const REPORT_MS_MIN = 500;
 const TAKEOVER_MS = 10_000;
-const SETTLE_LOOK_MS = 50;
 const SLICES_IN_FLIGHT_MAX = 6;
 const TICK_MS_MAX = 100;
 const LOAD_RETRY_BASE_MS = 200;
@@ -370,31 +354,21 @@ export class Flusher {
 
   /** The stores for a verification. @throws StoreError while their content is not merged, or while MySQL does not answer */
   verified(): VerifiedStores {
-    const { dataDir, mysql } = this.#options;
-    const state = mysql === null ? 'up' : this.#mysql?.state;
-    if (this.#isMysqlLoadPending || state === 'down')
+    const { dataDir, mysql, takeoverMs = TAKEOVER_MS } = this.#options;
+    if (this.#isMysqlLoadPending || this.#mysql?.state === 'down')
       throw new StoreError('unavailable', `MySQL does not answer: ${this.#mysql?.lastError ?? 'not yet'}`);
+    const names: StoreName[] = [
+      ...(dataDir === null ? [] : ['level' as const]),
+      ...(mysql === null ? [] : ['mysql' as const]),
+    ];
     return {
-      names: [...(dataDir === null ? [] : (['level'] as const)), ...(mysql === null ? [] : (['mysql'] as const))],
-      settle: () => this.#settle(),
+      names,
+      settle: async () => {
+        await this.flushMysqlNow();
+        if (mysql !== null) await untilBrought(this.#engine, this.#time, 3 * takeoverMs);
+      },
       read: (store, onRecords) => this.#engine.load(store, this.#stampMsMax(), onRecords, false),
     };
-  }
-
-  /** Waits until the stores have what was written before, by peers included: for as long as it takes to take over from one. */
-  async #settle(): Promise<void> {
-    const endMs = this.#time.monotonicMs() + 3 * (this.#options.takeoverMs ?? TAKEOVER_MS);
-    await this.flushMysqlNow();
-    if (this.#options.mysql === null) return;
-    // The lists that are closed, and after them the one that was open.
-    for (let round = 0; round < 2; round++) {
-      const last = Math.max(0, ...(await this.#engine.heldGenerations()).map(({ generation }) => generation));
-      while ((await this.#engine.heldGenerations()).some(({ generation }) => generation <= last)) {
-        if (this.#time.monotonicMs() > endMs)
-          throw new StoreError('unavailable', 'peers have not brought their changes to MySQL in time');
-        await new Promise<void>((resolve) => void this.#time.setTimer(SETTLE_LOOK_MS, resolve));
-      }
-    }
   }
 
   /** Copies the embedded store, with all that was dirty at the call, into a new data directory; resolves to the number of entries. */

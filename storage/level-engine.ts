@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { StoreError, type OnRecords } from './backends/backend.ts';
 import { LevelQueue, type QueueBatch } from './backends/level-queue.ts';
 import type { HeldBatch, HeldGeneration, HeldQueue } from './backends/held-queue.ts';
+import { backUp } from './backends/level-backup.ts';
 import { LevelHeld } from './backends/level-held.ts';
 import type { HeldPart } from './backends/batch-queue.ts';
 import type { LevelStore } from './backends/level.ts';
@@ -245,9 +246,8 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     if (this.#isBackingUp) throw new StoreError('unavailable', 'a backup is under way');
     this.#isBackingUp = true;
     try {
-      const { directory, isReplacing, withoutMeta } = request;
       const storeFolder = basename(this.#store.directory);
-      return await this.#store.backUp({ directory, isReplacing, storeFolder }, withoutMeta);
+      return await backUp(this.#store.database, { ...request, storeFolder });
     } finally {
       this.#isBackingUp = false;
     }

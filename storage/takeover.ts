@@ -9,6 +9,7 @@ import type { HeldGeneration, HeldQueue } from './backends/held-queue.ts';
 import type { MysqlStore, RefusedRow } from './backends/mysql.ts';
 import type { NodeProgress, PeerProgress } from './backends/mysql-progress.ts';
 import type { StoreEnvironment } from './environment.ts';
+import type { FlushTime } from './flusher-options.ts';
 
 /** What the keeper needs of the MySQL store. */
 export type ProgressTarget = Pick<MysqlStore, 'writeMissing' | 'noteProgress' | 'progressOf' | 'forgetOldProgress'>;
@@ -31,6 +32,7 @@ export interface TakeoverOptions {
 const ROUND_MS = 500;
 const ALIVE_EVERY_MS = 2000;
 const FORGET_EVERY_MS = 3_600_000;
+const LOOK_MS = 50;
 
 export class Takeover {
   readonly #store: ProgressTarget;
@@ -197,4 +199,18 @@ export class Takeover {
 
 function isBrought({ seen }: HeldGeneration, progress: Map<string, PeerProgress>): boolean {
   return seen?.every(({ incarnation, stamp }) => (progress.get(incarnation)?.stamp ?? '') >= stamp) === true;
+}
+
+/** Waits until what is held at the call was brought to MySQL, by peers or from here. @throws StoreError when that takes too long */
+export async function untilBrought(queue: HeldQueue, time: FlushTime, timeoutMs: number): Promise<void> {
+  const endMs = time.monotonicMs() + timeoutMs;
+  // The lists that are closed, and after them the one that was open.
+  for (let round = 0; round < 2; round++) {
+    const last = Math.max(0, ...(await queue.heldGenerations()).map(({ generation }) => generation));
+    while ((await queue.heldGenerations()).some(({ generation }) => generation <= last)) {
+      if (time.monotonicMs() > endMs)
+        throw new StoreError('unavailable', 'peers have not brought their changes to MySQL in time');
+      await new Promise<void>((resolve) => void time.setTimer(LOOK_MS, resolve));
+    }
+  }
 }

@@ -173,6 +173,8 @@ export class Verifier {
     encodeFloor(keyspace, database, writer);
     if (kind !== KIND_FLOOR) {
       const ref = keyspace.find(database, buffer, keyStart, keyLength);
+      // What was evicted is in the stores alone, as it should be.
+      if (database.evicted.has(keyspace.hash)) return false;
       if (ref !== 0) encodeKey(keyspace, database, ref, writer);
     }
     applyRecords(scratch, writer.buffer, 0, writer.length);

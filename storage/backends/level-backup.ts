@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StoreError } from './backend.ts';
+import { META_PREFIX } from './level.ts';
 import { levelErrorOf } from './level-errors.ts';
 
 const ENTRIES_A_READ = 4096;
@@ -20,8 +21,8 @@ export interface BackupPlan {
   storeFolder: string;
   /** A copy that is there already is replaced; otherwise the directory must be absent or empty. */
   isReplacing: boolean;
-  /** Keys that the copy is not to have. */
-  without: readonly Buffer[];
+  /** Small facts that the copy is not to have. */
+  withoutMeta: readonly string[];
 }
 
 /** Copies an open store into a new data directory; returns the number of entries. Throws a StoreError. */
@@ -34,7 +35,8 @@ export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupP
     }
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true });
-    const count = await copyInto(source, join(partial, storeFolder), plan.without);
+    const without = plan.withoutMeta.map((name) => Buffer.from(META_PREFIX + name));
+    const count = await copyInto(source, join(partial, storeFolder), without);
     await putInPlace(partial, directory);
     return count;
   } catch (error) {
@@ -43,7 +45,11 @@ export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupP
   }
 }
 
-async function copyInto(source: ClassicLevel<Buffer, Buffer>, directory: string, without: readonly Buffer[]): Promise<number> {
+async function copyInto(
+  source: ClassicLevel<Buffer, Buffer>,
+  directory: string,
+  without: readonly Buffer[],
+): Promise<number> {
   const copy = new ClassicLevel<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',

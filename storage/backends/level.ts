@@ -12,8 +12,6 @@
  * (level-tables.ts), and the checksum per record notices a bit that flips later.
  */
 import { ClassicLevel } from 'classic-level';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import {
   FLAG_BATCH_BEGIN,
   FLAG_BATCH_END,
@@ -27,9 +25,7 @@ import { compareIgnoringValues, compareVersions } from '../../protocol/register-
 import type { BatchQueue, HeldPart } from './batch-queue.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { levelErrorOf } from './level-errors.ts';
-import { backUp, type BackupPlan } from './level-backup.ts';
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
-import { backUp, type BackupPlan } from './level-backup.ts';
 import { checkTables } from './level-tables.ts';
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
 import { type KeyName, keyNamesOf } from './key-names.ts';
@@ -41,7 +37,7 @@ export type LevelBatch = ReturnType<LevelDatabase['batch']>;
 const FORMAT = 1;
 const FORMAT_KEY = Buffer.from('f');
 const FORMAT_TEXT = 'mantis-level ';
-const META_PREFIX = 'm';
+export const META_PREFIX = 'm';
 const QUEUE_TAG = 0x71; // 'q'
 const HELD_TAG = 0x6f; // 'o'
 const CHECKSUM_BYTES = 4;
@@ -65,8 +61,6 @@ const BLOCK_CACHE_BYTES = 16 << 20;
 export interface LevelStoreOptions {
   /** Made when it does not exist. */
   directory: string;
-  /** A directory without a store is refused; otherwise one is made there. */
-  mustExist?: boolean;
   /** Opens the database; replaced by tests of a failing disk. */
   openDatabase?: (directory: string) => Promise<LevelDatabase>;
 }
@@ -92,7 +86,6 @@ export class LevelStore implements DurableStore {
   readonly #scratchValue = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   readonly #given = new RecordReader();
   readonly #held = new RecordReader();
-  readonly #mustExist: boolean;
   #database: LevelDatabase | null = null;
   #isInDoubt = false;
   /** A register was stored that another one at its key may have outlived. */
@@ -101,7 +94,6 @@ export class LevelStore implements DurableStore {
 
   constructor(options: LevelStoreOptions) {
     this.directory = options.directory;
-    this.#mustExist = options.mustExist === true;
     this.#openDatabase = options.openDatabase ?? openLevelDatabase;
   }
 
@@ -112,8 +104,6 @@ export class LevelStore implements DurableStore {
   }
 
   async open(): Promise<void> {
-    if (this.#mustExist && !existsSync(join(this.directory, 'CURRENT')))
-      throw new StoreError('refused', `there is no store in ${this.directory}: name the --data-dir of the node`);
     await this.guard(() => checkTables(this.directory));
     await this.#openNow();
     try {
@@ -473,16 +463,6 @@ export class LevelStore implements DurableStore {
     await this.#walk({ ...rangeOf(name), fillCache: true }, visit, async () => {
       if (writer.length >= FETCH_SLICE_BYTES) await onRecords(writer.take());
     });
-  }
-
-  /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
-  backUp(plan: Omit<BackupPlan, 'without'>, withoutMeta: readonly string[]): Promise<number> {
-    return backUp(this.database, { ...plan, without: withoutMeta.map((name) => Buffer.from(META_PREFIX + name)) });
-  }
-
-  /** Copies everything that is stored now, but for some small facts, into a new data directory; returns the number of entries. */
-  backUp(plan: Omit<BackupPlan, 'without'>, withoutMeta: readonly string[]): Promise<number> {
-    return backUp(this.database, { ...plan, without: withoutMeta.map((name) => Buffer.from(META_PREFIX + name)) });
   }
 
   async readMeta(name: string): Promise<Buffer | null> {
