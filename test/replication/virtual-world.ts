@@ -9,6 +9,9 @@ import type {
   Time,
   Timer,
 } from '../../replication/environment.ts';
+import { FRAME_FLAG_MORE, FRAME_RECORDS } from '../../protocol/peer-frame.ts';
+
+const REPLAYED_TURNS = 6;
 
 /** A local name, because looking up a global in jest's module context is slow. */
 const { imul } = Math;
@@ -46,6 +49,9 @@ export class VirtualTime implements Time {
   #nowMs = 0;
   #order = 0;
   #heap: Event[] = [];
+  /** Called after each event; a world of whole nodes lets their promises go on here. */
+  afterEvent: () => void = () => undefined;
+  eventCount = 0;
 
   monotonicMs(): number {
     return this.#nowMs;
@@ -64,8 +70,11 @@ export class VirtualTime implements Time {
     const endMs = this.#nowMs + durationMs;
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= endMs; next = this.#heap[0]) {
       this.#pop();
+      if (next.callback === null) continue;
       this.#nowMs = next.atMs;
-      next.callback?.();
+      this.eventCount++;
+      next.callback();
+      this.afterEvent();
     }
     this.#nowMs = endMs;
   }
@@ -119,6 +128,8 @@ class VirtualConnection implements Connection {
   #world: VirtualWorld;
   #inFlight = 0;
   #deliveredAtMs = 0;
+  /** The last turns of which each was one frame. */
+  #turns: Buffer[] = [];
 
   constructor(world: VirtualWorld, localHost: string, remoteHost: string) {
     this.#world = world;
@@ -128,16 +139,42 @@ class VirtualConnection implements Connection {
 
   write(buffers: readonly Buffer[]): void {
     if (this.isClosed) return;
-    const bytes = Buffer.concat(buffers);
-    this.#inFlight += bytes.length;
+    const whole = Buffer.concat(this.#world.isReplaying ? this.#withReplays(buffers) : buffers);
+    this.#inFlight += whole.length;
     // What a cut cable swallows is never delivered; the connection ends by silence or reset.
     if (this.#world.isCut(this.localHost, this.remoteHost)) return;
-    this.#later(() => this.#deliver(bytes));
+    const keptBytes = this.#world.keptBytes(whole.length);
+    const bytes = whole.subarray(0, keptBytes);
+    if (bytes.length > 0) this.#later(() => this.#deliver(bytes));
+    if (keptBytes < whole.length) this.#later(() => this.#break());
+  }
+
+  /** The bytes so far have arrived; what follows is lost with the connection. */
+  #break(): void {
+    this.reset('reset in the middle of a frame');
+    this.other?.reset('reset in the middle of a frame');
+  }
+
+  /** Some turns come again, at once or later: whole frames, where no other turn is in pieces. */
+  #withReplays(frames: readonly Buffer[]): Buffer[] {
+    const sent: Buffer[] = [];
+    for (const frame of frames) {
+      sent.push(frame);
+      if (frame.length < 12 || frame[8] !== FRAME_RECORDS || (frame[10] & FRAME_FLAG_MORE) !== 0) continue;
+      this.#turns.push(frame);
+      if (this.#turns.length > REPLAYED_TURNS) this.#turns.shift();
+      const again = this.#world.replayOf(this.#turns);
+      if (again !== null) sent.push(again);
+    }
+    return sent;
   }
 
   #later(callback: () => void): void {
     const { time } = this.#world;
-    const atMs = Math.max(time.monotonicMs() + this.#world.delayMs(), this.#deliveredAtMs);
+    const atMs = Math.max(
+      time.monotonicMs() + this.#world.delayBetweenMs(this.localHost, this.remoteHost),
+      this.#deliveredAtMs,
+    );
     this.#deliveredAtMs = atMs;
     time.setTimer(atMs - time.monotonicMs(), callback);
   }
@@ -147,6 +184,7 @@ class VirtualConnection implements Connection {
     if (this.#world.holdBack(this.remoteHost, () => this.#deliver(bytes))) return;
     if (this.#world.isCut(this.localHost, this.remoteHost) || other === null) return;
     this.#inFlight -= bytes.length;
+    this.#world.onDelivered(this.localHost, this.remoteHost, bytes);
     for (let at = 0; at < bytes.length && !other.isClosed;) {
       const count = this.#world.pieceBytes(bytes.length - at);
       other.events?.received(bytes, at, at + count);
@@ -187,6 +225,15 @@ export class VirtualWorld {
   readonly names = new Map<string, string[]>();
   minDelayMs = 0.1;
   maxDelayMs = 5;
+  /** In this share of writes the connection breaks after a part of the bytes. */
+  tornShare = 0;
+  /** In this share of turns, one of the last turns is sent once more. */
+  replayShare = 0;
+  /** Added to every delay from or to a host. */
+  readonly slowHosts = new Map<string, number>();
+  readonly done = { torn: 0, replayed: 0 };
+  /** Told of everything that arrives. */
+  onDelivered: (from: string, to: string, bytes: Buffer) => void = () => undefined;
   /** When set, what arrives is cut into pieces of up to this many bytes. */
   pieceBytesMax = 0;
   #listeners = new Map<string, (connection: Connection) => void>();
@@ -199,6 +246,24 @@ export class VirtualWorld {
 
   delayMs(): number {
     return this.minDelayMs + this.random.fraction() * (this.maxDelayMs - this.minDelayMs);
+  }
+  delayBetweenMs(from: string, to: string): number {
+    const extraMs = (this.slowHosts.get(from) ?? 0) + (this.slowHosts.get(to) ?? 0);
+    return this.delayMs() + (extraMs === 0 ? 0 : extraMs * this.random.fraction());
+  }
+  get isReplaying(): boolean {
+    return this.replayShare > 0;
+  }
+  /** How many bytes of a write arrive before the connection breaks. */
+  keptBytes(length: number): number {
+    if (this.tornShare === 0 || this.random.fraction() >= this.tornShare) return length;
+    this.done.torn++;
+    return this.random.below(length);
+  }
+  replayOf(turns: readonly Buffer[]): Buffer | null {
+    if (this.random.fraction() >= this.replayShare) return null;
+    this.done.replayed++;
+    return turns[this.random.below(turns.length)];
   }
   pieceBytes(available: number): number {
     return this.pieceBytesMax === 0 ? available : Math.min(available, 1 + this.random.below(this.pieceBytesMax));
@@ -216,6 +281,12 @@ export class VirtualWorld {
     const waiting = [...this.#stalled.values()].flat();
     this.#stalled.clear();
     for (const callback of waiting) callback();
+  }
+  /** One host reads again, or was ended. */
+  unstallHost(host: string): void {
+    const waiting = this.#stalled.get(host) ?? [];
+    this.#stalled.delete(host);
+    for (const callback of waiting) this.time.setTimer(0, callback);
   }
   /** True when the host does not read; `later` is kept for when it does. */
   holdBack(host: string, later: () => void): boolean {
@@ -241,6 +312,15 @@ export class VirtualWorld {
         one.reset('reset');
         one.other?.reset('reset');
       }
+    }
+  }
+  /** One cable is whole again, one way; what it has swallowed ends its connections. */
+  mend(from: string, to: string): void {
+    if (!this.#cuts.delete(`${from}>${to}`)) return;
+    for (const one of this.#connections) {
+      if (one.localHost !== from || one.remoteHost !== to) continue;
+      one.reset('reset');
+      one.other?.reset('reset');
     }
   }
   /** Breaks connections between two hosts, in the middle of whatever they carry. */
@@ -282,6 +362,9 @@ export class VirtualWorld {
   }
 
   #connect(host: string, address: string, port: number): Connection {
+    if (this.#connections.length > 64 * (this.#listeners.size + 1)) {
+      this.#connections = this.#connections.filter((one) => !one.isClosed);
+    }
     const near = new VirtualConnection(this, host, address);
     this.#connections.push(near);
     this.time.setTimer(this.delayMs(), () => {

@@ -1,0 +1,125 @@
+/** Everything that the nodes have ever published, and which of it a crash has rightly taken away. */
+import { RecordReader } from '../../protocol/change-record.ts';
+import { compareStamp } from '../../protocol/stamp.ts';
+import type { Stamp } from '../../replication/replica.ts';
+import { type Holder, Reference } from './reference.ts';
+import { LAPSE_MS } from './schedule.ts';
+
+/** What one node wrote in one turn of its event loop. */
+export interface Turn {
+  readonly number: number;
+  readonly node: number;
+  /** Which run of the node, from its start to its end. */
+  readonly run: number;
+  readonly atMs: number;
+  readonly stamp: Stamp;
+  readonly records: Buffer[];
+  /** Records that nobody holds any more, by their number. */
+  readonly lost: Set<number>;
+  /** Keys, with their database, of lost records. */
+  readonly lostKeys: Set<string>;
+  /** Requests in it whose replies have not come. */
+  unanswered: number;
+  /** Nodes at which it was checked that they hold it. */
+  readonly checkedAt: Set<number>;
+}
+
+export interface RecordFacts {
+  readonly database: number;
+  readonly key: Buffer;
+  readonly kind: number;
+  readonly flags: number;
+  readonly deadlineMs: number;
+}
+
+/** Each turn is looked for at some of the other nodes. */
+const CHECKED_ONE_IN = 8;
+
+const reader = new RecordReader();
+
+export function factsOf(record: Buffer): RecordFacts {
+  reader.read(record, 0);
+  const { database, kind, flags, deadlineMs, keyStart, keyLength } = reader;
+  return { database, kind, flags, deadlineMs, key: record.subarray(keyStart, keyStart + keyLength) };
+}
+
+export class Ledger {
+  readonly turns: Turn[] = [];
+  readonly #judge = new Reference();
+  lostCount = 0;
+
+  note(node: number, run: number, atMs: number, stamp: Stamp, records: Buffer): Turn {
+    const copy = Buffer.from(records);
+    const parts: Buffer[] = [];
+    for (let at = 0; at < copy.length;) {
+      const end = at + copy.readUInt32LE(at);
+      parts.push(copy.subarray(at, end));
+      at = end;
+    }
+    const turn = {
+      number: this.turns.length,
+      node,
+      run,
+      atMs,
+      stamp,
+      records: parts,
+      lost: new Set<number>(),
+      lostKeys: new Set<string>(),
+    };
+    const whole: Turn = { ...turn, unanswered: 0, checkedAt: new Set<number>() };
+    this.turns.push(whole);
+    return whole;
+  }
+
+  /** Whether this holder has the record or something that outdoes it. */
+  isHeld(record: Buffer, holder: Holder): boolean {
+    const { database, key } = factsOf(record);
+    return !this.#judge.wouldChange(holder.dump(database, key), record);
+  }
+
+  /**
+   * After a crash: of the turns that it may have taken away, notes the records that nobody holds any more.
+   * @returns the turns that have lost something
+   */
+  judge(mayBeLost: (turn: Turn) => boolean, holders: readonly Holder[]): Turn[] {
+    const hit: Turn[] = [];
+    for (const turn of this.turns) {
+      if (!mayBeLost(turn)) continue;
+      const before = turn.lost.size;
+      for (let index = 0; index < turn.records.length; index++) {
+        if (turn.lost.has(index)) continue;
+        const record = turn.records[index];
+        if (holders.some((holder) => this.isHeld(record, holder))) continue;
+        const { database, key } = factsOf(record);
+        turn.lost.add(index);
+        turn.lostKeys.add(`${database}/${key.toString('latin1')}`);
+        this.lostCount++;
+      }
+      if (turn.lost.size > before) hit.push(turn);
+    }
+    return hit;
+  }
+
+  /** All that was not lost, merged. */
+  merged(epochMs: number): Reference {
+    const reference = new Reference();
+    for (const { atMs, records, lost } of this.turns) {
+      reference.lapse(epochMs + atMs - LAPSE_MS);
+      const kept = lost.size === 0 ? records : records.filter((_record, index) => !lost.has(index));
+      if (kept.length > 0) reference.apply(Buffer.concat(kept));
+    }
+    return reference;
+  }
+
+  /** Some of the turns of a node's run up to a stamp that were not checked at another one yet. */
+  unchecked(node: number, run: number, upTo: Stamp, other: number): Turn[] {
+    return this.turns.filter(
+      (turn) =>
+        turn.node === node &&
+        turn.run === run &&
+        (turn.number + other) % CHECKED_ONE_IN === 0 &&
+        !turn.checkedAt.has(other) &&
+        compareStamp(turn.stamp.hi, turn.stamp.lo, upTo.hi, upTo.lo) <= 0,
+    );
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * Faults that are planted in the sources of the product while they are loaded, one at a time, to show that the simulator would
+ * find such a mistake. Each replaces one piece of text of one file, which must be there exactly once.
+ */
+
+export interface PlantedFault {
+  readonly name: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** A seed that finds it, with `plantedOperations` requests; 0 while none is recorded. */
+  readonly seed: number;
+}
+
+/** Requests a seed, where planted faults are looked for. */
+export const plantedOperations = 400;
+
+const fault = (name: string, seed: number, file: string, find: string, replace: string): PlantedFault => ({
+  name,
+  seed,
+  file,
+  find,
+  replace,
+});
+
+export const plantedFaults: readonly PlantedFault[] = [
+  // Clocks and stamps.
+  fault(
+    'skip-clock-merge',
+    2,
+    'storage/clock.ts',
+    'if (compareStamp(hi, lo, this.hi, this.lo) > 0) {',
+    'if (hi === -1) {',
+  ),
+  fault(
+    'stamps-compared-as-signed',
+    1,
+    'protocol/stamp.ts',
+    'if (aLo !== bLo) return aLo < bLo ? -1 : 1;',
+    'if (aLo !== bLo) return (aLo | 0) < (bLo | 0) ? -1 : 1;',
+  ),
+  fault('low-half-of-stamps-ignored', 1, 'protocol/stamp.ts', 'if (aLo !== bLo) return aLo < bLo ? -1 : 1;', ''),
+  fault('stamps-used-twice', 1, 'storage/clock.ts', '      this.lo += 1;', ''),
+  fault(
+    'tie-break-lost',
+    2,
+    'storage/node-table.ts',
+    'return this.hi[a] - this.hi[b] || this.lo[a] - this.lo[b];',
+    'return 0;',
+  ),
+  fault(
+    'tie-break-by-order-of-arrival',
+    2,
+    'storage/node-table.ts',
+    'return this.hi[a] - this.hi[b] || this.lo[a] - this.lo[b];',
+    'return a - b;',
+  ),
+  // Merging.
+  fault(
+    'deadline-stamp-forgotten',
+    4,
+    'storage/merge.ts',
+    'if (deadline !== 0 || !hasDeadline) return deadline;',
+    'return 0;',
+  ),
+  fault(
+    'floor-not-sent',
+    1,
+    'storage/outflow.ts',
+    '      last = writer.length;\n      encodeFloor(keyspace, database, writer);',
+    '      last = writer.length;',
+  ),
+  fault(
+    'sum-counted-twice',
+    1,
+    'storage/merge.ts',
+    '  if (at >= 0) {\n    const ours = state.entries[at];',
+    '  if (at >= 0 && state.entries[at].sum.length < 2) {\n    const ours = state.entries[at];',
+  ),
+  fault(
+    'sums-outlive-a-set',
+    1,
+    'storage/types/counter.ts',
+    'state.entries = state.entries.filter((entry) => begunAfter(keyspace, entry, hi, lo, origin));',
+    '',
+  ),
+  fault(
+    'older-element-wins',
+    2,
+    'storage/collections/element-merge.ts',
+    '  if (order !== 0) return order;\n  elements.readDeadline(ref);',
+    '  if (order !== 0) return 1;\n  elements.readDeadline(ref);',
+  ),
+  fault(
+    'add-loses-to-its-removal',
+    1,
+    'storage/collections/element-merge.ts',
+    '(record.flags & FLAG_DEAD) - ((elements.flagsOf(ref) & ELEMENT_DEAD) !== 0 ? FLAG_DEAD : 0);\n  if',
+    '0;\n  if',
+  ),
+  fault(
+    'any-type-wins-a-key',
+    28,
+    'storage/collections/merge.ts',
+    '  if (order > 0) shadowElements(keyspace, database, collection, hi, lo, origin);\n  else killUpTo(keyspace, collection, hi, lo, origin);\n  return order > 0;',
+    '  shadowElements(keyspace, database, collection, hi, lo, origin);\n  return true;',
+  ),
+  // Digests and repair.
+  fault(
+    'digest-without-deadline',
+    4,
+    'storage/digests.ts',
+    'if (deadlineStampHi !== 0) {',
+    'if (deadlineStampHi === -1) {',
+  ),
+  fault(
+    'digest-not-kept-at-expiry',
+    1,
+    'storage/keyspace.ts',
+    '      this.drop(database, hash, ref);\n      return;\n    }\n    if (this.digesting) this.toggleDigest(database, ref);',
+    '      this.drop(database, hash, ref);\n      return;\n    }',
+  ),
+  fault(
+    'repair-covers-before-it-is-done',
+    10,
+    'replication/repair-responder.ts',
+    "    this.#phase = 'plan';\n  }\n\n  #receivePlan",
+    "    this.#phase = 'plan';\n    this.#context.covered(this.#peerCover);\n  }\n\n  #receivePlan",
+  ),
+  fault(
+    'repair-ignores-what-is-wanted',
+    0,
+    'replication/repair-leader.ts',
+    'if (this.#wanted.size > 0) for (const bucket of round.compare) buckets[bucket] = listedKeys;',
+    '',
+  ),
+  fault(
+    'repair-wants-nothing',
+    0,
+    'replication/repair-responder.ts',
+    '    if (wordCount === 0) return null;',
+    '    if (wordCount >= 0) return null;',
+  ),
+  fault(
+    'repair-skips-bare-buckets',
+    12,
+    'replication/repair-leader.ts',
+    '(isBare ? exchange : this.#remaining).push(bucket);',
+    'if (!isBare) this.#remaining.push(bucket);',
+  ),
+  fault(
+    'gaps-are-not-repaired',
+    12,
+    'replication/progress.ts',
+    '    if (atMost(previous, this.#applied)) {',
+    '    if (previous.hi >= 0) {',
+  ),
+  // Streams.
+  fault(
+    'resumed-from-the-tail',
+    0,
+    'replication/progress.ts',
+    '    return this.#applied;\n  }\n\n  /** True while',
+    '    return this.#tail?.to ?? this.#applied;\n  }\n\n  /** True while',
+  ),
+  fault(
+    'overflow-not-told',
+    0,
+    'replication/stream.ts',
+    '      this.#fellOff();\n      return encodeStream({ flag: false,',
+    '      return encodeStream({ flag: true,',
+  ),
+  fault(
+    'overflow-jumped-over',
+    0,
+    'replication/stream.ts',
+    '      this.#cursor = this.#outbox.nextSequence;\n      this.#fellOff();',
+    '      this.#cursor = this.#outbox.firstSequence;\n      return this.next();',
+  ),
+  fault(
+    'position-of-an-earlier-run-kept',
+    0,
+    'replication/membership.ts',
+    '      member.progress = new StreamProgress();\n      member.acknowledged = none;',
+    '',
+  ),
+  fault(
+    'acknowledgements-of-an-earlier-run-kept',
+    0,
+    'replication/membership.ts',
+    '      member.acknowledged = none;\n      member.complete',
+    '      member.complete',
+  ),
+  fault(
+    'every-member-counts-as-acknowledging',
+    0,
+    'replication/membership.ts',
+    'if (compareStamp(acknowledged.hi, acknowledged.lo, stamp.hi, stamp.lo) >= 0) count++;',
+    'if (acknowledged.hi >= 0) count++;',
+  ),
+  fault(
+    'stream-starts-where-it-stands',
+    0,
+    'replication/stream.ts',
+    '    return { flag: false, hi: last.hi, lo: last.lo };\n  }',
+    '    return { flag: true, hi: last.hi, lo: last.lo };\n  }',
+  ),
+  fault(
+    'second-database-not-sent',
+    0,
+    'storage/outflow.ts',
+    '    const ring = database.feedRing;',
+    '    if (database.number > 0) break;\n    const ring = database.feedRing;',
+  ),
+  fault(
+    'tombstones-dropped-early',
+    1,
+    'server/housekeeping.ts',
+    "const horizonMs = Math.max(0, nowMs - config.values['tombstone-horizon']);",
+    'const horizonMs = nowMs;',
+  ),
+  fault(
+    'expired-keys-dropped-early',
+    0,
+    'server/housekeeping.ts',
+    "const driftMs = stable === null ? 0 : config.values['max-clock-drift'];",
+    'const driftMs = 0;',
+  ),
+  fault('expired-keys-dropped-unseen', 0, 'server/housekeeping.ts', 'stable ?? alone, nowMs - driftMs', 'alone, nowMs'),
+  fault(
+    'sums-left-in-the-store',
+    0,
+    'storage/backends/outlived.ts',
+    'if (by.element !== null) return isSumOf(record, by, by.element) && isBegunUpTo(record, by);',
+    'if (by.element !== null) return false;',
+  ),
+  fault(
+    'outlived-left-in-the-store',
+    0,
+    'storage/flush-engine.ts',
+    '    await this.outlived(registers, (records) => this.removeExactly(records));',
+    '',
+  ),
+  fault(
+    'tombstone-without-the-add',
+    0,
+    'storage/collections/local.ts',
+    '  let hi = elements.stampHiOf(ref);\n',
+    '  let hi = elements.stampHiOf(ref) - 1;\n',
+  ),
+  // Stores.
+  fault(
+    'answered-before-the-commit',
+    1,
+    'server/commit-gate.ts',
+    '        await this.#commit();',
+    '        void this.#commit();',
+  ),
+  fault(
+    'batches-not-synced',
+    1,
+    'storage/backends/level.ts',
+    '      await batch.write({ sync: true });\n      if (generation',
+    '      await batch.write();\n      if (generation',
+  ),
+  fault(
+    'rows-overwrite-newer-registers',
+    0,
+    'storage/level-engine.ts',
+    'if (isEmpty) await this.#store.putNewest',
+    'if (isEmpty || this.#slices.length === 0) await this.#store.putNewest',
+  ),
+  fault(
+    'writer-used-again-after-a-crash',
+    0,
+    'server/identity.ts',
+    "  if (kept !== '') await facts?.set(WRITER_ID, Buffer.alloc(0));",
+    '',
+  ),
+  fault(
+    'writer-of-the-node-used-again',
+    0,
+    'server/identity.ts',
+    'writer: parseNodeId(kept) ?? drawId(random)',
+    'writer: node',
+  ),
+  fault(
+    'drained-before-the-database-has-it',
+    0,
+    'storage/mysql-drainer.ts',
+    '    if (left === 0) return;\n',
+    '    if (left >= 0) return;\n',
+  ),
+  fault(
+    'failed-rows-taken-for-written',
+    0,
+    'storage/mysql-drainer.ts',
+    '        if (this.#closing.signal.aborted) return null;\n        this.noteFailure(error);\n      }\n      await',
+    '        if (this.#closing.signal.aborted) return null;\n        this.noteFailure(error);\n        return [];\n      }\n      await',
+  ),
+  fault(
+    'flush-forgets-while-one-is-under-way',
+    0,
+    'storage/flusher.ts',
+    '    await Promise.all(this.#inFlight.keys());\n    if (this.#failure !== null) throw this.#failure;',
+    '    if (this.#failure !== null) throw this.#failure;',
+  ),
+  fault(
+    'digest-without-low-stamps',
+    0,
+    'storage/digests.ts',
+    '    hi = mix(mix(hi, stampLo), originLo);\n    let lo = mix(mix(this.keyLo, stampLo), originHi);',
+    '    hi = mix(hi, originLo);\n    let lo = mix(this.keyLo, originHi);',
+  ),
+  // Mistakes that the simulator has found in earlier states of the product.
+  fault(
+    'clock-bound-carried-ahead',
+    0,
+    'server/runtime.ts',
+    'stampedMs + CLOCK_BOUND_AHEAD_MS)',
+    'stampedMs + CLOCK_BOUND_MS)',
+  ),
+  fault(
+    'settled-for-later-waits',
+    0,
+    'storage/mysql-drainer.ts',
+    'if (isFinishing) left += weight;',
+    'if (isFinishing) left += 0 * weight;',
+  ),
+  fault(
+    'late-element-not-covered',
+    0,
+    'storage/collections/merge.ts',
+    '      collection.noteStamp(birth.hi, birth.lo, birth.origin);\n      return;',
+    '      return;',
+  ),
+  fault(
+    'empty-past-its-deadline-not-buried',
+    0,
+    'storage/collections/local.ts',
+    ' || keyspace.isPastDeadline(ref)) buryExpired',
+    ') buryExpired',
+  ),
+];

@@ -1,0 +1,68 @@
+/**
+ * Plants faults in sources while they are loaded. A module imported with `?fault=name` is loaded with that fault, and so is all
+ * that it imports, but for the reference replica: one process can look for many faults, one after the other.
+ */
+import { readFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
+import type { PlantedFault } from './planted-faults.ts';
+import type { Simulation } from './simulation.ts';
+
+/** The simulation's module, with a fault or without. */
+export interface Simulator {
+  readonly Simulation: typeof Simulation;
+}
+
+const root = resolve(import.meta.dirname, '../..');
+const reference = '/test/simulator/reference.ts';
+
+/** @throws Error when the text is not there exactly once, so that no fault is silently gone */
+function plant(fault: PlantedFault, source: string): string {
+  const parts = source.split(fault.find);
+  if (parts.length !== 2) {
+    throw new Error(`the planted fault ${fault.name} finds its text ${parts.length - 1} times in ${fault.file}`);
+  }
+  return parts.join(fault.replace);
+}
+
+/** Says which faults no longer find their text. */
+export function unplantable(faults: readonly PlantedFault[]): string[] {
+  return faults.flatMap((fault) => {
+    try {
+      plant(fault, readFileSync(join(root, fault.file), 'utf8'));
+      return [];
+    } catch (error) {
+      return [(error as Error).message];
+    }
+  });
+}
+
+/** From now on `?fault=` is understood. */
+export function preparePlanting(faults: readonly PlantedFault[]): void {
+  const byName = new Map(faults.map((fault) => [fault.name, fault]));
+  registerHooks({
+    resolve(specifier, context, nextResolve) {
+      const resolved = nextResolve(specifier, context);
+      const name = new URL(context.parentURL ?? 'file:///').searchParams.get('fault');
+      const isOurs = resolved.url.startsWith('file:') && !resolved.url.includes('/node_modules/');
+      if (name === null || !isOurs || resolved.url.endsWith(reference)) return resolved;
+      return { ...resolved, url: `${resolved.url}?fault=${name}` };
+    },
+    load(url, context, nextLoad) {
+      const name = url.startsWith('file:') ? new URL(url).searchParams.get('fault') : null;
+      const loaded = nextLoad(url, context);
+      const fault = name === null ? undefined : byName.get(name);
+      if (fault === undefined || fileURLToPath(url.split('?')[0]) !== join(root, fault.file)) return loaded;
+      const source =
+        typeof loaded.source === 'string' ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString();
+      return { ...loaded, source: plant(fault, source) };
+    },
+  });
+}
+
+/** The simulation's module with a fault in everything that it uses. */
+export async function simulationWith(fault: string): Promise<Simulator> {
+  const { href } = new URL(`./simulation.ts?fault=${fault}`, import.meta.url);
+  return (await import(href)) as Simulator;
+}

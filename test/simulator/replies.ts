@@ -1,0 +1,66 @@
+/** What clients are told, and whether it is so. */
+import type { Runtime } from '../../server/runtime.ts';
+import type { Schedule } from './schedule.ts';
+import type { SimulatedDatabase } from './simulated-database.ts';
+import type { Reply } from './simulated-client.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import type { Command } from './workload.ts';
+
+/** Errors that any of the commands may rightly get. */
+const expected =
+  /^-(WRONGTYPE|ERR (no such key|hash value|value is not|index out of range|.*not an integer|.*overflow)|MISCONF|EXECABORT)/;
+
+/** What is wrong with a reply; null when nothing is. */
+export function problemOf(command: Command, reply: Reply): string | null {
+  if (typeof reply !== 'string' || !reply.startsWith('-') || expected.test(reply)) return null;
+  return `${command.join(' ')} was answered ${reply}`;
+}
+
+/** The replies to what was queued, in the place of QUEUED; what EXEC refused was refused for each. */
+export function resultsOf(replies: readonly Reply[]): Reply[] {
+  const results = replies.at(-1);
+  return replies.map((reply, at) => {
+    if (at === 0 || at === replies.length - 1) return reply;
+    return Array.isArray(results) ? results[at - 1] : (results ?? '-EXECABORT');
+  });
+}
+
+/** Keys that are written once and were just acknowledged. */
+export function acknowledgedMarks(commands: readonly Command[], replies: readonly Reply[]): string[] {
+  const isMark = ([name, key]: Command, at: number): boolean =>
+    name === 'SET' && key.startsWith('mark:') && replies[at] === 'OK';
+  return commands.filter(isMark).map(([, key]) => key);
+}
+
+/** Everything that a write may have to be in. */
+export interface Stores {
+  readonly schedule: Schedule;
+  readonly database: SimulatedDatabase;
+  readonly nodes: readonly SimulatedNode[];
+}
+
+/** Whether at this moment is so what the durability mode promises of a key that was written once. */
+export function isDurable({ schedule, database, nodes }: Stores, node: SimulatedNode, text: string): boolean {
+  const key = Buffer.from(text, 'latin1');
+  const name = Buffer.alloc(7 + key.length);
+  name.writeUInt32BE(key.length, 2);
+  key.copy(name, 6);
+  name[6 + key.length] = 1;
+  const row = name.toString('latin1');
+  switch (schedule.durability) {
+    case 'memory':
+    case 'interval':
+      return true;
+    case 'always':
+      return schedule.hasDisk ? node.disk.isDurable(`r${row}`) : database.rows.has(row);
+    case 'mysql':
+      return database.rows.has(row);
+    default:
+      return nodes.some((other) => other !== node && other.runtime !== null && hasKey(other.runtime, key));
+  }
+}
+
+function hasKey(runtime: Runtime, key: Buffer): boolean {
+  const { keyspace } = runtime;
+  return keyspace.find(keyspace.databases[0], key, 0, key.length) !== 0;
+}

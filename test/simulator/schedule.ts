@@ -1,0 +1,188 @@
+/** What happens in a simulation, drawn from its seed before it begins: its nodes, what is asked of them, and what goes wrong. */
+import { Draw } from './draw.ts';
+import { type Command, familyNames, Workload } from './workload.ts';
+
+export const faultKinds = [
+  'delay',
+  'torn',
+  'replay',
+  'pieces',
+  'reset',
+  'cut',
+  'one-way',
+  'isolate',
+  'pause',
+  'clock-step',
+  'clock-freeze',
+  'crash',
+  'restart',
+  'mass-restart',
+  'leave',
+  'join',
+  'disk-slow',
+  'disk-full',
+  'database-down',
+  'database-slow',
+  'database-deadlock',
+  'database-commit',
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+export type Durability = 'memory' | 'interval' | 'always' | 'mysql' | 'replicas=1';
+
+export interface Burst {
+  readonly atMs: number;
+  readonly node: number;
+  readonly client: number;
+  readonly commands: readonly Command[];
+}
+
+export interface Fault {
+  readonly atMs: number;
+  readonly kind: FaultKind;
+  readonly node: number;
+  readonly other: number;
+  readonly durationMs: number;
+  /** 0 ≤ x < 1, for whatever the kind needs. */
+  readonly amount: number;
+}
+
+export type ScheduledEvent = ({ type: 'burst' } & Burst) | ({ type: 'fault' } & Fault);
+
+export interface Schedule {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly durability: Durability;
+  readonly hasDisk: boolean;
+  readonly hasDatabase: boolean;
+  readonly options: Record<string, string>;
+  readonly outboxBytesMax: number;
+  /** Wall clocks minus true time at the beginning. */
+  readonly skewsMs: readonly number[];
+  readonly maxDelayMs: number;
+  readonly durationMs: number;
+  /** All nodes are stopped and started at the end, and must show the same as before. */
+  readonly restartsAtEnd: boolean;
+  readonly events: readonly ScheduledEvent[];
+}
+
+export interface ScheduleOptions {
+  nodes?: number;
+  operations?: number;
+}
+
+export const defaultOperations = 2000;
+
+function drawNodes(draw: Draw): number {
+  const roll = draw.fraction();
+  if (roll < 0.92) return 3 + draw.below(3);
+  if (roll < 0.99) return 6 + draw.below(3);
+  return draw.chance(0.5) ? 12 : 32;
+}
+
+/** No fault lasts longer than this, and then some: tombstones are kept for longer. */
+const FAULT_MS_MAX = 8_000;
+const CLOCK_MS_MAX = 8_000;
+const DRIFT_MS = 40_000;
+/** In a replica without fault keys lapse this much late: later than on any clock, and before any node forgets the key. */
+export const LAPSE_MS = 10_000;
+
+export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedule {
+  const draw = new Draw(Math.imul(seed, 0x9e3779b1));
+  const nodes = given.nodes ?? drawNodes(draw);
+  const operations = given.operations ?? defaultOperations;
+  const hasDatabase = draw.chance(0.3);
+  const hasDisk = draw.chance(hasDatabase ? 0.8 : 0.9);
+  const durations = operations < 1000 ? [10_000, 16_000, 45_000] : [25_000, 40_000, 70_000];
+  const durationMs = nodes > 8 ? durations[0] : draw.pick(durations);
+  const horizonMs = draw.pick([25_000, 40_000, 3_600_000]);
+  const options: Record<string, string> = {
+    'flush-interval': draw.pick(['200ms', '1s']),
+    'repair-interval': draw.pick(['4s', '12s']),
+    'tombstone-horizon': `${horizonMs}ms`,
+    'max-clock-drift': `${DRIFT_MS}ms`,
+    'peer-timeout': '3s',
+    'peer-reconnect-delay-max': '2s',
+  };
+  const durability = drawDurability(draw, hasDisk, hasDatabase);
+  const skewMs = draw.chance(0.4) ? CLOCK_MS_MAX : 0;
+  const skewsMs = Array.from({ length: nodes }, () => Math.floor(draw.between(-skewMs, skewMs) / 2));
+  const outboxBytesMax = draw.chance(0.3) ? 16 << 10 : 64 << 20;
+  const settings = { seed, nodes, durability, hasDisk, hasDatabase, options, outboxBytesMax, skewsMs };
+  const maxDelayMs = draw.pick([2, 10, 60]);
+  const restartsAtEnd = hasDisk && draw.chance(0.3);
+  const bursts = drawBursts(draw, nodes, operations, durationMs);
+  const faults = drawFaults(draw, nodes, durationMs, hasDisk, hasDatabase);
+  const events = [...bursts, ...faults].sort((a, b) => a.atMs - b.atMs);
+  return { ...settings, maxDelayMs, durationMs, restartsAtEnd, events };
+}
+
+function drawDurability(draw: Draw, hasDisk: boolean, hasDatabase: boolean): Durability {
+  const choices: Durability[] = ['replicas=1'];
+  if (hasDisk) choices.push('interval', 'interval', 'interval', 'always', 'always');
+  else choices.push(hasDatabase ? 'interval' : 'memory');
+  if (hasDatabase) choices.push('mysql');
+  return draw.pick(choices);
+}
+
+function drawBursts(draw: Draw, nodes: number, operations: number, durationMs: number): ScheduledEvent[] {
+  const workload = new Workload(draw, {
+    families: draw.some(familyNames, 2 + draw.below(familyNames.length - 1)),
+    promiseShare: draw.pick([0.2, 0.4, 0.6]),
+    flushes: draw.chance(0.5),
+  });
+  const burstMax = draw.pick([2, 8, 16]);
+  const events: ScheduledEvent[] = [];
+  const averageMs = (durationMs * (1 + burstMax)) / 2 / Math.max(1, operations);
+  let atMs = 2000;
+  for (let left = operations; left > 0;) {
+    const commands = workload.burst(Math.min(left, 1 + draw.below(burstMax)));
+    left -= commands.length;
+    atMs += draw.fraction() * 2 * averageMs;
+    if (draw.chance(0.05)) left -= drawRace(draw, nodes, atMs, events);
+    events.push({ type: 'burst', atMs, node: draw.below(nodes), client: draw.below(2), commands });
+  }
+  return events;
+}
+
+/** All nodes write the same key at the same moment; where a clock that is ahead leads them all, with the same stamp. */
+function drawRace(draw: Draw, nodes: number, atMs: number, events: ScheduledEvent[]): number {
+  const key = `race:${draw.below(3)}`;
+  const commands = draw.pick<(node: number) => Command>([
+    (node) => ['SET', key, `${node}`],
+    (node) => ['HSET', `h${key}`, 'field', `${node}`],
+  ]);
+  for (let node = 0; node < nodes; node++) {
+    events.push({ type: 'burst', atMs, node, client: draw.below(2), commands: [commands(node)] });
+  }
+  return nodes;
+}
+
+function drawFaults(
+  draw: Draw,
+  nodes: number,
+  durationMs: number,
+  hasDisk: boolean,
+  hasDatabase: boolean,
+): ScheduledEvent[] {
+  const possible = faultKinds.filter(
+    (kind) => (hasDisk || !kind.startsWith('disk')) && (hasDatabase || !kind.startsWith('database')),
+  );
+  const kinds = draw.some(possible, 2 + draw.below(5));
+  const events: ScheduledEvent[] = [];
+  const everyMs = draw.pick([1500, 3000, 6000]);
+  let hasLeft = false;
+  for (let atMs = 3000; atMs < durationMs; atMs += draw.fraction() * 2 * everyMs) {
+    const kind = draw.pick(kinds);
+    if (kind === 'leave' && (hasLeft || nodes < 4)) continue;
+    if (kind === 'leave') hasLeft = true;
+    const node = draw.below(nodes);
+    const other = (node + 1 + draw.below(nodes - 1)) % nodes;
+    const durationMs = draw.chance(0.3) ? draw.between(100, 1000) : draw.between(1000, FAULT_MS_MAX);
+    events.push({ type: 'fault', atMs, kind, node, other, durationMs, amount: draw.fraction() });
+  }
+  return events;
+}
+
+export { CLOCK_MS_MAX };

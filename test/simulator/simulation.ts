@@ -1,0 +1,452 @@
+/** One simulation from its schedule: runs it, heals everything, and looks whether all that was promised holds. */
+import { createHash } from 'node:crypto';
+import { parseNodeId } from '../../protocol/stamp.ts';
+import { formatNodeId } from '../../protocol/stamp.ts';
+import type { Stamp } from '../../replication/replica.ts';
+import { contentDigest } from '../../server/content-digest.ts';
+import { VirtualWorld } from '../replication/virtual-world.ts';
+import { checkRest } from './checks.ts';
+import { differenceOf } from './content.ts';
+import { FaultBoard, type FaultCounts } from './faults.ts';
+import { factsOf, Ledger, type Turn } from './ledger.ts';
+import { Promises } from './promises.ts';
+import { describeRecords, digestOfKey, dumpAll, dumpKey, type Holder, Reference } from './reference.ts';
+import { acknowledgedMarks, isDurable, problemOf, resultsOf } from './replies.ts';
+import type { Burst, Schedule } from './schedule.ts';
+import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedDatabase } from './simulated-database.ts';
+import { epochMs, peerPort, SimulatedNode } from './simulated-node.ts';
+import { Violation } from './violation.ts';
+import { restlessKeys } from './workload.ts';
+
+export interface Outcome {
+  readonly seed: number;
+  /** What is wrong; null when nothing is. */
+  readonly violation: string | null;
+  /** Requests that were run. */
+  readonly operations: number;
+  readonly events: number;
+  readonly fired: FaultCounts;
+  /** Records that crashes took away, as they may. */
+  readonly lost: number;
+  readonly simulatedMs: number;
+  /** SHA-256 of the trace; empty without one. */
+  readonly traceHash: string;
+}
+
+export interface SimulationOptions {
+  /** Told of every event. */
+  trace?: (line: string) => void;
+  /** A key of database 0 whose registers are traced whenever they have changed. */
+  watch?: string;
+  /** Whether the trace is hashed. */
+  hashes?: boolean;
+}
+
+const CHECK_MS = 500;
+const SETTLE_MS = 120_000;
+/** No deadline that a clock could have set is later than this after the healing, but those far away. */
+const DEADLINES_MS = 17_000;
+
+/** Lets everything that waits on promises go on; only where no promise's callback is running. */
+const runMicrotasks = (process as unknown as { _tickCallback(): void })._tickCallback.bind(process);
+
+export class Simulation {
+  readonly schedule: Schedule;
+  readonly world: VirtualWorld;
+  readonly nodes: SimulatedNode[] = [];
+  readonly database: SimulatedDatabase;
+  readonly ledger = new Ledger();
+  readonly promises = new Promises();
+  readonly faults: FaultBoard;
+  operations = 0;
+  readonly #options: SimulationOptions;
+  readonly #hash = createHash('sha256');
+  /** What the disks of nodes that are down hold. */
+  readonly #disks = new Map<SimulatedNode, Reference>();
+  readonly #watched = new Map<SimulatedNode, string>();
+  /** What has to be looked at after the crashes of this moment. */
+  #judgement: 'crash' | 'loss' | null = null;
+  #failure: string | null = null;
+  #nextCheckMs = CHECK_MS;
+
+  constructor(schedule: Schedule, options: SimulationOptions = {}) {
+    this.schedule = schedule;
+    this.#options = options;
+    this.world = new VirtualWorld(schedule.seed);
+    this.world.maxDelayMs = schedule.maxDelayMs;
+    this.world.time.afterEvent = runMicrotasks;
+    this.database = new SimulatedDatabase(this.world.random);
+    for (let number = 1; number <= schedule.nodes; number++) this.nodes.push(this.#makeNode(number));
+    this.faults = new FaultBoard(this);
+    if (options.trace !== undefined || options.hashes === true) this.#listen();
+  }
+
+  #makeNode(number: number): SimulatedNode {
+    const { hasDisk, hasDatabase, durability, options, outboxBytesMax, skewsMs } = this.schedule;
+    const seeds = [1, 2, 3].filter((one) => one !== number);
+    const node = new SimulatedNode(this.world, number, {
+      hasDisk,
+      outboxBytesMax,
+      database: hasDatabase ? this.database : null,
+      options: {
+        ...options,
+        durability,
+        peers: seeds.map((one) => `n${one}:${peerPort}`).join(' '),
+        'node-id': formatNodeId(0xabc00000, number),
+        ...(hasDatabase ? { mysql: 'mysql://simulated/mantis' } : {}),
+      },
+    });
+    node.clockOffsetMs = skewsMs[number - 1];
+    node.onFailure = (text) => this.fail(text);
+    node.onUp = () => this.#nodeIsUp(node);
+    node.onDown = () => {
+      this.crash(node);
+      this.#judge();
+    };
+    return node;
+  }
+
+  #listen(): void {
+    this.world.onDelivered = (from, to, bytes) =>
+      this.trace(`${from} → ${to} ${bytes.length} bytes ${createHash('sha1').update(bytes).digest('hex').slice(0, 8)}`);
+    this.database.onEvent = (text) => this.trace(`database: ${text}`);
+    for (const node of this.nodes) {
+      node.disk.onEvent = (text) => this.trace(`${node.host} disk: ${text}`);
+      node.onLog = (text) => this.trace(`${node.host} log: ${text}`);
+    }
+  }
+
+  trace(text: string): void {
+    const { trace, hashes } = this.#options;
+    if (trace === undefined && hashes !== true) return;
+    const line = `${this.world.time.monotonicMs().toFixed(3)} ${text}`;
+    this.#hash.update(line);
+    trace?.(line);
+  }
+
+  fail(text: string): void {
+    this.#failure ??= text;
+  }
+
+  /** Must be called where no promise's callback is running. */
+  run(): Outcome {
+    const { schedule } = this;
+    const { now } = performance;
+    // Some of the stores measure by the machine's own clock how old something is.
+    performance.now = () => this.world.time.monotonicMs();
+    try {
+      this.#runSchedule();
+      this.#settle();
+      checkRest(this);
+      if (schedule.restartsAtEnd) this.#restartAll();
+    } catch (error) {
+      const text = error instanceof Violation ? error.message : String((error as Error).stack ?? error);
+      this.fail(text);
+    } finally {
+      performance.now = now;
+    }
+    const { fired } = this.faults;
+    return {
+      seed: schedule.seed,
+      violation: this.#failure,
+      operations: this.operations,
+      events: this.world.time.eventCount,
+      fired,
+      lost: this.ledger.lostCount,
+      simulatedMs: this.world.time.monotonicMs(),
+      traceHash: this.#options.hashes === true ? this.#hash.digest('hex') : '',
+    };
+  }
+
+  #advance(toMs: number): void {
+    const { time } = this.world;
+    while (time.monotonicMs() < toMs) {
+      time.run(Math.min(toMs, this.#nextCheckMs) - time.monotonicMs());
+      if (this.#failure !== null) throw new Violation(this.#failure);
+      if (time.monotonicMs() < this.#nextCheckMs) continue;
+      this.#nextCheckMs += CHECK_MS;
+      this.#check();
+    }
+  }
+
+  #runSchedule(): void {
+    const { schedule } = this;
+    const joins = schedule.events.some((event) => event.type === 'fault' && event.kind === 'join' && event.node > 0);
+    const late = schedule.events.find((event) => event.type === 'fault' && event.kind === 'join');
+    for (const node of this.nodes) {
+      if (joins && late?.node === node.number - 1) continue;
+      node.start();
+    }
+    runMicrotasks();
+    for (const event of schedule.events) {
+      this.#advance(event.atMs);
+      if (event.type === 'burst') this.#ask(event);
+      else {
+        this.trace(`fault ${event.kind} at ${this.nodes[event.node].host}`);
+        this.faults.apply(event);
+        this.#judge();
+      }
+      runMicrotasks();
+    }
+    this.#advance(schedule.durationMs);
+  }
+
+  // ---- clients ----
+
+  #ask({ node: index, client: number, commands }: Burst): void {
+    const node = this.nodes[index];
+    const runtime = node.serving;
+    if (runtime === null || runtime.loading !== null) return;
+    let client = node.clients[number];
+    if (client.isClosed) client = node.clients[number] = new SimulatedClient(runtime, 10 + this.operations);
+    if (client.isBusy) return;
+    this.operations += commands.length;
+    this.trace(`${node.host} is asked ${JSON.stringify(commands)}`);
+    const isTransaction = commands[0][0] === 'MULTI';
+    const noted = commands.map((command) => {
+      const isHere = commands[0][0] !== 'SELECT' && Promises.covers(command);
+      return isHere ? this.promises.note(index, command) : null;
+    });
+    client.send(commands, (replies) => {
+      this.trace(`${node.host} answers ${JSON.stringify(replies)}`);
+      const results = isTransaction ? resultsOf(replies) : replies;
+      for (let at = 0; at < noted.length; at++) {
+        const problem = problemOf(commands[at], results[at]);
+        if (problem !== null) this.fail(problem);
+        const promised = noted[at];
+        if (promised !== null) this.promises.answer(promised, results[at]);
+      }
+      for (const key of acknowledgedMarks(commands, replies)) {
+        if (isDurable(this, node, key)) continue;
+        const { durability } = this.schedule;
+        this.fail(`${key} was acknowledged by ${node.host}, and does not hold as durability ${durability} promises`);
+      }
+    });
+  }
+
+  // ---- what nodes do ----
+
+  #nodeIsUp(node: SimulatedNode): void {
+    this.#disks.delete(node);
+    this.trace(`${node.host} is up`);
+    const { replicator } = node.runtime!;
+    if (replicator === null) return;
+    const publish = replicator.publish.bind(replicator);
+    replicator.publish = (records: Buffer, hi: number, lo: number): Stamp => {
+      const copy = Buffer.from(records);
+      const stamp = publish(records, hi, lo);
+      const turn = this.ledger.note(node.number - 1, node.starts, this.world.time.monotonicMs(), stamp, copy);
+      this.promises.published(node.number - 1, turn);
+      return stamp;
+    };
+  }
+
+  crash(node: SimulatedNode): void {
+    const wasUp = node.runtime !== null;
+    node.crash();
+    this.trace(`${node.host} has crashed`);
+    this.promises.crashed(node.number - 1);
+    if (!wasUp) return;
+    this.#disks.set(node, this.#readDisk(node));
+    this.#judgement ??= 'crash';
+  }
+
+  leave(node: SimulatedNode): void {
+    node.leave();
+    this.trace(`${node.host} has left`);
+    this.promises.crashed(node.number - 1);
+    this.#disks.delete(node);
+    this.#judgement = 'loss';
+  }
+
+  /** A node has stopped in order; without stores that work, what it alone had is gone all the same. */
+  stopped(node: SimulatedNode): void {
+    this.trace(`${node.host} has stopped`);
+    this.#disks.set(node, this.#readDisk(node));
+    this.#judgement ??= 'crash';
+    this.#judge();
+  }
+
+  /** Notes what crashes took away, as far as they may. */
+  #judge(): void {
+    if (this.#judgement === null) return;
+    const isGone = this.#judgement === 'loss';
+    this.#judgement = null;
+    const { durability, hasDisk, hasDatabase, options } = this.schedule;
+    const nowMs = this.world.time.monotonicMs();
+    const hasStore = hasDisk || hasDatabase;
+    const intervalMs = options['flush-interval'] === '1s' ? 1000 : 200;
+    const isTroubled = nowMs < this.faults.storesTroubledUntilMs || !hasStore;
+    const sinceMs = isGone || isTroubled ? 0 : nowMs - 5 * intervalMs - 4000;
+    const isSynced = durability === 'always' || durability === 'mysql';
+    const mayBeLost = (turn: Turn): boolean => {
+      if (isGone) return true;
+      if (isSynced && turn.unanswered === 0 && !isTroubled) return false;
+      return turn.atMs >= sinceMs;
+    };
+    const hit = this.ledger.judge(mayBeLost, this.#holders());
+    for (const turn of hit) this.trace(`lost of n${turn.node + 1}: ${[...turn.lostKeys].join(' ')}`);
+  }
+
+  #readDisk(node: SimulatedNode): Reference {
+    const reference = new Reference();
+    for (const value of node.disk.durableValues('r')) reference.apply(value.subarray(4));
+    return reference;
+  }
+
+  /** Everything that has a copy now. */
+  #holders(): Holder[] {
+    const holders: Holder[] = [];
+    for (const node of this.nodes) {
+      const { runtime } = node;
+      const disk = this.#disks.get(node);
+      if (disk !== undefined) holders.push(disk);
+      if (runtime !== null) holders.push({ dump: (database, key) => dumpKey(runtime.keyspace, database, key) });
+    }
+    if (this.schedule.hasDatabase) {
+      const rows = new Reference();
+      for (const row of this.database.rows.values()) rows.apply(row);
+      holders.push(rows);
+    }
+    return holders;
+  }
+
+  // ---- while it runs ----
+
+  #check(): void {
+    if (this.#options.watch !== undefined) this.#watch(Buffer.from(this.#options.watch, 'latin1'));
+    for (const node of this.nodes) {
+      const runtime = node.serving;
+      if (runtime === null || runtime.replicator === null) continue;
+      const { outboxBytes, outboxBytesMax, peers } = runtime.replicator.status();
+      if (outboxBytes > outboxBytesMax) throw new Violation(`the outbox of ${node.host} holds ${outboxBytes} bytes`);
+      for (const peer of peers) {
+        const at = parseNodeId(peer.id)!;
+        const other = this.nodes[at.lo - 1];
+        if (peer.state === 'down' || other.serving === null || other.serving.loading !== null) continue;
+        this.#checkAcknowledged(node, other, peer.acknowledged);
+      }
+    }
+  }
+
+  #watch(key: Buffer): void {
+    for (const node of this.nodes) {
+      if (node.runtime === null) continue;
+      const text = describeRecords(dumpKey(node.runtime.keyspace, 0, key)).join('\n    ');
+      if (this.#watched.get(node) === text) continue;
+      this.#watched.set(node, text);
+      this.trace(`${node.host} has\n    ${text}`);
+    }
+  }
+
+  /** What a peer has acknowledged it holds, or something newer. */
+  #checkAcknowledged(node: SimulatedNode, other: SimulatedNode, acknowledged: string): void {
+    const [ms, counter] = acknowledged.split('-').map(Number);
+    const stamp = { hi: Math.floor(ms / 4096), lo: (ms % 4096) * 0x100000 + counter };
+    const { keyspace } = other.runtime!;
+    const holder: Holder = { dump: (database, key) => dumpKey(keyspace, database, key) };
+    for (const turn of this.ledger.unchecked(node.number - 1, node.starts, stamp, other.number - 1)) {
+      turn.checkedAt.add(other.number - 1);
+      for (let index = 0; index < turn.records.length; index++) {
+        const record = turn.records[index];
+        const { key, deadlineMs, flags } = factsOf(record);
+        const isRestless = deadlineMs > 0 || (flags & 1) !== 0 || restlessKeys.test(key.toString('latin1'));
+        if (isRestless || turn.lost.has(index) || this.ledger.isHeld(record, holder)) continue;
+        // Digests say nothing of what was removed, so that a repair need not bring it.
+        if (this.#showsAsAnother(other, record)) continue;
+        throw new Violation(
+          `${other.host} has acknowledged what ${node.host} wrote to ${key.toString('latin1')}, and does not have it:\n` +
+            `written ${describeRecords(record).join()}\nthere ${describeRecords(holder.dump(factsOf(record).database, key)).join('\n')}`,
+        );
+      }
+    }
+  }
+
+  /** Whether a node shows the same at the record's key as some other node does. */
+  #showsAsAnother(node: SimulatedNode, record: Buffer): boolean {
+    const { database, key } = factsOf(record);
+    const own = digestOfKey(node.runtime!.keyspace, database, key);
+    return this.nodes.some(
+      (other) => other !== node && other.runtime !== null && digestOfKey(other.runtime.keyspace, database, key) === own,
+    );
+  }
+
+  // ---- the end ----
+
+  get living(): SimulatedNode[] {
+    return this.nodes.filter((node) => node.state !== 'gone');
+  }
+
+  #isSettled(): boolean {
+    const { living } = this;
+    for (const node of living) {
+      const runtime = node.serving;
+      if (runtime === null || runtime.loading !== null || runtime.replicator === null) return false;
+      if (runtime.replicator.linkedPeers !== living.length - 1) return false;
+    }
+    const first = contentDigest(living[0].runtime!);
+    return living.every(
+      (node) =>
+        contentDigest(node.runtime!) === first &&
+        node
+          .runtime!.replicator!.status()
+          .peers.every(
+            (peer) => peer.state === 'down' || (peer.state !== 'quarantined' && peer.lagBytes === 0 && !peer.hasGap),
+          ),
+    );
+  }
+
+  #settle(): void {
+    this.trace('everything is healed');
+    this.faults.healAll();
+    runMicrotasks();
+    const { time } = this.world;
+    this.#advance(time.monotonicMs() + DEADLINES_MS);
+    const endMs = time.monotonicMs() + SETTLE_MS;
+    while (!this.#isSettled()) {
+      if (time.monotonicMs() > endMs) throw new Violation(`not settled:\n${this.#describe()}`);
+      this.#advance(time.monotonicMs() + 250);
+    }
+  }
+
+  #describe(): string {
+    return this.living
+      .map((node) => {
+        const { runtime } = node;
+        if (runtime === null || runtime.replicator === null) return `${node.host} ${node.state}`;
+        const peers = runtime.replicator
+          .status()
+          .peers.map(
+            (peer) => `${peer.address} ${peer.state} gap ${peer.hasGap} lag ${peer.lagBytes} ${peer.lastError ?? ''}`,
+          );
+        return `${node.host} ${node.state} ${contentDigest(runtime)} ${peers.join('; ')}`;
+      })
+      .join('\n');
+  }
+
+  /** Milliseconds since 1970, as clocks without fault show. */
+  get trueMs(): number {
+    return Math.floor(epochMs + this.world.time.monotonicMs());
+  }
+
+  /** What was flushed is all that there is: a node that starts from its stores shows the same. */
+  #restartAll(): void {
+    const digest = contentDigest(this.living[0].runtime!);
+    const before = dumpAll(this.living[0].runtime!.keyspace);
+    this.trace('all nodes are restarted');
+    for (const node of this.living) node.stop(() => node.start());
+    runMicrotasks();
+    const { time } = this.world;
+    this.#advance(time.monotonicMs() + 5000);
+    const endMs = time.monotonicMs() + SETTLE_MS;
+    while (!this.#isSettled()) {
+      if (time.monotonicMs() > endMs) throw new Violation(`not settled after a restart:\n${this.#describe()}`);
+      this.#advance(time.monotonicMs() + 250);
+    }
+    const after = contentDigest(this.living[0].runtime!);
+    if (after === digest) return;
+    const difference = differenceOf(before, dumpAll(this.living[0].runtime!.keyspace));
+    throw new Violation(`before (-) and after (+) a restart of all nodes, ${digest} and ${after}:\n${difference}`);
+  }
+}

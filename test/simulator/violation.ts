@@ -1,0 +1,4 @@
+/** Something that must hold does not. */
+export class Violation extends Error {
+  override name = 'Violation';
+}

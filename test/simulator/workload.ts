@@ -1,0 +1,182 @@
+/**
+ * What clients ask. Most of it is a struggle over a few keys of every type; the rest are promises: writes whose outcome does not
+ * depend on anybody else, so that a count of them needs no knowledge of the merge rules.
+ */
+import type { Draw } from './draw.ts';
+
+export type Command = readonly string[];
+
+/** Keys that lapse or change their type are only compared when everything is at rest. */
+export const restlessKeys = /^(e|m|brief):?/;
+
+const long = 'x'.repeat(300);
+
+type Maker = (draw: Draw, number: number) => Command;
+
+const key = (draw: Draw, kind: string, count = 6): string => `${kind}:${draw.below(count)}`;
+const value = (draw: Draw, number: number): string => (draw.chance(0.05) ? `${long}${number}` : `v${number}`);
+const member = (draw: Draw): string => `m${draw.below(12)}`;
+
+const strings: Maker[] = [
+  (draw, n) => ['SET', key(draw, 's', 12), value(draw, n)],
+  (draw, n) => ['SET', key(draw, 's', 12), value(draw, n)],
+  (draw, n) => ['APPEND', key(draw, 's', 12), `+${n}`],
+  (draw) => ['DEL', key(draw, 's', 12)],
+  (draw, n) => ['SETNX', key(draw, 's', 12), value(draw, n)],
+  (draw, n) => ['GETSET', key(draw, 's', 12), value(draw, n)],
+  (draw, n) => ['MSET', key(draw, 's', 12), `${n}`, key(draw, 's', 12), `${n}`],
+  (draw) => ['SETBIT', key(draw, 'b'), `${draw.below(64)}`, `${draw.below(2)}`],
+  (draw) => ['RENAME', key(draw, 's', 12), key(draw, 's', 12)],
+];
+
+const counters: Maker[] = [
+  (draw) => ['INCRBY', key(draw, 'c'), `${draw.below(100)}`],
+  (draw) => ['DECRBY', key(draw, 'c'), `${draw.below(100)}`],
+  (draw) => ['INCR', key(draw, 'c')],
+  (draw) => ['SET', key(draw, 'c'), `${draw.below(1000)}`],
+  (draw) => ['DEL', key(draw, 'c')],
+  (draw) => ['INCRBYFLOAT', key(draw, 'f'), `${draw.below(100) / 4}`],
+];
+
+const hashes: Maker[] = [
+  (draw, n) => ['HSET', key(draw, 'h'), member(draw), `${n}`, member(draw), `${n}`],
+  (draw) => ['HDEL', key(draw, 'h'), member(draw)],
+  (draw) => ['HINCRBY', key(draw, 'hc'), member(draw), `${draw.below(50)}`],
+  (draw) => ['HDEL', key(draw, 'hc'), member(draw)],
+  (draw) => ['DEL', key(draw, 'h')],
+];
+
+const sets: Maker[] = [
+  (draw) => ['SADD', key(draw, 't'), member(draw), member(draw)],
+  (draw) => ['SREM', key(draw, 't'), member(draw)],
+  (draw) => ['SPOP', key(draw, 't')],
+  (draw) => ['SMOVE', key(draw, 't'), key(draw, 't'), member(draw)],
+  (draw) => ['ZADD', key(draw, 'z'), `${draw.below(100)}`, member(draw)],
+  (draw) => ['ZINCRBY', key(draw, 'z'), `${draw.below(10)}`, member(draw)],
+  (draw) => ['ZREM', key(draw, 'z'), member(draw)],
+  (draw) => ['ZPOPMIN', key(draw, 'z')],
+  (draw) => ['DEL', key(draw, draw.pick(['t', 'z']))],
+];
+
+const lists: Maker[] = [
+  (draw, n) => ['RPUSH', key(draw, 'l'), `${n}`, `${n}b`],
+  (draw, n) => ['LPUSH', key(draw, 'l'), `${n}`],
+  (draw) => ['LPOP', key(draw, 'l')],
+  (draw) => ['RPOP', key(draw, 'l'), '2'],
+  (draw, n) => ['LSET', key(draw, 'l'), '0', `${n}`],
+  (draw) => ['LTRIM', key(draw, 'l'), '0', '8'],
+  (draw) => ['LMOVE', key(draw, 'l'), key(draw, 'l'), 'LEFT', 'RIGHT'],
+  (draw) => ['DEL', key(draw, 'l')],
+];
+
+const streams: Maker[] = [
+  (draw, n) => ['XADD', key(draw, 'x', 3), '*', 'n', `${n}`],
+  (draw, n) => ['XADD', key(draw, 'x', 3), 'MAXLEN', '20', '*', 'n', `${n}`],
+  (draw) => ['XTRIM', key(draw, 'x', 3), 'MAXLEN', '10'],
+  (draw) => ['DEL', key(draw, 'x', 3)],
+  (draw, n) => ['PFADD', key(draw, 'p', 2), `${n}`],
+];
+
+const expiring: Maker[] = [
+  (draw, n) => ['SET', key(draw, 'e'), `${n}`, 'PX', `${500 + draw.below(6000)}`],
+  (draw, n) => ['SET', key(draw, 'e'), `${n}`],
+  (draw) => ['PEXPIRE', key(draw, 'e'), `${300 + draw.below(6000)}`],
+  (draw) => ['EXPIRE', key(draw, 'e'), '100000'],
+  (draw) => ['PERSIST', key(draw, 'e')],
+  (draw) => ['DEL', key(draw, 'e')],
+  (draw) => ['HSET', key(draw, 'eh'), member(draw), '1'],
+  (draw) => ['PEXPIRE', key(draw, 'eh'), `${300 + draw.below(6000)}`],
+  (draw) => ['PERSIST', key(draw, 'eh')],
+  (draw) => ['INCRBY', key(draw, 'ec'), `${draw.below(10)}`],
+  (draw) => ['PEXPIRE', key(draw, 'ec'), `${300 + draw.below(6000)}`],
+  (draw) => ['SADD', key(draw, 'et'), member(draw)],
+  (draw) => ['PEXPIRE', key(draw, 'et'), `${300 + draw.below(6000)}`],
+];
+
+/** Keys that take whatever type comes. */
+const clashing: Maker[] = [
+  (draw, n) => ['SET', key(draw, 'm', 4), `${n}`],
+  (draw) => ['SADD', key(draw, 'm', 4), member(draw)],
+  (draw) => ['HSET', key(draw, 'm', 4), member(draw), '1'],
+  (draw) => ['ZADD', key(draw, 'm', 4), '1', member(draw)],
+  (draw, n) => ['RPUSH', key(draw, 'm', 4), `${n}`],
+  (draw) => ['INCR', key(draw, 'm', 4)],
+  (draw) => ['DEL', key(draw, 'm', 4)],
+  (draw) => ['DEL', key(draw, 'm', 4)],
+];
+
+const families: Record<string, Maker[]> = { strings, counters, hashes, sets, lists, streams, expiring, clashing };
+
+/** Writes that hold whatever else happens. */
+const promises: Maker[] = [
+  (_draw, n) => ['SET', `mark:${n}`, `v${n}`],
+  (_draw, n) => ['SET', `mark:${n}`, `v${n}`],
+  (draw) => ['INCRBY', key(draw, 'count', 4), `${1 + draw.below(9)}`],
+  (draw) => ['INCRBY', key(draw, 'count', 4), `${1 + draw.below(9)}`],
+  (draw) => ['HINCRBY', 'counts', key(draw, 'f', 3), `${1 + draw.below(9)}`],
+  (_draw, n) => ['SADD', 'members', `${n}`],
+  (_draw, n) => ['HSET', 'fields', `${n}`, `v${n}`],
+  (_draw, n) => ['ZADD', 'roll', `${n}`, `${n}`],
+  (_draw, n) => ['RPUSH', 'log', `${n}`],
+  (_draw, n) => ['XADD', 'stream', '*', 'n', `${n}`],
+  (_draw, n) => ['SET', `brief:${n}`, 'v', 'PX', '3000'],
+  (_draw, n) => ['SET', `gone:${n}`, 'v'],
+];
+
+/** Names of the families that a seed may use. */
+export const familyNames = Object.keys(families);
+
+export interface WorkloadOptions {
+  families: readonly string[];
+  /** How much of it are promises. */
+  promiseShare: number;
+  flushes: boolean;
+}
+
+export class Workload {
+  readonly #draw: Draw;
+  readonly #options: WorkloadOptions;
+  #number = 0;
+  #gone: number[] = [];
+
+  constructor(draw: Draw, options: WorkloadOptions) {
+    this.#draw = draw;
+    this.#options = options;
+  }
+
+  /** One request after the other, to be sent together; `count` at most. */
+  burst(count: number): Command[] {
+    const draw = this.#draw;
+    const commands: Command[] = [];
+    const isTransaction = count > 2 && draw.chance(0.15);
+    const isElsewhere = !isTransaction && draw.chance(0.05);
+    if (isElsewhere) commands.push(['SELECT', '1']);
+    if (isTransaction) commands.push(['MULTI']);
+    for (let left = count; left > 0; left--) commands.push(isElsewhere ? this.#elsewhere() : this.#next());
+    if (isTransaction) commands.push(['EXEC']);
+    if (isElsewhere) commands.push(['SELECT', '0']);
+    return commands;
+  }
+
+  #next(): Command {
+    const draw = this.#draw;
+    const number = ++this.#number;
+    if (draw.chance(this.#options.promiseShare)) {
+      if (this.#gone.length > 0 && draw.chance(0.15)) {
+        const at = draw.below(this.#gone.length);
+        return ['DEL', `gone:${this.#gone.splice(at, 1)[0]}`];
+      }
+      const command = draw.pick(promises)(draw, number);
+      if (command[1].startsWith('gone:')) this.#gone.push(number);
+      return command;
+    }
+    return draw.pick(families[draw.pick(this.#options.families)])(draw, number);
+  }
+
+  /** In the second database nothing is promised: it is emptied now and then. */
+  #elsewhere(): Command {
+    const draw = this.#draw;
+    if (this.#options.flushes && draw.chance(0.1)) return ['FLUSHDB'];
+    return draw.pick(families[draw.pick(this.#options.families)])(draw, ++this.#number);
+  }
+}
