@@ -66,6 +66,7 @@ export interface LevelStoreOptions {
 }
 
 async function openLevelDatabase(directory: string): Promise<LevelDatabase> {
+  await checkTables(directory);
   const database = new ClassicLevel<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
@@ -104,7 +105,6 @@ export class LevelStore implements DurableStore {
   }
 
   async open(): Promise<void> {
-    await this.guard(() => checkTables(this.directory));
     await this.#openNow();
     try {
       await this.#checkFormat();

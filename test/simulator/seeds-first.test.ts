@@ -4,7 +4,7 @@ import { runSimulator } from './simulator-process.ts';
 import { firstSeeds, seedOptions, seedsDeadlineMs } from './seeds.ts';
 
 it(
-  'all promises hold under the faults of the first half of the seeds',
+  'all promises hold under the faults of the first seeds',
   async () => {
     const { exitCode, output } = await runSimulator(...seedOptions(firstSeeds));
     expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
