@@ -14,7 +14,7 @@ import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
 import { Flusher } from '../storage/flusher.ts';
-import type { FlusherOptions, MakeEngine } from '../storage/flusher-options.ts';
+import type { MakeEngine } from '../storage/flusher-options.ts';
 import { Keyspace } from '../storage/keyspace.ts';
 import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
 import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
@@ -134,8 +134,8 @@ export class Runtime implements Node {
       random: () => environment.random.fraction(),
       setTimer: (delayMs, callback) => environment.time.setTimer(delayMs, callback),
     });
-    const flusher =
-      stored === null ? null : new Flusher(withEngine(stored, environment.makeEngine), source, environment.time);
+    const { makeEngine } = environment;
+    const flusher = stored === null ? null : new Flusher({ ...stored, makeEngine }, source, environment.time);
     if (flusher === null && config.values['read-through']) {
       throw new Error(
         "'read-through yes' reads from the durable stores, and there are none: name a 'data-dir' or 'mysql'",
@@ -497,8 +497,4 @@ export class Runtime implements Node {
   monotonicMs(): number {
     return this.#environment.time.monotonicMs();
   }
-}
-
-function withEngine(options: FlusherOptions, makeEngine: MakeEngine | undefined): FlusherOptions {
-  return makeEngine === undefined ? options : { ...options, makeEngine };
 }

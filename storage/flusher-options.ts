@@ -23,7 +23,7 @@ export interface FlusherOptions {
   /** The clock must not be before what the node itself has stamped. */
   environment: StoreEnvironment;
   /** Makes the stores; a worker thread with them unless it is given. */
-  makeEngine?: MakeEngine;
+  makeEngine?: MakeEngine | undefined;
 }
 
 /** Makes the engine behind a flusher, in whatever thread. */
