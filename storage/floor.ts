@@ -47,8 +47,9 @@ function isUnder(keyspace: Keyspace, ref: number, hi: number, lo: number): boole
   if (compareStamp(words[word + 2], words[word + 3], hi, lo) > 0) return false;
   const flags = keyspace.flagsOf(ref);
   if ((flags & OBJECT) !== 0) {
-    const { maxHi, maxLo } = keyspace.collectionAt(ref);
-    return compareStamp(maxHi, maxLo, hi, lo) <= 0;
+    const { maxHi, maxLo, floorHi, floorLo } = keyspace.collectionAt(ref);
+    // A DEL above it has yet to cover elements that come later.
+    return compareStamp(maxHi, maxLo, hi, lo) <= 0 && compareStamp(floorHi, floorLo, hi, lo) <= 0;
   }
   if ((flags & COUNTER) === 0) return true;
   const { entries, dormant } = decodeCounter(keyspace.arena, ref);
@@ -97,8 +98,16 @@ function dropUnder(keyspace: Keyspace, database: Database, hi: number, lo: numbe
   });
   for (const key of shadowed) {
     const ref = keyspace.find(database, key, 0, key.length);
-    if (ref === 0 || (keyspace.flagsOf(ref) & OBJECT) !== 0) revealShadow(keyspace, database, key);
+    if (ref === 0 || (keyspace.flagsOf(ref) & OBJECT) !== 0 || hasNoBase(keyspace, ref)) {
+      revealShadow(keyspace, database, key);
+    }
   }
+}
+
+/** Whether nothing is left of a string but sums, or a deadline of sums. */
+function hasNoBase(keyspace: Keyspace, ref: number): boolean {
+  keyspace.readVersion(ref);
+  return keyspace.stampHi === 0;
 }
 
 /** Leaves of a collection what is above the floor: a creation under it is forgotten, with its deadline. */

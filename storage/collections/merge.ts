@@ -355,13 +355,28 @@ function contest(
     if (shown.isUnderFloor(birth.hi, birth.lo, birth.origin)) return null;
     // Of two types whose creations are both unknown (a FLUSHDB has covered them), the lower kind wins.
     if (stampHi === 0 && (isBlank(shown) || keyKindOf(type) < keyKindOf(shown.type))) {
-      keyspace.deadlineMs = -1;
-      becomeType(keyspace, database, hash, ref, record, type);
-      return keyspace.collectionAt(keyspace.find(database, record.buffer, record.keyStart, record.keyLength));
+      return become(keyspace, database, hash, ref, record, type);
     }
+  } else if (stampHi === 0) {
+    // Nothing is left of a counter but the deadline of sums to come: that shows no type.
+    return become(keyspace, database, hash, ref, record, type);
   }
   keepShadow(keyspace, database, ref, record);
   return null;
+}
+
+/** Gives the key this type, its creation unknown. */
+function become(
+  keyspace: Keyspace,
+  database: Database,
+  hash: number,
+  ref: number,
+  record: RecordReader,
+  type: number,
+): Collection {
+  keyspace.deadlineMs = -1;
+  becomeType(keyspace, database, hash, ref, record, type);
+  return keyspace.collectionAt(keyspace.find(database, record.buffer, record.keyStart, record.keyLength));
 }
 
 /** Whether no element of the collection, removed ones included, is above its floor. */
