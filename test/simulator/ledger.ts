@@ -1,5 +1,6 @@
 /** Everything that the nodes have ever published, and which of it a crash has rightly taken away. */
-import { RecordReader } from '../../protocol/change-record.ts';
+import { FLAG_DEAD, KIND_FLOOR, RecordReader } from '../../protocol/change-record.ts';
+import { KIND_KEY_FLOOR } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import { type Holder, Reference } from './reference.ts';
@@ -41,6 +42,11 @@ export function factsOf(record: Buffer): RecordFacts {
   reader.read(record, 0);
   const { database, kind, flags, deadlineMs, keyStart, keyLength } = reader;
   return { database, kind, flags, deadlineMs, key: record.subarray(keyStart, keyStart + keyLength) };
+}
+
+function isRemovalRecord(record: Buffer): boolean {
+  const { kind, flags } = factsOf(record);
+  return (flags & FLAG_DEAD) !== 0 || kind === KIND_KEY_FLOOR || kind === KIND_FLOOR;
 }
 
 export class Ledger {
@@ -91,6 +97,9 @@ export class Ledger {
         const record = turn.records[index];
         if (holders.some((holder) => this.isHeld(record, holder))) continue;
         const { database, key } = factsOf(record);
+        // A removal may be forgotten once nothing that it removed is anywhere.
+        const isRemoval = isRemovalRecord(record);
+        if (isRemoval && !holders.some((holder) => this.#judge.wouldShow(holder.dump(database, key), record))) continue;
         turn.lost.add(index);
         turn.lostKeys.add(`${database}/${key.toString('latin1')}`);
         this.lostCount++;

@@ -103,6 +103,15 @@ export class Reference implements Holder {
 
   /** Whether what was dumped would become something else by this record. */
   wouldChange(dump: Buffer, record: Buffer): boolean {
+    return this.#tryOut(dump, record, (number, key) => this.dump(number, key).toString('latin1'));
+  }
+
+  /** Whether what was dumped would show something else by this record. */
+  wouldShow(dump: Buffer, record: Buffer): boolean {
+    return this.#tryOut(dump, record, (number, key) => digestOfKey(this.keyspace, number, key));
+  }
+
+  #tryOut(dump: Buffer, record: Buffer, look: (number: number, key: Buffer) => string): boolean {
     const { keyspace } = this;
     const reader = new RecordReader();
     reader.read(record, 0);
@@ -111,9 +120,9 @@ export class Reference implements Holder {
     const key = Buffer.from(record.subarray(reader.keyStart, reader.keyStart + reader.keyLength));
     this.apply(dump);
     const isUnderFloor = compareStamp(reader.stampHi, reader.stampLo, database.floorHi, database.floorLo) <= 0;
-    const before = this.dump(number, key);
+    const before = look(number, key);
     this.apply(record);
-    const isChanged = !isUnderFloor && !this.dump(number, key).equals(before);
+    const isChanged = !isUnderFloor && look(number, key) !== before;
     const ref = keyspace.find(database, key, 0, key.length);
     if (ref !== 0) keyspace.drop(database, keyspace.hash, ref);
     database.shadows.delete(key.toString('latin1'));
