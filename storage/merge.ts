@@ -447,8 +447,13 @@ function applyCounterEntry(keyspace: Keyspace, database: Database, record: Recor
   if (state.entries.length > ENTRIES_SMALL && encodeCounter(state).length > COUNTER_BYTES_MAX) return;
   merges.lost--;
   writeEffective(keyspace, database, hash, ref, record, state, opened.dead, expired);
-  if (!isObject) return;
-  const apply = (taken: RecordReader): void => applyCounterDeadline(keyspace, database, taken);
+  // A collection that hid a deadline of sums is gone: it lost the key just now, or a FLUSHDB has covered it.
+  if (!isObject && ref !== 0) return;
+  const apply = (taken: RecordReader): void => {
+    const { deadlineStampHi, deadlineStampLo } = taken;
+    if (compareStamp(deadlineStampHi, deadlineStampLo, database.floorHi, database.floorLo) <= 0) return;
+    applyCounterDeadline(keyspace, database, taken);
+  };
   takeShadow(database, buffer, keyStart, keyLength, (kind) => kind === KIND_COUNTER, apply);
 }
 

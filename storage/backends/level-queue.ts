@@ -210,9 +210,9 @@ export class LevelQueue {
     }
   }
 
-  /** The count drifts where registers changed while they waited; now it is known. */
+  /** The count drifts where registers changed while they waited; now it is known, unless a batch has come to the lane meanwhile. */
   #nothingWaits(): Buffer[] {
-    if (this.#taken.size === 0) {
+    if (this.#taken.size === 0 && this.#lane.length === 0) {
       this.#count = 0;
       this.#isEstimate = false;
     }
