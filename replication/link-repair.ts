@@ -200,7 +200,8 @@ export class LinkRepair {
       throw new PeerProtocolError(REFUSE_HORIZON, 'records of a node that has to resynchronise before it may push');
     }
     this.recordBytesIn += end - start;
-    this.#receiver.repairRecords(flags, buffer, start, end, taking);
+    const oldest = this.#receiver.repairRecords(flags, buffer, start, end, taking);
+    if (oldest !== null) this.#owner.removalsCame(this.#member, oldest);
   }
 
   /** The next frame of the repair; does at most one slice of work. */
@@ -266,6 +267,8 @@ export class LinkRepair {
     if (this.#side === null || !this.#side.isFinished) return;
     this.#side = null;
     this.finished++;
+    const { running, last } = this.#member.compared;
+    if (running !== null) this.#member.compared = { running: null, last: running, before: last };
     if (this.#receiver.progress.hasGap) this.ask();
     const hasTaken = this.#takes.shift();
     if (hasTaken === true) {
@@ -291,6 +294,7 @@ export class LinkRepair {
       take = { rule, taking: this.#taking };
     }
     this.#hasOpened = false;
+    this.#member.compared = { ...this.#member.compared, running: replica.currentStamp() };
     this.#tellTombstones(isTaking);
     return {
       replica,

@@ -25,6 +25,8 @@ export interface Member {
   complete: Stamp;
   /** Everything that any member it knows wrote up to here is there, as it said last. */
   held: Stamp;
+  /** This node's clock at the beginning of the comparison of digests that is under way, of the last one, and of the one before. */
+  compared: { running: Stamp | null; last: Stamp; before: Stamp };
   /** As `complete`, also from before the member or this node was restarted. */
   heardUpTo: Stamp;
   /** The origins that its writes have carried, as far as they are known. */
@@ -42,6 +44,10 @@ export interface Member {
 }
 
 const none: Stamp = { hi: 0, lo: 0 };
+
+function notCompared(): Member['compared'] {
+  return { running: null, last: none, before: none };
+}
 
 export interface MembershipSettings {
   readonly nodeId: Stamp;
@@ -76,6 +82,7 @@ export class Membership {
       member.acknowledged = none;
       member.complete = none;
       member.held = none;
+      member.compared = notCompared();
     }
     member.host = host;
     member.port = port;
@@ -133,6 +140,7 @@ export class Membership {
       acknowledged: none,
       complete: none,
       held: none,
+      compared: notCompared(),
       heardUpTo: none,
       writers: new Set(),
       isSetAside: false,
@@ -222,6 +230,28 @@ export class Membership {
     return this.#least((member) => lesser(member.held, member.complete));
   }
 
+  /**
+   * Removals up to here were here when each member's digests were compared with this node's, and the members have had another
+   * comparison's time to store them. A member that came back after a crash may say that it has what others still have to give
+   * back to it; its digests do not. Null when there is no member.
+   */
+  leastCompared(): Stamp | null {
+    return this.#least((member) => member.compared.before);
+  }
+
+  /** A repair has brought removals from this stamp on: the comparisons with others knew nothing of them. */
+  removalsCame(from: Member, stamp: Stamp): void {
+    for (const member of this.members.values()) {
+      if (member === from) continue;
+      const { running, last, before } = member.compared;
+      member.compared = {
+        running: running === null ? null : below(running, stamp),
+        last: below(last, stamp),
+        before: below(before, stamp),
+      };
+    }
+  }
+
   /** The same without asking the others what they have. */
   leastHeard(): Stamp | null {
     return this.#least((member) => member.heardUpTo);
@@ -234,6 +264,12 @@ export class Membership {
     }
     return least;
   }
+}
+
+/** The stamp, or where it is not below the other one, the next lower one than that. */
+function below(stamp: Stamp, other: Stamp): Stamp {
+  if (compareStamp(stamp.hi, stamp.lo, other.hi, other.lo) < 0) return stamp;
+  return other.lo > 0 ? { hi: other.hi, lo: other.lo - 1 } : { hi: Math.max(0, other.hi - 1), lo: 0xffffffff };
 }
 
 /** What the member's stream has brought of its writer; nothing while that is not known. */

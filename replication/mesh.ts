@@ -269,6 +269,10 @@ export class Mesh implements LinkOwner {
     return false;
   }
 
+  removalsCame(from: Member, stamp: Stamp): void {
+    this.membership.removalsCame(from, stamp);
+  }
+
   takeSlice(): boolean {
     if (this.#slices > 0) {
       this.#slices--;

@@ -1,7 +1,8 @@
 /** Looks at the stamps of records before they are merged: a stamp that cannot be, or one from the future, must not get in. */
-import { RecordError, RecordReader } from '../protocol/change-record.ts';
+import { FLAG_DEAD, KIND_FLOOR, RecordError, RecordReader } from '../protocol/change-record.ts';
+import { KIND_KEY_FLOOR } from '../protocol/collection-kinds.ts';
 import { PeerProtocolError, REFUSE_RECORDS, REFUSE_STAMP } from '../protocol/peer-frame.ts';
-import { formatStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
+import { compareStamp, formatStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 
 const WORD_MAX = 0xffffffff;
 const reader = new RecordReader();
@@ -86,4 +87,16 @@ export function withoutRanges(records: Buffer, start: number, end: number, range
   }
   kept.push(records.subarray(at, end));
   return Buffer.concat(kept);
+}
+
+/** The lowest stamp of the removals among sound records: tombstones and floors; null without any. */
+export function oldestRemoval(records: Buffer, start: number, end: number): { hi: number; lo: number } | null {
+  let oldest: { hi: number; lo: number } | null = null;
+  for (let at = start; at < end;) {
+    at = reader.read(records, at, end);
+    const { flags, kind, stampHi: hi, stampLo: lo } = reader;
+    if ((flags & FLAG_DEAD) === 0 && kind !== KIND_FLOOR && kind !== KIND_KEY_FLOOR) continue;
+    if (oldest === null || compareStamp(hi, lo, oldest.hi, oldest.lo) < 0) oldest = { hi, lo };
+  }
+  return oldest;
 }

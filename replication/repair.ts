@@ -3,6 +3,7 @@ import type { Applied } from './applied.ts';
 import type { Random } from './environment.ts';
 import type { Take } from './forsaking.ts';
 import type { Horizon } from './horizon.ts';
+import type { Member } from './membership.ts';
 import type { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
 import type { ReplicatorSettings } from './settings.ts';
@@ -16,6 +17,8 @@ export interface RepairOwner {
   readonly repairRate: RepairRate;
   readonly applied: Applied;
   readonly horizon: Horizon;
+  /** A repair with the member has brought removals, the oldest of this stamp. */
+  removalsCame(from: Member, stamp: Stamp): void;
   /** True when a slice of repair work may be done now; at most one in a turn of the event loop, lest clients wait. */
   takeSlice(): boolean;
 }

@@ -50,8 +50,9 @@ export class Standing {
   reapable(old: Stamp): Stamp | null {
     const stable = this.stable();
     if (stable === null) return null;
+    const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);
     // A tombstone that is old goes without asking, but for members that are away and may have written before it.
-    return later(stable, earlier(old, this.#membership.leastHeard() ?? old));
+    return later(everywhere, earlier(old, this.#membership.leastHeard() ?? old));
   }
 
   /** Sets aside and drops members that have been away for too long. @returns those that were dropped */

@@ -18,7 +18,7 @@ import { compareStamp, formatStamp } from '../protocol/stamp.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
 import type { Outbox } from './outbox.ts';
 import type { StreamProgress } from './progress.ts';
-import { StampLimit, findFutureRecords, isImpossibleStamp, withoutRanges } from './record-guard.ts';
+import { StampLimit, findFutureRecords, isImpossibleStamp, oldestRemoval, withoutRanges } from './record-guard.ts';
 import type { Replica, Stamp, StreamTurn, Taking } from './replica.ts';
 
 export class StreamSender {
@@ -186,23 +186,27 @@ export class StreamReceiver {
   }
 
   /** A REPAIR_RECORDS frame: records of any origin; `taking` when this node resynchronises. */
-  repairRecords(flags: number, buffer: Buffer, start: number, end: number, taking: Taking | null): void {
+  repairRecords(flags: number, buffer: Buffer, start: number, end: number, taking: Taking | null): Stamp | null {
     if ((flags & FRAME_FLAG_MORE) !== 0 || this.#repairParts !== null) {
       this.#repairParts ??= new Parts(this.#settings.turnBytesMax);
       this.#repairParts.add(buffer, start, end);
-      if ((flags & FRAME_FLAG_MORE) !== 0) return;
+      if ((flags & FRAME_FLAG_MORE) !== 0) return null;
       buffer = this.#repairParts.join();
       start = 0;
       end = buffer.length;
       this.#repairParts = null;
     }
     const future = this.#findFuture(buffer, start, end);
-    if (future === null) return this.#apply(buffer, start, end, null, taking);
+    if (future === null) {
+      this.#apply(buffer, start, end, null, taking);
+      return oldestRemoval(buffer, start, end);
+    }
     if (future.byOrigin) throw clockError(this.#settings.maxClockDriftMs);
     // Another node's clock is fast, not this peer's: the rest is taken, those come with a later repair.
     this.futureRecords += future.ranges.length / 2;
     const kept = withoutRanges(buffer, start, end, future.ranges);
     this.#apply(kept, 0, kept.length, null, taking);
+    return oldestRemoval(kept, 0, kept.length);
   }
 
   /** Takes the peer's clock reading into the own clock, if it is inside the bound. */
