@@ -4,9 +4,9 @@ interface SeedRange {
   count: number;
 }
 
-export const firstSeeds: SeedRange = { from: 1, count: 20 };
-export const secondSeeds: SeedRange = { from: 151, count: 20 };
-/** About ten seconds of a quiet core; a busy machine may take many times as long. */
+export const firstSeeds: SeedRange = { from: 1, count: 150 };
+export const secondSeeds: SeedRange = { from: 151, count: 150 };
+/** About a minute of a quiet core; a busy machine may take many times as long. */
 export const seedsDeadlineMs = 900_000;
 const operations = 400;
 
