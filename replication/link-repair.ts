@@ -309,6 +309,8 @@ export class LinkRepair {
         return outbox.last;
       },
       covered: (cover) => {
+        // The last key's records wait for the next one's beginning.
+        if (isTaking) this.#taking!.end();
         if (!isGiving) this.#covered(cover);
       },
     };

@@ -70,6 +70,8 @@ export class Waits {
 
   /** `run`; `wait`: to be put off until `wake` is called; anything else is the error to answer with. */
   check(call: Invocation, session: Session): 'run' | 'wait' | (string & {}) {
+    // The rule, and on the path of every command.
+    if (this.#readThrough === null && this.#waits.size === 0 && !this.#needsRoom(call)) return 'run';
     const wait = this.#waits.get(session);
     if (wait !== undefined) {
       if (!wait.isOver) return 'wait';
@@ -79,7 +81,7 @@ export class Waits {
       }
     }
     const missing = this.#readThrough === null ? [] : this.#missing(call, session, wait?.absent ?? NONE);
-    const room = call.command.deniesOom ? this.#memory.roomSoon : null;
+    const room = this.#needsRoom(call) ? this.#memory.roomSoon : null;
     if (missing.length === 0 && room === null) {
       if (wait !== undefined) this.#waits.delete(session);
       return 'run';
@@ -94,6 +96,10 @@ export class Waits {
     const isRead = missing.length > 0;
     this.#begin(session, next, isRead ? this.#readThrough!.fetch(missing) : room!.then(() => NONE));
     return 'wait';
+  }
+
+  #needsRoom(call: Invocation): boolean {
+    return call.command.deniesOom && this.#memory.roomSoon !== null;
   }
 
   #begin(session: Session, wait: Wait, reason: Promise<ReadonlySet<string>>): void {
