@@ -272,7 +272,6 @@ export class LinkRepair {
     if (this.#receiver.progress.hasGap) this.ask();
     const hasTaken = this.#takes.shift();
     if (hasTaken === true) {
-      this.#taking!.end();
       this.#taking = null;
       this.hasTaken = true;
       this.#owner.horizon.taken(this.#told!.reaped);

@@ -132,6 +132,7 @@ export class Runtime implements Node {
     const stored = flusherOptions(config.values, options.mysqlPool, {
       nowMs: environment.wallClockMs,
       random: () => environment.random.fraction(),
+      monotonicMs: () => environment.time.monotonicMs(),
       setTimer: (delayMs, callback) => environment.time.setTimer(delayMs, callback),
     });
     const { makeEngine } = environment;
@@ -293,18 +294,17 @@ export class Runtime implements Node {
   async #load(): Promise<void> {
     const { flusher, loading } = this;
     if (flusher === null || loading === null) return;
-    const bytesMax = Number(this.config.values.maxmemory);
+    const bound = Number(this.config.values.maxmemory) * HYDRATED_SHARE || Infinity;
     this.keyspace.storing = false;
     this.keyspace.hydrating = true;
     await flusher.hydrate(
-      (records) => hydrateWithin(this.keyspace, records, bytesMax === 0 ? Infinity : bytesMax * HYDRATED_SHARE),
+      (records) => hydrateWithin(this.keyspace, records, bound),
       (done, total) => {
         loading.done = done;
         loading.total = total;
         this.#options.onLoading?.(loading);
       },
       (records) => {
-        const bound = bytesMax === 0 ? Infinity : bytesMax * HYDRATED_SHARE;
         this.keyspace.clock.refresh();
         // What does not fit is left to be read on demand.
         if (this.keyspace.readsThrough && this.keyspace.usedBytes >= bound)

@@ -2,6 +2,8 @@
 export interface StoreEnvironment {
   /** Milliseconds since 1970. */
   nowMs(): number;
+  /** Milliseconds that only go forward; their zero means nothing. */
+  monotonicMs(): number;
   /** 0 ≤ x < 1. */
   random(): number;
   /** Calls back once, unless it was cancelled before. */

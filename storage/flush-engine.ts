@@ -81,7 +81,7 @@ export class FlushEngine implements StoreEngine {
     }
     this.#mysql = target === null ? null : stores.mysql({ target, connectTimeoutMs, queryTimeoutMs, environment });
     this.#slices = this.#mysql !== null && this.#level === null ? new SliceQueue(() => this.wake()) : null;
-    this.#heldSlices = this.#slices === null ? null : new HeldSlices();
+    this.#heldSlices = this.#slices === null ? null : new HeldSlices(() => environment.monotonicMs());
     if (this.#mysql === null) {
       this.#drainer = null;
       this.#takeover = null;

@@ -33,6 +33,7 @@ const engine = new FlushEngine(
   },
   {
     nowMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
     random: () => Math.random(),
     setTimer(delayMs, callback) {
       const timer = setTimeout(callback, delayMs);

@@ -1,19 +1,19 @@
 /** The held changes of a node without an embedded store: slices in memory, as many as fit. */
 import {
   addSeen,
+  describeGenerations,
   HELD_CLOSED_MAX,
-  seenOf,
   type HeldBatch,
   type HeldGeneration,
   type HeldQueue,
+  type KeptGeneration,
 } from './backends/held-queue.ts';
 import { StoreError } from './backends/backend.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 
 const HELD_BYTES_MAX = 32 << 20;
 
-interface Generation {
-  generation: number;
+interface Generation extends KeptGeneration {
   seen: Map<string, string>;
   begunAtMs: number;
   slices: Buffer[];
@@ -25,6 +25,7 @@ interface Waiter {
 }
 
 export class HeldSlices implements HeldQueue {
+  readonly #monotonicMs: () => number;
   readonly #bytesMax: number;
   readonly #closed: Generation[] = [];
   #open: Generation = newGeneration(1);
@@ -34,7 +35,8 @@ export class HeldSlices implements HeldQueue {
   /** Those who wait until all that is held now has been dealt with. */
   #settling: { generation: number; waiter: Waiter }[] = [];
 
-  constructor(bytesMax = HELD_BYTES_MAX) {
+  constructor(monotonicMs: () => number, bytesMax = HELD_BYTES_MAX) {
+    this.#monotonicMs = monotonicMs;
     this.#bytesMax = bytesMax;
   }
 
@@ -48,7 +50,7 @@ export class HeldSlices implements HeldQueue {
     while (this.#bytes > 0 && this.#bytes + records.length > this.#bytesMax) {
       await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
     }
-    if (this.#open.slices.length === 0) this.#open.begunAtMs = performance.now();
+    if (this.#open.slices.length === 0) this.#open.begunAtMs = this.#monotonicMs();
     addSeen(this.#open.seen, seen);
     this.#open.slices.push(records);
     this.#bytes += records.length;
@@ -59,14 +61,7 @@ export class HeldSlices implements HeldQueue {
       this.#closed.push(this.#open);
       this.#open = newGeneration(this.#open.generation + 1);
     }
-    const nowMs = performance.now();
-    return Promise.resolve(
-      this.#closed.map(({ generation, seen, begunAtMs }) => ({
-        generation,
-        seen: seenOf(seen),
-        ageMs: nowMs - begunAtMs,
-      })),
-    );
+    return Promise.resolve(describeGenerations(this.#closed, this.#monotonicMs()));
   }
 
   /** One slice after the other; where the next one begins is its number in two bytes. */

@@ -60,7 +60,7 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     this.#retry = new Backoff(RETRY_BASE_MS, RETRY_MS_MAX, environment);
     this.#store = store;
     this.#queue = isQueueing ? new LevelQueue(store) : null;
-    this.#held = isQueueing ? new LevelHeld(store) : null;
+    this.#held = isQueueing ? new LevelHeld(store, () => environment.monotonicMs()) : null;
     this.#events = events;
   }
 

@@ -93,7 +93,7 @@ export class Takeover {
     if (own === null) return;
     await this.#store.noteProgress(own);
     this.#noted = own.stamp;
-    this.#notedAtMs = performance.now();
+    this.#notedAtMs = this.#options.environment.monotonicMs();
   }
 
   /** Runs work during which no held register is written. */
@@ -119,7 +119,7 @@ export class Takeover {
 
   async #noteOwn(): Promise<void> {
     const own = this.#own;
-    const nowMs = performance.now();
+    const nowMs = this.#options.environment.monotonicMs();
     if (own === null || (own.stamp === this.#noted && nowMs - this.#notedAtMs < ALIVE_EVERY_MS)) return;
     await this.noteNow();
     if (nowMs - this.#forgottenAtMs < FORGET_EVERY_MS) return;

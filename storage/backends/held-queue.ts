@@ -43,6 +43,20 @@ export function addSeen(seen: Map<string, string>, turns: readonly RelayedTurn[]
   }
 }
 
-export function seenOf(seen: ReadonlyMap<string, string>): RelayedTurn[] {
-  return [...seen].map(([incarnation, stamp]) => ({ incarnation, stamp }));
+/** A generation as a queue keeps it. */
+export interface KeptGeneration {
+  readonly generation: number;
+  /** Null when it is of an earlier run. */
+  readonly seen: ReadonlyMap<string, string> | null;
+  /** Monotonic milliseconds. */
+  readonly begunAtMs: number;
+}
+
+/** What `heldGenerations` tells of these. */
+export function describeGenerations(kept: readonly KeptGeneration[], nowMs: number): HeldGeneration[] {
+  return kept.map(({ generation, seen, begunAtMs }) => ({
+    generation,
+    seen: seen === null ? null : [...seen].map(([incarnation, stamp]) => ({ incarnation, stamp })),
+    ageMs: nowMs - begunAtMs,
+  }));
 }

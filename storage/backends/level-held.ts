@@ -6,7 +6,15 @@
  */
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import type { RelayedTurn } from '../relayed-turns.ts';
-import { addSeen, HELD_CLOSED_MAX, seenOf, type HeldBatch, type HeldGeneration, type HeldQueue } from './held-queue.ts';
+import {
+  addSeen,
+  describeGenerations,
+  HELD_CLOSED_MAX,
+  type HeldBatch,
+  type HeldGeneration,
+  type HeldQueue,
+  type KeptGeneration,
+} from './held-queue.ts';
 import { asideKey } from './level-queue.ts';
 import type { LevelStore } from './level.ts';
 import type { RefusedRow } from './mysql.ts';
@@ -20,9 +28,7 @@ const MARKERS_A_READ = 1000;
 const MARKERS_AT_FIRST = 16;
 const BATCH_BYTES = 1 << 20;
 
-interface OpenGeneration {
-  generation: number;
-  /** Null when it is of an earlier run. */
+interface OpenGeneration extends KeptGeneration {
   seen: Map<string, string> | null;
   begunAtMs: number;
   isUsed: boolean;
@@ -30,12 +36,14 @@ interface OpenGeneration {
 
 export class LevelHeld implements HeldQueue {
   readonly #store: LevelStore;
+  readonly #monotonicMs: () => number;
   readonly #writer = new RecordWriter(1 << 16);
   readonly #closed: OpenGeneration[] = [];
   #open: OpenGeneration = newGeneration(1);
 
-  constructor(store: LevelStore) {
+  constructor(store: LevelStore, monotonicMs: () => number) {
     this.#store = store;
+    this.#monotonicMs = monotonicMs;
   }
 
   /** Finds what an earlier run left. */
@@ -45,7 +53,7 @@ export class LevelHeld implements HeldQueue {
       const [first] = await database.keys({ gte: from, lt: HELD_TO, limit: 1 }).all();
       if (first === undefined) return;
       const generation = first.readUInt32BE(1);
-      this.#closed.push({ generation, seen: null, begunAtMs: performance.now(), isUsed: true });
+      this.#closed.push({ generation, seen: null, begunAtMs: this.#monotonicMs(), isUsed: true });
       this.#open = newGeneration(generation + 1);
       from = startOf(generation + 1);
     }
@@ -53,7 +61,7 @@ export class LevelHeld implements HeldQueue {
 
   /** The generation for the markers of a batch; to be asked for inside that batch's exclusive work. */
   beginBatch(seen: readonly RelayedTurn[]): number {
-    if (!this.#open.isUsed) this.#open.begunAtMs = performance.now();
+    if (!this.#open.isUsed) this.#open.begunAtMs = this.#monotonicMs();
     this.#open.isUsed = true;
     addSeen(this.#open.seen!, seen);
     return this.#open.generation;
@@ -64,14 +72,7 @@ export class LevelHeld implements HeldQueue {
       this.#closed.push(this.#open);
       this.#open = newGeneration(this.#open.generation + 1);
     }
-    const nowMs = performance.now();
-    return Promise.resolve(
-      this.#closed.map(({ generation, seen, begunAtMs }) => ({
-        generation,
-        seen: seen === null ? null : seenOf(seen),
-        ageMs: nowMs - begunAtMs,
-      })),
-    );
+    return Promise.resolve(describeGenerations(this.#closed, this.#monotonicMs()));
   }
 
   async readHeld(generation: number, from: Buffer | null): Promise<HeldBatch> {

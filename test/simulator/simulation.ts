@@ -132,9 +132,6 @@ export class Simulation {
   /** Must be called where no promise's callback is running. */
   run(): Outcome {
     const { schedule } = this;
-    const { now } = performance;
-    // Some of the stores measure by the machine's own clock how old something is.
-    performance.now = () => this.world.time.monotonicMs();
     try {
       this.#runSchedule();
       this.#settle();
@@ -143,8 +140,6 @@ export class Simulation {
     } catch (error) {
       const text = error instanceof Violation ? error.message : String((error as Error).stack ?? error);
       this.fail(text);
-    } finally {
-      performance.now = now;
     }
     const { fired } = this.faults;
     return {

@@ -6,6 +6,7 @@ import { LevelQueue } from '../../storage/backends/level-queue.ts';
 import { LevelStore } from '../../storage/backends/level.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { contentOf, expectedContent, fixtureFolder, fixtureRecords } from './fixtures.ts';
+import { storeEnvironment } from '../support/store-environment.ts';
 
 describe('what an earlier commit wrote', () => {
   it('is read as change records', async () => {
@@ -26,7 +27,7 @@ describe('what an earlier commit wrote', () => {
     await queue.open();
     expect(queue.queuedCount).toBeGreaterThan(0);
     const batch = await queue.take(1000, 1 << 20);
-    const held = new LevelHeld(store);
+    const held = new LevelHeld(store, storeEnvironment.monotonicMs);
     await held.open();
     expect(await held.heldGenerations()).toMatchObject([{ generation: 1, seen: null }]);
     expect((await held.readHeld(1, null)).records).toEqual(batch?.records);

@@ -26,7 +26,7 @@ interface Holder {
 async function levelHolder(directory = temporaryFolder('held')): Promise<Holder & { store: LevelStore }> {
   const store = new LevelStore({ directory });
   await store.open();
-  const held = new LevelHeld(store);
+  const held = new LevelHeld(store, storeEnvironment.monotonicMs);
   await held.open();
   const hold = async (records: Buffer, seen: RelayedTurn[]): Promise<void> => {
     await store.putNewest([records], null, { slices: new Set([records]), begin: () => held.beginBatch(seen) });
@@ -35,7 +35,7 @@ async function levelHolder(directory = temporaryFolder('held')): Promise<Holder 
 }
 
 function memoryHolder(): Promise<Holder & { slices: HeldSlices }> {
-  const slices = new HeldSlices(1000);
+  const slices = new HeldSlices(storeEnvironment.monotonicMs, 1000);
   return Promise.resolve({ queue: slices, hold: (records, seen) => slices.hold(records, seen), slices });
 }
 
