@@ -253,6 +253,7 @@ function applyString(keyspace: Keyspace, database: Database, record: RecordReade
   const flags = dead ? DEAD | HIDDEN : expired ? EXPIRED | HIDDEN : old & RAW;
   const kept = dead || expired ? 0 : valueLength;
   keyspace.put(database, hash, ref, buffer, keyStart, keyLength, buffer, valueStart, kept, flags, false);
+  if ((old & OBJECT) !== 0) takeCounterDeadline(keyspace, database, record);
 }
 
 /** Whether the block's version was written here. */
@@ -449,12 +450,17 @@ function applyCounterEntry(keyspace: Keyspace, database: Database, record: Recor
   writeEffective(keyspace, database, hash, ref, record, state, opened.dead, expired);
   // A collection that hid a deadline of sums is gone: it lost the key just now, or a FLUSHDB has covered it.
   if (!isObject && ref !== 0) return;
+  takeCounterDeadline(keyspace, database, record);
+}
+
+/** A deadline of sums that a collection hid is in force again, now that a string or sums have the record's key. */
+function takeCounterDeadline(keyspace: Keyspace, database: Database, record: RecordReader): void {
   const apply = (taken: RecordReader): void => {
     const { deadlineStampHi, deadlineStampLo } = taken;
     if (compareStamp(deadlineStampHi, deadlineStampLo, database.floorHi, database.floorLo) <= 0) return;
     applyCounterDeadline(keyspace, database, taken);
   };
-  takeShadow(database, buffer, keyStart, keyLength, (kind) => kind === KIND_COUNTER, apply);
+  takeShadow(database, record.buffer, record.keyStart, record.keyLength, (kind) => kind === KIND_COUNTER, apply);
 }
 
 /** Not on a long text. An expired string takes sums: a later deadline may bring it back. */

@@ -169,6 +169,32 @@ describe('a node that comes back after the others have dropped tombstones', () =
     for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
   });
 
+  it('says that it has what others wrote when it has the last key of it, and not before', async () => {
+    const cluster = await Cluster.of(3, 2);
+    const [first, , third] = cluster.nodes;
+    first.replica.set('old', 'value');
+    first.publish();
+    cluster.pass(3000);
+    third.replicator.pauseLinks();
+    first.replica.delete('old');
+    first.publish();
+    cluster.pass(horizonMs * 2.5);
+    for (let key = 0; key < 5; key++) first.replica.set(`key ${key}`, 'new');
+    first.publish();
+    const written = first.replicator.applied.all();
+    const { applied } = third.replicator;
+    const note = applied.note.bind(applied);
+    const shown: string[][] = [];
+    applied.note = (entries) => {
+      note(entries);
+      if (shown.length === 0 && applied.covers(written)) shown.push(third.replica.view());
+    };
+    third.replicator.resumeLinks();
+    cluster.settle();
+    expect(third.log.has('it resynchronises before it may push')).toBe(true);
+    expect(shown).toEqual([first.replica.view()]);
+  });
+
   it('brings back nothing that was deleted, whatever it held (random)', async () => {
     await withSeed(testFile, async (random) => {
       const cluster = await Cluster.of(3, random.uint32());

@@ -34,6 +34,19 @@ async function failureOf(work: Promise<unknown>): Promise<StoreError> {
   );
 }
 
+describe('the queue for MySQL', () => {
+  it('counts what is queued while it is looked through for something older', async () => {
+    const store = await openStore(temporaryFolder('level'));
+    const queue = new LevelQueue(store);
+    await queue.open();
+    // The look comes to its turn behind the write, which it did not know of when it was begun.
+    const [count, taken] = await Promise.all([store.putNewest([pack({ key: 'a' })], queue), queue.take(1000, 1 << 20)]);
+    expect([count, taken]).toEqual([1, null]);
+    expect(queue.queuedCount).toBe(1);
+    await store.close();
+  });
+});
+
 describe('level store on its disk', () => {
   it('makes its directory, and keeps small facts', async () => {
     const directory = join(temporaryFolder('level'), 'a', 'b');

@@ -2,8 +2,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { OBJECT, TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
+import { SeededRandom } from '../../support/seed.ts';
 import { Model } from './model.ts';
-import { Replica } from './replicas.ts';
+import { newestRecords, Replica } from './replicas.ts';
 
 const NODES = 3;
 
@@ -71,6 +72,7 @@ function run(replica: Replica, step: Step, world: { nowMs: number }): void {
 function history(
   steps: Step[],
   packs = false,
+  afterStep: (replica: Replica) => void = () => {},
 ): {
   replicas: Replica[];
   sent: Buffer[][];
@@ -97,6 +99,7 @@ function history(
       run(replica, step, world);
       sent[step.node].push(Buffer.from(replica.takeFeed()));
     }
+    afterStep(replicas[0]);
   }
   const taken = [...replicas];
   const fresh = (id: number): Replica => {
@@ -216,6 +219,34 @@ describe('merging', () => {
         }
         release();
       }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('gives stores that are flushed now and then what a node needs, in whatever order it is read', () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 25 }),
+        fc.infiniteStream(fc.boolean()),
+        fc.nat(),
+        (steps, flushes, seed) => {
+          const stored: Buffer[] = [];
+          const { replicas, sent, heard, fresh, release } = history(steps, false, (replica) => {
+            if (flushes.next().value === true) stored.push(Buffer.from(replica.takeStore(1000)));
+          });
+          deliverAll(replicas, sent, heard);
+          stored.push(Buffer.from(replicas[0].takeStore(1000)));
+          const rows = newestRecords(Buffer.concat(stored));
+          const random = new SeededRandom(seed);
+          for (let order = 0; order < 3; order++) {
+            const restored = fresh(9);
+            for (const row of random.shuffle([...rows])) restored.apply(row);
+            expect(restored.view()).toEqual(replicas[0].view());
+            expect(restored.digest()).toBe(replicas[0].digest());
+          }
+          release();
+        },
+      ),
       { numRuns: 1000 },
     );
   });

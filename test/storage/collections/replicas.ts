@@ -1,5 +1,6 @@
 /** Keyspaces that exchange change records, and what can be seen of them. */
-import { RecordWriter } from '../../../protocol/change-record.ts';
+import { RecordReader, RecordWriter } from '../../../protocol/change-record.ts';
+import { newestOf } from '../../../storage/backends/register-key.ts';
 import { COUNTER, HIDDEN, OBJECT, TYPE_HASH, TYPE_STRING } from '../../../storage/block.ts';
 import { Clock } from '../../../storage/clock.ts';
 import { expireDueElements, setElementDeadline } from '../../../storage/collections/element-expiry.ts';
@@ -295,4 +296,10 @@ export class Replica {
       throw new Error(`${collection.count} elements were counted, ${found.length} are there`);
     return found.sort().join(' ');
   }
+}
+
+/** The rows of a store that all of this was written to: what newer ones keep dead is still there. */
+export function newestRecords(records: Buffer): Buffer[] {
+  const reader = new RecordReader();
+  return [...newestOf(records).values()].map((at) => records.subarray(at, reader.read(records, at)));
 }
