@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import {
   FLAG_BATCH_BEGIN,
   FLAG_BATCH_END,
@@ -19,6 +18,7 @@ import {
 } from '../../protocol/change-record.ts';
 import { compareVersions } from '../../protocol/register-order.ts';
 import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
+import fc from '../support/properties.ts';
 
 interface Fields {
   kind: number;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { formatDouble } from '../../protocol/format-double.ts';
+import fc from '../support/properties.ts';
 
 describe('formatDouble', () => {
   it.each<[number, string]>([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { GlobPattern } from '../../protocol/glob.ts';
+import fc from '../support/properties.ts';
 
 /** Matches with bytes around both the pattern and the text that must not be read. */
 function matches(pattern: string, text: string, ignoreCase = false): boolean {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { hasQuotes, splitInline } from '../../protocol/inline-request.ts';
+import fc from '../support/properties.ts';
 
 /** Splits a line that lies between other bytes; undefined when its quotes are unbalanced. */
 function split(line: string): string[] | undefined {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { countDigits, integerLength, parseInteger, parseSafeInteger, writeInteger } from '../../protocol/integer.ts';
+import fc from '../support/properties.ts';
 
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { ListpackWriter, readIntset, readListpack, readZiplist } from '../../protocol/listpack.ts';
 import { PayloadError } from '../../protocol/rdb-payload.ts';
+import fc from '../support/properties.ts';
 
 function packed(values: readonly Buffer[]): Buffer {
   const writer = new ListpackWriter();

@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import {
   FRAME_ACK,
   FRAME_BYTES_BEFORE_AUTHENTICATION,
@@ -57,6 +56,7 @@ import {
   groupDigests,
 } from '../../protocol/peer-repair.ts';
 import { encodeSeen } from '../../protocol/written.ts';
+import fc from '../support/properties.ts';
 
 const stamp = { hi: 0x018bcfe5, lo: 0x68000007 };
 const hello: Hello = {

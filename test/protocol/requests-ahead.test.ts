@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { RequestsAhead } from '../../protocol/requests-ahead.ts';
 import { ProtocolError, RequestDecoder } from '../../protocol/resp-request.ts';
 import { badOnlyHere, badRequests } from '../support/bad-requests.ts';
+import fc from '../support/properties.ts';
 
 const limits = { bulkLengthMax: 1 << 20, inlineLengthMax: 65536, argumentsMax: 1 << 20 };
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import RedisParser from 'redis-parser';
 import { ReplyWriter } from '../../protocol/resp-reply.ts';
 import { Resp3Parser, RespError, type Reply } from '../support/resp3-parser.ts';
+import fc from '../support/properties.ts';
 
 /** What a writer wrote, from a buffer so small that it has to grow. */
 function written(protocol: 2 | 3, write: (reply: ReplyWriter) => void): string {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import type { RequestDecoder } from '../../protocol/resp-request.ts';
 import { argumentsOf, decodePieces, everyByte, newDecoder } from '../support/decode-requests.ts';
 import { encodeRequest } from '../support/resp-client.ts';
+import fc from '../support/properties.ts';
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1');
 const long = 'v'.repeat(300);

@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { crc32c } from '../../protocol/crc32c.ts';
 import {
   compareStamp,
@@ -13,6 +12,7 @@ import {
   stampLoOf,
   stampMs,
 } from '../../protocol/stamp.ts';
+import fc from '../support/properties.ts';
 
 const milliseconds = fc.integer({ min: 0, max: STAMP_MS_MAX });
 const counters = fc.integer({ min: 0, max: STAMP_COUNTER_LIMIT - 1 });

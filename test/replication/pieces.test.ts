@@ -1,6 +1,5 @@
 /** The small parts that links are made of. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { FRAME_FLAG_MORE, FRAME_PART_BYTES } from '../../protocol/peer-frame.ts';
 import { formatPeerAddress, isLoopback, parsePeerAddress } from '../../replication/address.ts';
 import { checkProofs, prove } from '../../replication/handshake.ts';
@@ -9,6 +8,7 @@ import { Outbox } from '../../replication/outbox.ts';
 import { StreamProgress } from '../../replication/progress.ts';
 import { RepairRate } from '../../replication/repair.ts';
 import { fillSettings } from '../../replication/settings.ts';
+import fc from '../support/properties.ts';
 
 const at = (lo: number): { hi: number; lo: number } => ({ hi: 1, lo });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { quoteWord, readLines, splitLine } from '../../../server/config/config-file.ts';
+import fc from '../../support/properties.ts';
 
 describe('splitLine', () => {
   it.each([

@@ -1,10 +1,10 @@
 /** What docs/crdt.md promises of the deadlines that fields of a hash have of their own. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { TYPE_HASH } from '../../../storage/block.ts';
 import { spentElements, dropElements } from '../../../storage/collections/reap.ts';
 import { Model } from './model.ts';
 import { Replica } from './replicas.ts';
+import fc from '../../support/properties.ts';
 
 const NODES = 3;
 const START_MS = 1_700_000_000_000;

@@ -1,6 +1,5 @@
 /** What docs/crdt.md promises of HyperLogLogs, and of strings that are written over them. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { FLAG_DEAD, KIND_STRING, RecordReader } from '../../../protocol/change-record.ts';
 import {
   COLLECTION_HYPERLOGLOG,
@@ -10,6 +9,7 @@ import {
 } from '../../../protocol/collection-kinds.ts';
 import { raiseRegisters, REGISTERS } from '../../../storage/types/hyperloglog.ts';
 import { Replica } from './replicas.ts';
+import fc from '../../support/properties.ts';
 
 const NODES = 3;
 const RUNS = 1000;

@@ -1,10 +1,10 @@
 /** What docs/crdt.md promises of merging, for strings, counters, hashes and sets at once. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { OBJECT, TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
 import { SeededRandom } from '../../support/seed.ts';
 import { Model } from './model.ts';
 import { newestRecords, Replica } from './replicas.ts';
+import fc from '../../support/properties.ts';
 
 const NODES = 3;
 

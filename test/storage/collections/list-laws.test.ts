@@ -1,9 +1,9 @@
 /** What docs/crdt.md promises of merging lists, on three nodes. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { editList, valuesOfList } from './list-edits.ts';
 import { Model } from './model.ts';
 import { Replica } from './replicas.ts';
+import fc from '../../support/properties.ts';
 
 const NODES = 3;
 

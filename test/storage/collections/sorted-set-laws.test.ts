@@ -1,12 +1,12 @@
 /** What docs/crdt.md promises of merging sorted sets. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { TYPE_SORTED_SET } from '../../../storage/block.ts';
 import { endChange, openCollection } from '../../../storage/collections/local.ts';
 import { addToSum, exactSum, totalScore } from '../../../storage/collections/score.ts';
 import type { SortedSet } from '../../../storage/collections/sorted-set.ts';
 import { addScore, putScore } from '../../../storage/types/sorted-set.ts';
 import { Replica } from './replicas.ts';
+import fc from '../../support/properties.ts';
 
 const NODES = 3;
 const FAR_MS = 2_000_000_000_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { fitField, type IntegerType, readField, writeField } from '../../../storage/types/bitfield.ts';
+import fc from '../../support/properties.ts';
 
 const types = fc
   .record({ signed: fc.boolean(), bits: fc.integer({ min: 1, max: 64 }) })
