@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { TYPE_HASH } from '../../../storage/block.ts';
 import { spentElements, dropElements } from '../../../storage/collections/reap.ts';
 import { Model } from './model.ts';
-import { Replica } from './replicas.ts';
+import { readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -38,12 +38,18 @@ class World {
   readonly sent: Buffer[][];
   readonly heard: number[][];
 
-  constructor(all: readonly Step[]) {
+  /** What the first node gave to its store now and then. */
+  readonly stored: Buffer[] = [];
+
+  constructor(all: readonly Step[], stepsToFlush: number) {
     // Apart, as random ids are: the id after one's is no other node's.
     this.replicas = Array.from({ length: NODES }, (_, index) => this.take(index * 10 + 10));
     this.sent = this.replicas.map(() => []);
     this.heard = this.replicas.map(() => this.replicas.map(() => 0));
-    for (const each of all) this.#run(each);
+    for (const [index, each] of all.entries()) {
+      this.#run(each);
+      if ((index + 1) % stepsToFlush === 0) this.stored.push(Buffer.from(this.replicas[0].takeStore(1000)));
+    }
   }
 
   take(id: number): Replica {
@@ -103,11 +109,11 @@ class World {
   }
 }
 
-function check(property: (world: World) => void): void {
+function check(property: (world: World, seed: number) => void, stepsToFlush = Infinity): void {
   fc.assert(
-    fc.property(steps, (all) => {
-      const world = new World(all);
-      property(world);
+    fc.property(steps, fc.nat(), (all, seed) => {
+      const world = new World(all, stepsToFlush);
+      property(world, seed);
       world.release();
     }),
     { numRuns: RUNS },
@@ -170,6 +176,19 @@ describe('deadlines of fields', () => {
         expect(restored.digest()).toBe(replica.digest());
       }
     });
+  });
+
+  it('come back from stores that were flushed now and then, in whatever order they are read', () => {
+    check((world, seed) => {
+      world.deliverAll();
+      const [replica] = world.replicas;
+      world.stored.push(Buffer.from(replica.takeStore(1000)));
+      for (const restored of readInOrders(world.stored, seed, () => world.take(90))) {
+        restored.hideDue();
+        expect(restored.view()).toEqual(replica.view());
+        expect(restored.digest()).toBe(replica.digest());
+      }
+    }, 3);
   });
 
   it('let go of what has expired, when everybody has it, and show the same', () => {

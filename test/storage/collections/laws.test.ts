@@ -1,9 +1,8 @@
 /** What docs/crdt.md promises of merging, for strings, counters, hashes and sets at once. */
 import { describe, expect, it } from '@jest/globals';
 import { OBJECT, TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
-import { SeededRandom } from '../../support/seed.ts';
 import { Model } from './model.ts';
-import { newestRecords, Replica } from './replicas.ts';
+import { readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -236,11 +235,7 @@ describe('merging', () => {
           });
           deliverAll(replicas, sent, heard);
           stored.push(Buffer.from(replicas[0].takeStore(1000)));
-          const rows = newestRecords(Buffer.concat(stored));
-          const random = new SeededRandom(seed);
-          for (let order = 0; order < 3; order++) {
-            const restored = fresh(9);
-            for (const row of random.shuffle([...rows])) restored.apply(row);
+          for (const restored of readInOrders(stored, seed, () => fresh(9))) {
             expect(restored.view()).toEqual(replicas[0].view());
             expect(restored.digest()).toBe(replicas[0].digest());
           }

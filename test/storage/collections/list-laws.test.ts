@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { editList, valuesOfList } from './list-edits.ts';
 import { Model } from './model.ts';
-import { Replica } from './replicas.ts';
+import { readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -56,18 +56,22 @@ interface History {
   replicas: Replica[];
   sent: Buffer[][];
   heard: number[][];
+  /** What the first node gave to its store now and then. */
+  stored: Buffer[];
   fresh: (id: number) => Replica;
   release: () => void;
 }
 
 /** Runs the steps on three nodes that hear from each other only where a step says so. */
-function history(steps: readonly Step[]): History {
+function history(steps: readonly Step[], stepsToFlush = Infinity): History {
   const world = { nowMs: 1_700_000_000_000 };
   const now = (): number => world.nowMs;
   const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
   const sent: Buffer[][] = replicas.map(() => []);
   const heard = replicas.map(() => replicas.map(() => 0));
-  for (const step of steps) {
+  const stored: Buffer[] = [];
+  for (const [index, step] of steps.entries()) {
+    if ((index + 1) % stepsToFlush === 0) stored.push(Buffer.from(replicas[0].takeStore(1000)));
     const replica = replicas[step.node];
     replica.keyspace.clock.refresh();
     if (step.do === 'send') {
@@ -85,7 +89,7 @@ function history(steps: readonly Step[]): History {
     taken.push(replica);
     return replica;
   };
-  return { replicas, sent, heard, fresh, release: () => taken.forEach((replica) => replica.release()) };
+  return { replicas, sent, heard, stored, fresh, release: () => taken.forEach((replica) => replica.release()) };
 }
 
 function deliverAll({ replicas, sent, heard }: History): void {
@@ -159,6 +163,23 @@ describe('merging lists', () => {
           restored.apply(Buffer.from(replica.takeStore(bytesMax)));
           expect(restored.view()).toEqual(replica.view());
           expect(restored.digest()).toBe(replica.digest());
+        }
+        release();
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('gives stores that are flushed now and then what a node needs, in whatever order they are read', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(), (steps, seed) => {
+        const past = history(steps, 3);
+        const { replicas, stored, fresh, release } = past;
+        deliverAll(past);
+        stored.push(Buffer.from(replicas[0].takeStore(1000)));
+        for (const restored of readInOrders(stored, seed, () => fresh(9))) {
+          expect(restored.view()).toEqual(replicas[0].view());
+          expect(restored.digest()).toBe(replicas[0].digest());
         }
         release();
       }),

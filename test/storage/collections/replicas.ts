@@ -25,6 +25,7 @@ import {
 import { hyperLogLogAt, putOwnPart, readOwnPart } from '../../../storage/types/hyperloglog-write.ts';
 import { addToElement, findVisible } from '../../../storage/types/hash.ts';
 import { deleteKey, setDeadline, setString } from '../../../storage/types/string.ts';
+import { SeededRandom } from '../../support/seed.ts';
 
 /** One node's keyspace, with operations by text on database 0. */
 export class Replica {
@@ -302,4 +303,15 @@ export class Replica {
 export function newestRecords(records: Buffer): Buffer[] {
   const reader = new RecordReader();
   return [...newestOf(records).values()].map((at) => records.subarray(at, reader.read(records, at)));
+}
+
+/** Nodes that come back from a store that was flushed now and then, each reading its rows in another order. */
+export function readInOrders(stored: readonly Buffer[], seed: number, fresh: () => Replica): Replica[] {
+  const rows = newestRecords(Buffer.concat(stored));
+  const random = new SeededRandom(seed);
+  return [0, 1, 2].map(() => {
+    const restored = fresh();
+    for (const row of random.shuffle([...rows])) restored.apply(row);
+    return restored;
+  });
 }
