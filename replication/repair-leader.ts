@@ -47,7 +47,8 @@ export class RepairLeader implements RepairSide {
   #bucketsPerRound: number;
   #round: { compare: number[]; exchange: number[]; buckets: Uint8Array; count: number } | null = null;
   #scan: ReplicaScan | null = null;
-  #words = new Uint32Array(SUMMARIES_PER_FRAME * 8);
+  /** Grows as far as summaries need it: most comparisons find nothing. */
+  #words = new Uint32Array(64);
   #wanted: KeyTable;
   #source: RecordSource | null = null;
   /** Where this node resynchronises: what goes through its own keys that the other side lacks. */

@@ -60,7 +60,7 @@ export class RepairResponder implements RepairSide {
   /** Where this node resynchronises: what goes through its own keys that the leader lacks. */
   #forsaking: Forsaking | null = null;
   /** Buckets that the leader has sent whole. */
-  #exchanged = new Uint8Array(REPAIR_BUCKET_COUNT);
+  #exchanged: Uint8Array | null = null;
 
   constructor(context: RepairContext) {
     this.#context = context;
@@ -145,7 +145,7 @@ export class RepairResponder implements RepairSide {
 
   #startCompare(): void {
     this.#sending = new KeyTable(this.#context.seed);
-    this.#compareBuckets = this.#plan.map((mode) => (mode === PLAN_COMPARE ? 1 : 0));
+    this.#compareBuckets = bucketsOf(this.#plan, 0, 1, 0);
     this.#phase = 'compare';
     if (this.#plan.includes(PLAN_COMPARE)) this.#scan = this.#context.replica.startScan();
     else this.#startRecords();
@@ -177,10 +177,7 @@ export class RepairResponder implements RepairSide {
 
   #startRecords(): void {
     this.#shardsWanted = 0;
-    const buckets = this.#plan.map((mode) => {
-      if (mode === PLAN_NOTHING) return skipBucket;
-      return mode === PLAN_COMPARE ? listedKeys : wholeBucket;
-    });
+    const buckets = bucketsOf(this.#plan, skipBucket, listedKeys, wholeBucket);
     const sending = this.#sending;
     const isNeeded = sending.size > 0 || buckets.includes(wholeBucket);
     this.#phase = 'records';
@@ -190,10 +187,11 @@ export class RepairResponder implements RepairSide {
       return;
     }
     // What the leader sends of whole buckets is still to come.
-    this.#plan.forEach((mode, bucket) => {
-      if (mode === PLAN_EXCHANGE) this.#exchanged[bucket] = 1;
-      if (mode !== PLAN_COMPARE) buckets[bucket] = skipBucket;
-    });
+    this.#exchanged ??= new Uint8Array(REPAIR_BUCKET_COUNT);
+    for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
+      if (this.#plan[bucket] === PLAN_EXCHANGE) this.#exchanged[bucket] = 1;
+      if (this.#plan[bucket] !== PLAN_COMPARE) buckets[bucket] = skipBucket;
+    }
     const told = this.#told;
     this.#forsaking = new Forsaking(replica, { buckets, has: (hi, lo) => !told.has(hi, lo) }, take.rule);
   }
@@ -242,7 +240,8 @@ export class RepairResponder implements RepairSide {
       this.#end();
       return;
     }
-    const buckets = this.#exchanged.map((isExchanged) => (isExchanged === 1 ? listedKeys : skipBucket));
+    const exchanged = this.#exchanged ?? new Uint8Array(REPAIR_BUCKET_COUNT);
+    const buckets = exchanged.map((isExchanged) => (isExchanged === 1 ? listedKeys : skipBucket));
     const has = (hi: number, lo: number): boolean => !take.taking.sawKey(hi, lo);
     this.#forsaking = new Forsaking(replica, { buckets, has }, take.rule);
     this.#phase = 'last';
@@ -254,4 +253,14 @@ export class RepairResponder implements RepairSide {
     this.#queue.push(encodeEmpty(FRAME_REPAIR_DONE));
     this.#context.covered(this.#peerCover);
   }
+}
+
+/** What is to be done with each bucket, by its mode in the plan; a loop, because there are 65,536. */
+function bucketsOf(plan: Uint8Array, nothing: number, compare: number, exchange: number): Uint8Array {
+  const buckets = new Uint8Array(plan.length);
+  for (let bucket = 0; bucket < plan.length; bucket++) {
+    const mode = plan[bucket];
+    buckets[bucket] = mode === PLAN_NOTHING ? nothing : mode === PLAN_COMPARE ? compare : exchange;
+  }
+  return buckets;
 }

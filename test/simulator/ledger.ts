@@ -51,7 +51,7 @@ function isRemovalRecord(record: Buffer): boolean {
 
 export class Ledger {
   readonly turns: Turn[] = [];
-  readonly #judge = new Reference();
+  readonly #judge = new Reference(false);
   lostCount = 0;
 
   note(node: number, run: number, atMs: number, stamp: Stamp, records: Buffer): Turn {
@@ -88,33 +88,56 @@ export class Ledger {
    * @returns the turns that have lost something
    */
   judge(mayBeLost: (turn: Turn) => boolean, holders: readonly Holder[]): Turn[] {
-    const hit: Turn[] = [];
+    const hit = new Set<Turn>();
+    for (const group of this.#byKey(mayBeLost).values()) {
+      const { database, key } = factsOf(group.keys().next().value!);
+      let missing = [...group.keys()];
+      for (const holder of holders) {
+        if (missing.length === 0) break;
+        missing = this.#judge.changing(holder.dump(database, key), missing);
+      }
+      for (const record of missing) {
+        // A removal may be forgotten once nothing that it removed is anywhere; a database's floor never is.
+        const isRemoval = isRemovalRecord(record) && factsOf(record).kind !== KIND_FLOOR;
+        if (isRemoval && !holders.some((holder) => this.#judge.wouldShow(holder.dump(database, key), record))) continue;
+        const turn = group.get(record)!;
+        turn.lost.add(turn.records.indexOf(record));
+        turn.lostKeys.add(`${database}/${key.toString('latin1')}`);
+        this.lostCount++;
+        hit.add(turn);
+      }
+    }
+    return [...hit].sort((a, b) => a.number - b.number);
+  }
+
+  /** The records of some turns that are not lost, each with its turn, by what they are about. */
+  #byKey(mayBeLost: (turn: Turn) => boolean): Map<string, Map<Buffer, Turn>> {
+    const groups = new Map<string, Map<Buffer, Turn>>();
     for (const turn of this.turns) {
       if (!mayBeLost(turn)) continue;
-      const before = turn.lost.size;
       for (let index = 0; index < turn.records.length; index++) {
         if (turn.lost.has(index)) continue;
         const record = turn.records[index];
-        if (holders.some((holder) => this.isHeld(record, holder))) continue;
         const { database, key } = factsOf(record);
-        // A removal may be forgotten once nothing that it removed is anywhere.
-        const isRemoval = isRemovalRecord(record);
-        if (isRemoval && !holders.some((holder) => this.#judge.wouldShow(holder.dump(database, key), record))) continue;
-        turn.lost.add(index);
-        turn.lostKeys.add(`${database}/${key.toString('latin1')}`);
-        this.lostCount++;
+        const name = `${database}/${key.toString('latin1')}`;
+        const group = groups.get(name) ?? new Map<Buffer, Turn>();
+        groups.set(name, group.set(record, turn));
       }
-      if (turn.lost.size > before) hit.push(turn);
     }
-    return hit;
+    return groups;
   }
 
-  /** All that was not lost, merged. */
-  merged(epochMs: number): Reference {
-    const reference = new Reference();
+  /**
+   * All that was not lost, merged.
+   * @param lapseMs how late keys lapse there
+   * @param isForgetful a key past its deadline is forgotten when it is written anew
+   */
+  merged(epochMs: number, lapseMs = LAPSE_MS, isForgetful = false): Reference {
+    const reference = new Reference(true);
     for (const { atMs, records, lost } of this.turns) {
-      reference.lapse(epochMs + atMs - LAPSE_MS);
+      reference.lapse(epochMs + atMs - lapseMs);
       const kept = lost.size === 0 ? records : records.filter((_record, index) => !lost.has(index));
+      if (isForgetful) for (const record of kept) reference.forgetExpired(record);
       if (kept.length > 0) reference.apply(Buffer.concat(kept));
     }
     return reference;

@@ -2,12 +2,15 @@
  * A replica outside of the cluster, which never crashes and never misses a message: what the cluster must have come to, and
  * the judge of what a node holds. Planted faults do not reach it: it always has the merge rules as they are.
  */
-import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
+import { KIND_FLOOR, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
 import { allCommands } from '../../server/commands/all.ts';
+import { Clock } from '../../storage/clock.ts';
+import { EXPIRED, OBJECT } from '../../storage/block.ts';
+import { recomputeElements } from '../../storage/collections/element-writes.ts';
 import { encodeFloor, encodeKey } from '../../storage/encode.ts';
 import { expireDue } from '../../storage/expiry.ts';
-import type { Keyspace } from '../../storage/keyspace.ts';
+import { Keyspace } from '../../storage/keyspace.ts';
 import { applyRecords } from '../../storage/merge.ts';
 import { RegisterScan, recomputeDigests } from '../../storage/register-scan.ts';
 import { CommandHarness } from '../support/command-harness.ts';
@@ -31,6 +34,9 @@ export function dumpKey(keyspace: Keyspace, number: number, key: Buffer): Buffer
 export function digestOfKey(keyspace: Keyspace, number: number, key: Buffer): string {
   const ref = keyspace.find(keyspace.databases[number], key, 0, key.length);
   if (ref === 0) return '0:0';
+  // Digests of elements are only kept where all digests are.
+  if (!keyspace.digesting && (keyspace.flagsOf(ref) & OBJECT) !== 0)
+    recomputeElements(keyspace, keyspace.collectionAt(ref));
   const scan = new RegisterScan(keyspace);
   scan.digestKey(number, ref);
   return `${scan.digestHi}:${scan.digestLo}`;
@@ -63,14 +69,52 @@ export function describeRecords(records: Buffer): string[] {
   return lines;
 }
 
+/** Packed records, each with what it is about. */
+function* eachRecord(records: Buffer): Generator<{ record: Buffer; isFloor: boolean; name: string }> {
+  const reader = new RecordReader();
+  for (let at = 0; at < records.length;) {
+    const end = reader.read(records, at);
+    const key = records.toString('latin1', reader.keyStart, reader.keyStart + reader.keyLength);
+    const isFloor = reader.kind === KIND_FLOOR;
+    yield {
+      record: records.subarray(at, end),
+      isFloor,
+      name: isFloor ? `${reader.database}` : `${reader.database}/${key}`,
+    };
+    at = end;
+  }
+}
+
+/** Records that lie about unmerged, as in a store. */
+export class RecordHeap implements Holder {
+  readonly #byName = new Map<string, Buffer[]>();
+
+  add(records: Buffer): void {
+    for (const { record, name } of eachRecord(records)) {
+      const same = this.#byName.get(name);
+      if (same === undefined) this.#byName.set(name, [record]);
+      else same.push(record);
+    }
+  }
+
+  dump(database: number, key: Buffer): Buffer {
+    const floors = this.#byName.get(`${database}`) ?? [];
+    return Buffer.concat([...floors, ...(this.#byName.get(`${database}/${key.toString('latin1')}`) ?? [])]);
+  }
+}
+
 export class Reference implements Holder {
   readonly keyspace: Keyspace;
-  readonly #harness: CommandHarness;
+  readonly #harness: CommandHarness | null;
   #nowMs = 1;
 
-  constructor() {
-    this.#harness = new CommandHarness(allCommands, { wallClockMs: () => this.#nowMs, monotonicMs: () => 0 });
-    this.keyspace = this.#harness.keyspace;
+  /** @param canAsk whether it takes commands */
+  constructor(canAsk: boolean) {
+    const wallClockMs = (): number => this.#nowMs;
+    this.#harness = canAsk ? new CommandHarness(allCommands, { wallClockMs, monotonicMs: () => 0 }) : null;
+    const clock = new Clock(wallClockMs);
+    this.keyspace =
+      this.#harness?.keyspace ?? new Keyspace({ databases: 2, clock, nodeHi: 1, nodeLo: 1, hashKey0: 1, hashKey1: 2 });
     // So that it keeps tombstones.
     this.keyspace.hydrating = true;
   }
@@ -81,6 +125,16 @@ export class Reference implements Holder {
 
   dump(database: number, key: Buffer): Buffer {
     return dumpKey(this.keyspace, database, key);
+  }
+
+  /** Forgets the key of a record if it is past its deadline, as nodes do after a while. */
+  forgetExpired(record: Buffer): void {
+    const { keyspace } = this;
+    const reader = new RecordReader();
+    reader.read(record, 0);
+    const database = keyspace.databases[reader.database];
+    const ref = keyspace.find(database, reader.buffer, reader.keyStart, reader.keyLength);
+    if (ref !== 0 && (keyspace.flagsOf(ref) & EXPIRED) !== 0) keyspace.drop(database, keyspace.hash, ref);
   }
 
   /** Time passes. */
@@ -98,20 +152,41 @@ export class Reference implements Holder {
 
   /** Runs one request, given as it comes from a client, and gives its reply as it is sent. */
   askRaw(request: string): Buffer {
-    return this.#harness.client.send(Buffer.from(request, 'latin1'));
+    return this.#harness!.client.send(Buffer.from(request, 'latin1'));
   }
 
   /** Whether what was dumped would become something else by this record. */
   wouldChange(dump: Buffer, record: Buffer): boolean {
-    return this.#tryOut(dump, record, (number, key) => this.dump(number, key).toString('latin1'));
+    return this.changing(dump, [record]).length > 0;
+  }
+
+  /** Which of the records, all of one key, what was dumped of it would become something else by. */
+  changing<T extends Buffer>(dump: Buffer, records: readonly T[]): T[] {
+    const { keyspace } = this;
+    const reader = new RecordReader();
+    const left = records.filter((record) => !dump.includes(withoutBatchFlags(record)));
+    if (left.length === 0) return left;
+    reader.read(left[0], 0);
+    const number = reader.database;
+    const key = Buffer.from(left[0].subarray(reader.keyStart, reader.keyStart + reader.keyLength));
+    this.apply(dump);
+    const before = this.dump(number, key);
+    const changing = left.filter((record) => {
+      reader.read(record, 0);
+      const { floorHi, floorLo } = keyspace.databases[number];
+      if (compareStamp(reader.stampHi, reader.stampLo, floorHi, floorLo) <= 0) return false;
+      this.apply(record);
+      if (this.dump(number, key).equals(before)) return false;
+      this.#forget(number, key);
+      this.apply(dump);
+      return true;
+    });
+    this.#forget(number, key);
+    return changing;
   }
 
   /** Whether what was dumped would show something else by this record. */
   wouldShow(dump: Buffer, record: Buffer): boolean {
-    return this.#tryOut(dump, record, (number, key) => digestOfKey(this.keyspace, number, key));
-  }
-
-  #tryOut(dump: Buffer, record: Buffer, look: (number: number, key: Buffer) => string): boolean {
     const { keyspace } = this;
     const reader = new RecordReader();
     reader.read(record, 0);
@@ -120,14 +195,28 @@ export class Reference implements Holder {
     const key = Buffer.from(record.subarray(reader.keyStart, reader.keyStart + reader.keyLength));
     this.apply(dump);
     const isUnderFloor = compareStamp(reader.stampHi, reader.stampLo, database.floorHi, database.floorLo) <= 0;
-    const before = look(number, key);
+    const before = digestOfKey(keyspace, number, key);
     this.apply(record);
-    const isChanged = !isUnderFloor && look(number, key) !== before;
+    const isChanged = !isUnderFloor && digestOfKey(keyspace, number, key) !== before;
+    this.#forget(number, key);
+    return isChanged;
+  }
+
+  /** As if neither the key nor the database's floor had ever been there. */
+  #forget(number: number, key: Buffer): void {
+    const { keyspace } = this;
+    const database = keyspace.databases[number];
     const ref = keyspace.find(database, key, 0, key.length);
     if (ref !== 0) keyspace.drop(database, keyspace.hash, ref);
     database.shadows.delete(key.toString('latin1'));
     database.floorHi = 0;
     database.floorLo = 0;
-    return isChanged;
   }
+}
+
+/** The batch's flags say nothing of the register. */
+function withoutBatchFlags(record: Buffer): Buffer {
+  const copy = Buffer.from(record);
+  copy[6] &= ~24;
+  return copy;
 }

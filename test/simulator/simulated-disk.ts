@@ -23,6 +23,8 @@ export interface Range {
   reverse?: boolean;
 }
 
+const NO_BYTES = Buffer.alloc(0);
+
 function diskFull(): Error {
   return Object.assign(new Error('IO error: No space left on device'), { code: 'LEVEL_IO_ERROR' });
 }
@@ -33,7 +35,8 @@ export class SimulatedDisk {
   #durable = new Map<string, Buffer>();
   /** Batches since the last sync. */
   #unsynced: Change[][] = [];
-  #sorted: string[] | null = null;
+  /** The keys that begin with a letter, in order; without those that have changed since. */
+  readonly #sorted = new Map<string, string[]>();
   readonly #random: SeededRandom;
   /** A sync takes up to this long. */
   syncMsMax = 2;
@@ -54,7 +57,7 @@ export class SimulatedDisk {
     for (const batch of this.#unsynced.slice(0, kept)) apply(this.#durable, batch);
     this.#unsynced = [];
     this.#view = new Map(this.#durable);
-    this.#sorted = null;
+    this.#sorted.clear();
   }
 
   /** The disk is gone, and a new one is in its place. */
@@ -62,7 +65,7 @@ export class SimulatedDisk {
     this.#view.clear();
     this.#durable.clear();
     this.#unsynced = [];
-    this.#sorted = null;
+    this.#sorted.clear();
   }
 
   /** Values that would still be there after a crash, of keys that begin with a letter. */
@@ -87,14 +90,22 @@ export class SimulatedDisk {
   }
 
   range({ gt, gte, lt, limit = Infinity, reverse = false }: Range): [Buffer, Buffer][] {
-    this.#sorted ??= [...this.#view.keys()].sort();
-    const sorted = this.#sorted;
+    const sorted = this.#sortedWith(latin1(gte ?? gt ?? NO_BYTES)[0] ?? '');
     const from =
       gt !== undefined ? firstFrom(sorted, `${latin1(gt)}\0`) : gte !== undefined ? firstFrom(sorted, latin1(gte)) : 0;
     const to = lt === undefined ? sorted.length : firstFrom(sorted, latin1(lt));
     const count = Math.max(0, Math.min(limit, to - from));
     const keys = reverse ? sorted.slice(to - count, to).reverse() : sorted.slice(from, from + count);
     return keys.map((key) => [Buffer.from(key, 'latin1'), this.#view.get(key)!]);
+  }
+
+  /** Keys of different tables begin with different letters; a range is of one table. */
+  #sortedWith(letter: string): string[] {
+    const known = this.#sorted.get(letter);
+    if (known !== undefined) return known;
+    const sorted = [...this.#view.keys()].filter((key) => key.startsWith(letter)).sort();
+    this.#sorted.set(letter, sorted);
+    return sorted;
   }
 
   write(user: DiskUser, changes: Change[], isSynced: boolean): Promise<void> {
@@ -105,7 +116,10 @@ export class SimulatedDisk {
         user.setTimer(0.1, () => reject(diskFull()));
         return;
       }
-      apply(this.#view, changes, () => (this.#sorted = null));
+      apply(this.#view, changes, (letter) => {
+        this.#sorted.delete(letter);
+        this.#sorted.delete('');
+      });
       this.#unsynced.push(changes);
       if (!isSynced) {
         resolve();
@@ -134,15 +148,17 @@ function latin1(bytes: Buffer): string {
   return bytes.toString('latin1');
 }
 
-function apply(map: Map<string, Buffer>, changes: readonly Change[], onKeys: () => void = () => undefined): void {
-  const before = map.size;
-  let isChanged = false;
+/** @param onKey told of the first letter of each key that comes or goes */
+function apply(map: Map<string, Buffer>, changes: readonly Change[], onKey: (letter: string) => void = ignored): void {
   for (const [key, value] of changes) {
-    if (value === null) isChanged = map.delete(key) || isChanged;
+    const isThere = map.has(key);
+    if (value === null) map.delete(key);
     else map.set(key, value);
+    if (isThere === (value === null)) onKey(key[0]);
   }
-  if (isChanged || map.size !== before) onKeys();
 }
+
+function ignored(): void {}
 
 function firstFrom(sorted: readonly string[], key: string): number {
   let low = 0;

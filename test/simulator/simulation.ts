@@ -10,7 +10,7 @@ import { differenceOf } from './content.ts';
 import { FaultBoard, type FaultCounts } from './faults.ts';
 import { factsOf, Ledger, type Turn } from './ledger.ts';
 import { Promises } from './promises.ts';
-import { describeRecords, digestOfKey, dumpAll, dumpKey, type Holder, Reference } from './reference.ts';
+import { describeRecords, digestOfKey, dumpAll, dumpKey, type Holder, RecordHeap } from './reference.ts';
 import { acknowledgedMarks, isDurable, problemOf, resultsOf } from './replies.ts';
 import type { Burst, Schedule } from './schedule.ts';
 import { SimulatedClient } from './simulated-client.ts';
@@ -63,7 +63,7 @@ export class Simulation {
   readonly #options: SimulationOptions;
   readonly #hash = createHash('sha256');
   /** What the disks of nodes that are down hold. */
-  readonly #disks = new Map<SimulatedNode, Reference>();
+  readonly #disks = new Map<SimulatedNode, Holder>();
   readonly #watched = new Map<SimulatedNode, string>();
   /** What has to be looked at after the crashes of this moment. */
   #judgement: 'crash' | 'loss' | null = null;
@@ -284,24 +284,23 @@ export class Simulation {
     for (const turn of hit) this.trace(`lost of n${turn.node + 1}: ${[...turn.lostKeys].join(' ')}`);
   }
 
-  #readDisk(node: SimulatedNode): Reference {
-    const reference = new Reference();
-    for (const value of node.disk.durableValues('r')) reference.apply(value.subarray(4));
-    return reference;
+  #readDisk(node: SimulatedNode): Holder {
+    const heap = new RecordHeap();
+    for (const value of node.disk.durableValues('r')) heap.add(value.subarray(4));
+    return heap;
   }
 
   /** Everything that has a copy now. */
   #holders(): Holder[] {
     const holders: Holder[] = [];
-    for (const node of this.nodes) {
-      const { runtime } = node;
-      const disk = this.#disks.get(node);
-      if (disk !== undefined) holders.push(disk);
+    // Those that have the most come first.
+    for (const { runtime } of this.nodes) {
       if (runtime !== null) holders.push({ dump: (database, key) => dumpKey(runtime.keyspace, database, key) });
     }
+    holders.push(...this.#disks.values());
     if (this.schedule.hasDatabase) {
-      const rows = new Reference();
-      for (const row of this.database.rows.values()) rows.apply(row);
+      const rows = new RecordHeap();
+      for (const row of this.database.rows.values()) rows.add(row);
       holders.push(rows);
     }
     return holders;

@@ -9,6 +9,9 @@ export type Command = readonly string[];
 /** Keys that lapse or change their type are only compared when everything is at rest. */
 export const restlessKeys = /^(e|m|brief):?/;
 
+/** Keys that are given deadlines: what they come to depends on clocks, where they are written again at their deadline. */
+export const lapsingKeys = /^e[a-z]*:/;
+
 const long = 'x'.repeat(300);
 
 type Maker = (draw: Draw, number: number) => Command;
