@@ -56,15 +56,28 @@ export class Model {
   }
 
   view(nowMs = 0): string[] {
+    const alive = this.#alive();
+    const keys = [...new Set(alive.map(({ key }) => key))];
+    return keys.flatMap((key) => viewOf(key, latest(alive.filter((entry) => entry.key === key)), nowMs)).sort();
+  }
+
+  /** The visible elements of a key that shows this type, by name; null when it does not. Values as latin1. */
+  elementsOf(key: string, type: number): Map<string, string> | null {
+    const entries = latest(this.#alive().filter((entry) => entry.key === key));
+    if (!viewOf(key, entries, 0)[0]?.startsWith(`${key} type ${type}`)) return null;
+    const visible = visibleElements(type, entries, elementFloor(type, entries, birthsOf(entries)), 0);
+    return new Map(visible.map(([name, { value }]) => [name, value]));
+  }
+
+  /** What no FLUSHDB has reached. */
+  #alive(): Entry[] {
     const floor = greatest(
       this.#entries.filter(({ kind }) => kind === KIND_FLOOR).map((entry) => entry.version >> 64n),
     );
-    const alive = this.#entries.filter((entry) => {
+    return this.#entries.filter((entry) => {
       const born = entry.begin === 0n ? entry.version : entry.begin;
       return entry.kind !== KIND_FLOOR && born >> 64n > floor;
     });
-    const keys = [...new Set(alive.map(({ key }) => key))];
-    return keys.flatMap((key) => viewOf(key, latest(alive.filter((entry) => entry.key === key)), nowMs)).sort();
   }
 }
 
@@ -100,10 +113,14 @@ function latest(entries: Entry[]): Entry[] {
   return [...registers.values()];
 }
 
-/** What commands see at one key: nothing or one line. */
-function viewOf(key: string, entries: Entry[], nowMs: number): string[] {
+function sumsOf(entries: Entry[]): Entry[] {
+  return entries.filter(({ kind, element }) => kind === KIND_COUNTER && element !== '');
+}
+
+/** When each type that has registers at the key began. */
+function birthsOf(entries: Entry[]): Map<number, Version> {
   const string = entries.find(({ kind }) => kind === KIND_STRING);
-  const sums = entries.filter(({ kind, element }) => kind === KIND_COUNTER && element !== '');
+  const sums = sumsOf(entries);
   const births = new Map<number, Version>();
   const stringVersion = string?.version ?? 0n;
   births.set(TYPE_STRING, greatest([stringVersion, ...sums.map(({ begin }) => begin)]));
@@ -113,16 +130,35 @@ function viewOf(key: string, entries: Entry[], nowMs: number): string[] {
       births.set(typeOfKind(entry.kind), births.get(typeOfKind(entry.kind)) ?? 0n);
     }
   }
-  const othersBirth = (type: number): Version =>
-    greatest([...births].filter(([other]) => other !== type).map(([, born]) => born));
-  const keyFloor = greatest(entries.filter(({ kind }) => kind === KIND_KEY_FLOOR).map((entry) => entry.version));
+  return births;
+}
+
+function othersBirth(type: number, births: Map<number, Version>): Version {
+  return greatest([...births].filter(([other]) => other !== type).map(([, born]) => born));
+}
+
+function keyFloorOf(entries: Entry[]): Version {
+  return greatest(entries.filter(({ kind }) => kind === KIND_KEY_FLOOR).map((entry) => entry.version));
+}
+
+/** What elements of the type have to be above. */
+function elementFloor(type: number, entries: Entry[], births: Map<number, Version>): Version {
+  return greatest([othersBirth(type, births), keyFloorOf(entries)]);
+}
+
+/** What commands see at one key: nothing or one line. */
+function viewOf(key: string, entries: Entry[], nowMs: number): string[] {
+  const string = entries.find(({ kind }) => kind === KIND_STRING);
+  const sums = sumsOf(entries);
+  const births = birthsOf(entries);
+  const keyFloor = keyFloorOf(entries);
   const winning = greatest([...births.values()]);
   const candidates = [...births].filter(([, born]) => born === winning).map(([type]) => type);
   for (const type of candidates.sort((a, b) => kindOrder(a) - kindOrder(b))) {
     const line =
       type === TYPE_STRING
-        ? viewString(string, sums, entries, othersBirth(type))
-        : viewElements(type, entries, greatest([othersBirth(type), keyFloor]), nowMs);
+        ? viewString(string, sums, entries, othersBirth(type, births))
+        : viewElements(type, entries, elementFloor(type, entries, births), nowMs);
     // Of types that were born at once the first one that has registers at all wins, be they of removed elements.
     if (line === null && !hasRegisters(type, entries, keyFloor)) continue;
     return line === null ? [] : [`${key} type ${type}${line}`];
@@ -163,9 +199,17 @@ function viewString(string: Entry | undefined, sums: Entry[], entries: Entry[], 
   return `${until(isBound ? deadline.deadlineMs : 0)}: ${total}`;
 }
 
-function viewElements(type: number, entries: Entry[], floor: Version, nowMs: number): string | null {
+interface Element {
+  value: string;
+  /** Null for a value that nobody has added to, NaN for none. */
+  sum: number | null;
+  base: Version;
+  deadlineMs: number;
+}
+
+function visibleElements(type: number, entries: Entry[], floor: Version, nowMs: number): [string, Element][] {
   const own = entries.filter((entry) => typeOfKind(entry.kind) === type);
-  const found = new Map<string, { value: string; sum: number | null; base: Version; deadlineMs: number }>();
+  const found = new Map<string, Element>();
   for (const entry of own) {
     if (!isElementKind(entry.kind)) continue;
     const isAlive = !entry.isDead && entry.version > floor;
@@ -184,11 +228,15 @@ function viewElements(type: number, entries: Entry[], floor: Version, nowMs: num
     const before = held.sum === null ? Number(held.value) : Number.isNaN(held.sum) ? 0 : held.sum;
     found.set(name, { ...held, sum: before + Number(entry.value) });
   }
-  const visible = [...found].filter(
+  return [...found].filter(
     ([, { sum, deadlineMs }]) => (sum === null || !Number.isNaN(sum)) && (deadlineMs === 0 || nowMs <= deadlineMs),
   );
+}
+
+function viewElements(type: number, entries: Entry[], floor: Version, nowMs: number): string | null {
+  const visible = visibleElements(type, entries, floor, nowMs);
   if (visible.length === 0) return null;
-  const key = own.find(({ kind }) => isKeyKind(kind));
+  const key = entries.find(({ kind }) => isKeyKind(kind) && typeOfKind(kind) === type);
   const content = visible
     .map(([name, { value, sum, deadlineMs }]) => `${name}=${sum === null ? value : sum}${fieldUntil(deadlineMs)}`)
     .sort()

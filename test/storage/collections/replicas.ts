@@ -3,10 +3,11 @@ import { RecordReader, RecordWriter } from '../../../protocol/change-record.ts';
 import { newestOf } from '../../../storage/backends/register-key.ts';
 import { COUNTER, HIDDEN, OBJECT, TYPE_HASH, TYPE_STRING } from '../../../storage/block.ts';
 import { Clock } from '../../../storage/clock.ts';
+import { ElementCursor } from '../../../storage/collections/collection.ts';
 import { expireDueElements, setElementDeadline } from '../../../storage/collections/element-expiry.ts';
 import { putElement, endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
 import { installPacking } from '../../../storage/collections/packing.ts';
-import type { MemberCollection } from '../../../storage/collections/member-collection.ts';
+import { Digests } from '../../../storage/digests.ts';
 import { encodeFloor, encodeKey } from '../../../storage/encode.ts';
 import { flushDatabase } from '../../../storage/floor.ts';
 import { Keyspace } from '../../../storage/keyspace.ts';
@@ -33,6 +34,8 @@ export class Replica {
   readonly #writer = new RecordWriter();
 
   static readonly #idle: Replica[] = [];
+  /** Used again and again: the digests are half a megabyte. */
+  static readonly #kept = Buffer.alloc(new Digests().words.byteLength);
   #nowMs: () => number;
 
   /** A replica without content; its memory is used again after `release`, which many short runs need. */
@@ -208,19 +211,29 @@ export class Replica {
     applyRecords(this.keyspace, records, 0, records.length);
   }
 
-  /** The digest, after checking that it and the counts are what a walk over everything finds. */
+  /** The digests of the buckets that have any, after checking that they and the counts are what a walk over everything finds. */
   digest(): string {
     const { keyspace } = this;
-    const kept = keyspace.digests.total();
+    const { digests } = keyspace;
+    const { words } = digests;
+    const bytes = Buffer.from(words.buffer, words.byteOffset, words.byteLength);
+    const kept = Replica.#kept;
+    bytes.copy(kept);
     recomputeDigests(keyspace);
-    if (keyspace.digests.total() !== kept) throw new Error('the digest that was kept is not what there is');
+    if (!kept.equals(bytes)) throw new Error('the digest that was kept is not what there is');
     let count = 0;
+    const buckets = new Set<string>();
     this.database.index.visitRange(0, Infinity, (ref) => {
       if ((keyspace.flagsOf(ref) & HIDDEN) === 0) count++;
+      keyspace.readKey(ref);
+      digests.hashKey(this.database.number, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+      const bucket = digests.keyHi >>> 16;
+      const [hi, lo] = [words[bucket * 2], words[bucket * 2 + 1]];
+      if ((hi | lo) !== 0) buckets.add(`${bucket}:${hi}:${lo}`);
     });
     if (count !== this.database.keyCount)
       throw new Error(`${this.database.keyCount} keys were counted, ${count} are there`);
-    return kept;
+    return [...buckets].sort().join(' ');
   }
 
   /** What commands see: every key with its type, deadline and content, in order. */
@@ -279,9 +292,10 @@ export class Replica {
   #elements(ref: number): string {
     const { elements } = this.keyspace;
     if (this.keyspace.typeOf(ref) === TYPE_STRING) return this.#registers(ref);
-    const collection = this.keyspace.collectionAt(ref) as MemberCollection;
+    const collection = this.keyspace.collectionAt(ref);
     const found: string[] = [];
-    collection.forEach((element) => {
+    const visit = (element: number): void => {
+      if (!elements.isVisible(element)) return;
       elements.readName(element);
       const name = elements.nameBuffer.toString('latin1', elements.nameStart, elements.nameStart + elements.nameLength);
       elements.readValue(element);
@@ -292,7 +306,9 @@ export class Replica {
       );
       const deadlineMs = elements.deadlineOf(element);
       found.push(`${name}=${value}${deadlineMs > 0 ? `@${deadlineMs}` : ''}`);
-    });
+    };
+    const cursor = new ElementCursor();
+    while (collection.walk(cursor, 10, visit));
     if (found.length !== collection.count)
       throw new Error(`${collection.count} elements were counted, ${found.length} are there`);
     return found.sort().join(' ');
