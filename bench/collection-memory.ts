@@ -16,7 +16,7 @@ type Adder = (index: number) => string[];
 
 const name = (index: number): string => `e${String(index).padStart(9, '0')}`;
 
-const types: { name: string; command: string; add: Adder; alone?: boolean }[] = [
+export const collectionTypes: readonly { name: string; command: string; add: Adder; alone?: boolean }[] = [
   { name: 'list', command: 'RPUSH', add: (index) => [name(index)] },
   { name: 'set', command: 'SADD', add: (index) => [name(index)] },
   { name: 'hash', command: 'HSET', add: (index) => [name(index), name(index)] },
@@ -25,31 +25,43 @@ const types: { name: string; command: string; add: Adder; alone?: boolean }[] = 
   { name: 'stream', command: 'XADD', add: (index) => ['*', 'field', name(index)], alone: true },
 ];
 
-/** Fills a fresh server with as many keys as it takes; bytes an element by the server's own count. */
+/** Fills as many keys as it takes with `total` elements, `size` each; so many commands are on their way at once. */
+export async function fillCollections(
+  port: number,
+  type: (typeof collectionTypes)[number],
+  size: number,
+  total: number,
+  inFlight = 100,
+): Promise<void> {
+  const connection = await Connection.open(port);
+  const perCommand = type.alone === true ? 1 : Math.min(size, ELEMENTS_A_COMMAND);
+  let waiting: Promise<string>[] = [];
+  const settle = async (): Promise<void> => {
+    for (const reply of await Promise.all(waiting)) if (reply.startsWith('-')) throw new Error(reply);
+    waiting = [];
+  };
+  for (let index = 0; index < total; index += perCommand) {
+    const count = Math.min(perCommand, total - index);
+    const args = Array.from({ length: count }, (_, at) => type.add(index + at)).flat();
+    const key = `key:${String(Math.floor(index / size)).padStart(8, '0')}`;
+    waiting.push(connection.command(type.command, key, ...args));
+    if (waiting.length === inFlight) await settle();
+  }
+  await settle();
+  connection.close();
+}
+
+/** Fills a fresh server; bytes an element by the server's own count. */
 async function measure(
   contender: Contender,
-  type: (typeof types)[number],
+  type: (typeof collectionTypes)[number],
   size: number,
   total: number,
 ): Promise<number> {
   const server = await MeasuredServer.start(contender);
   try {
     const before = await server.usedMemoryBytes();
-    const connection = await Connection.open(server.port);
-    const perCommand = type.alone === true ? 1 : Math.min(size, ELEMENTS_A_COMMAND);
-    let waiting: Promise<string>[] = [];
-    for (let index = 0; index < total; index += perCommand) {
-      const count = Math.min(perCommand, total - index);
-      const args = Array.from({ length: count }, (_, at) => type.add(index + at)).flat();
-      waiting.push(
-        connection.command(type.command, `key:${String(Math.floor(index / size)).padStart(8, '0')}`, ...args),
-      );
-      if (waiting.length < 100) continue;
-      await Promise.all(waiting);
-      waiting = [];
-    }
-    for (const reply of await Promise.all(waiting)) if (reply.startsWith('-')) throw new Error(reply);
-    connection.close();
+    await fillCollections(server.port, type, size, total);
     await delay(size === SMALL ? PACKING_MS : GROWING_MS);
     return ((await server.usedMemoryBytes()) - before) / total;
   } finally {
@@ -57,15 +69,19 @@ async function measure(
   }
 }
 
-/** @param total elements in all keys of one measurement together, and in the one key of the largest */
+/**
+ * @param total elements in all keys of one measurement together, and in the one key of the largest
+ * @param isChosen whether a type, by its name, is measured
+ */
 export async function compareCollectionMemory(
   ours: Contender,
   theirs: Contender,
   total: number,
+  isChosen: (name: string) => boolean,
   log: (line: string) => void,
 ): Promise<string> {
   const rows: string[][] = [];
-  for (const type of types) {
+  for (const type of collectionTypes.filter(({ name }) => isChosen(name))) {
     for (const size of [SMALL, MIDDLE, total]) {
       log(`${type.name}, ${size} elements`);
       const mine = await measure(ours, type, size, total);

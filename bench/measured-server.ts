@@ -23,6 +23,14 @@ export interface Contender {
   name: string;
   program: string;
   args: (port: number, freePort: number) => string[];
+  /** It runs with turn-probe.mjs. */
+  hasProbe?: boolean;
+}
+
+/** CPU milliseconds of the longest turn of the event loop without garbage collection, and of the longest with it. */
+export interface LongestTurn {
+  workMs: number;
+  totalMs: number;
 }
 
 /** A running contender, and what the kernel says of its process. Linux only: it reads /proc. */
@@ -49,7 +57,8 @@ export class MeasuredServer {
   static async start(contender: Contender): Promise<MeasuredServer> {
     const port = await freePort();
     const args = contender.args(port, await freePort());
-    const child = spawn(contender.program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const channel = contender.hasProbe === true ? 'ipc' : 'ignore';
+    const child = spawn(contender.program, args, { stdio: ['ignore', 'pipe', 'pipe', channel] });
     const server = new MeasuredServer(contender.name, port, child);
     const startedAt = performance.now();
     while (!(await server.answersPing())) {
@@ -93,6 +102,14 @@ export class MeasuredServer {
     const info = await connection.command('INFO', 'memory');
     connection.close();
     return Number(/^used_memory:(\d+)/m.exec(info)?.[1]);
+  }
+
+  /** Of the time since the last call, or since the start. */
+  async longestTurn(): Promise<LongestTurn> {
+    const answered = once(this.child, 'message');
+    this.child.send('take');
+    const [turn] = (await answered) as [LongestTurn];
+    return turn;
   }
 
   async stop(): Promise<void> {

@@ -7,23 +7,25 @@ import { existsSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { compareCollectionMemory } from './collection-memory.ts';
+import { collectionTypes, compareCollectionMemory } from './collection-memory.ts';
 import { collectionCases, compareCollections } from './collections.ts';
 import { compareDurability } from './durability.ts';
 import { compareEviction } from './eviction.ts';
 import { compareMemory } from './memory.ts';
 import { MeasuredServer, type Contender, freePort } from './measured-server.ts';
 import { type ReplicatedContender, compareReplication } from './replication.ts';
+import { measurePauses, type ProbedNode } from './pauses.ts';
 import { cases, compareThroughput } from './throughput.ts';
 
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [strings | collections | memory | eviction | durability | replication] [options]
+const help = `npm run bench -- [strings | collections | memory | pauses | eviction | durability | replication] [options]
 
   strings         SET and GET, and memory a key (default)
   collections     commands on lists, hashes, sets, sorted sets and streams
   memory          bytes an element of collections of 10, 1,000 and --keys elements
+  pauses          longest turn of Mantis's event loop while a collection of --keys elements is stored, sent, deleted, …
   eviction        hit ratio of each policy on Zipfian traces, and how well maxmemory is kept
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
   replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
@@ -35,6 +37,7 @@ const help = `npm run bench -- [strings | collections | memory | eviction | dura
   --only A,B      only these; parts of a name will do (set, p64)
                   strings: ${namesOf(cases)}, memory
                   collections: ${namesOf(collectionCases)}
+                  memory, pauses: ${namesOf(collectionTypes)}
   --without-mantis  redis-server against redis-server, to see what a ratio of 1 looks like here
   --help
 `;
@@ -55,7 +58,19 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
-const suites = ['strings', 'collections', 'memory', 'eviction', 'durability', 'replication'];
+const suites = ['strings', 'collections', 'memory', 'pauses', 'eviction', 'durability', 'replication'];
+
+const probe = join(import.meta.dirname, 'turn-probe.mjs');
+const probedMantis: ProbedNode = (directory, peerPort, upstreamPeerPort) => ({
+  name: 'Mantis',
+  program: process.execPath,
+  hasProbe: true,
+  args: (port) => {
+    const ports = ['--port', port, '--peer-port', peerPort, '--bind', '127.0.0.1', '--data-dir', directory];
+    const peers = upstreamPeerPort === null ? [] : ['--peers', `127.0.0.1:${upstreamPeerPort}`];
+    return ['--import', probe, mantisProgram, ...ports, ...peers].map(String);
+  },
+});
 
 const redis: Contender = {
   name: 'Redis',
@@ -117,12 +132,13 @@ function readOptions() {
   }
   const parts = values.only.split(',').filter((part) => part !== '');
   const isChosen = (name: string): boolean =>
-    parts.length === 0 || parts.some((part) => name === part || name.split('-').includes(part));
+    parts.length === 0 || parts.some((part) => name === part || name.split(/[- ]/).includes(part));
   const isStrings = suite === 'strings';
   const chosen = {
     cases: cases.filter((one) => isStrings && isChosen(one.name)),
     collectionCases: collectionCases.filter((one) => suite === 'collections' && isChosen(one.name)),
     memory: isStrings && isChosen('memory'),
+    isChosen,
   };
   const isCases = isStrings || suite === 'collections';
   if (isCases && chosen.cases.length + chosen.collectionCases.length === 0 && !chosen.memory) {
@@ -178,8 +194,9 @@ async function measureCollections(ours: Contender, { rounds, collectionCases: ch
   console.log(`${`rounds: ${rounds}; 50 clients, pipelined 16 deep, values of 3 bytes.`}\n\n${result}\n`);
 }
 
+const freePorts = (count: number): Promise<number[]> => Promise.all(Array.from({ length: count }, freePort));
+
 async function measureReplication(ours: ReplicatedContender, { rounds, requests, rate }: Options): Promise<void> {
-  const freePorts = (count: number): Promise<number[]> => Promise.all(Array.from({ length: count }, freePort));
   const kinds = [ours, replicatedRedis];
   const result = await compareReplication(kinds, freePorts, { rounds, requests: requests * 5, rate, log });
   console.log(
@@ -204,7 +221,9 @@ async function main(): Promise<void> {
     const replicated = options.withoutMantis ? { ...replicatedRedis, name: 'Redis again' } : replicatedMantis;
     await measureReplication(replicated, options);
   }
-  if (suite === 'memory') console.log(await compareCollectionMemory(ours, redis, options.keys, log));
+  const { keys: elements, isChosen } = options;
+  if (suite === 'memory') console.log(await compareCollectionMemory(ours, redis, elements, isChosen, log));
+  if (suite === 'pauses') console.log(await measurePauses(probedMantis, isChosen, { elements, freePorts, log }));
   if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
   if (suite === 'durability') console.log(await compareDurability(mantisWith, { rounds, requests, log }));
   if (options.cases.length > 0) await measureStrings(ours, options);

@@ -1,5 +1,6 @@
 /** What happens without anybody asking: expiry, timeouts of waiting commands and idle clients, samples for INFO. */
 import type { Time, Timer } from '../replication/environment.ts';
+import { pruneSome } from '../storage/collections/prune.ts';
 import { expireDue } from '../storage/expiry.ts';
 import { Reaper } from '../storage/reaper.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -16,6 +17,8 @@ const PACK_SHARE = 50;
 const PACK_MOST = 5_000;
 /** Elements of collections that are gone, freed in one go. */
 const FREE_SLICE_ELEMENTS = 5_000;
+/** Elements of collections that a floor has reached in part, looked at in one go. */
+const PRUNE_SLICE_ELEMENTS = 2_000;
 
 export class Housekeeping {
   /** DEBUG SET-ACTIVE-EXPIRE 0 turns this off. */
@@ -41,6 +44,7 @@ export class Housekeeping {
     this.#reaper = new Reaper(runtime.keyspace, runtime.flusher);
     runtime.blocking.onBlock = () => this.#schedule();
     runtime.keyspace.objects.onGarbage = () => this.#freeSoon();
+    runtime.keyspace.prunesInSteps = true;
     runtime.keyspace.objects.onCrowded = () => this.#packSoon();
   }
 
@@ -106,13 +110,15 @@ export class Housekeeping {
     });
   }
 
-  /** Frees the elements of large collections that are gone, a few at a time. */
+  /** Frees the elements of large collections that are gone, in whole or in part, a few at a time. */
   #freeSoon(): void {
     if (this.#stopped || this.#freeing) return;
     this.#freeing = true;
     this.#time.defer(() => {
       this.#freeing = false;
-      if (!this.#runtime.keyspace.objects.freeSome(FREE_SLICE_ELEMENTS)) this.#freeSoon();
+      const { keyspace } = this.#runtime;
+      const isPruned = pruneSome(keyspace, PRUNE_SLICE_ELEMENTS);
+      if (!keyspace.objects.freeSome(FREE_SLICE_ELEMENTS) || !isPruned) this.#freeSoon();
     });
   }
 

@@ -13,7 +13,7 @@ import type {
 } from '../replication/replica.ts';
 import { listedKeys, skipBucket } from '../replication/replica.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
-import { forsakeKey, takeKey } from '../storage/forsake.ts';
+import { forsakeKey, takeKey, takeNewKey } from '../storage/forsake.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords, checkRecords } from '../storage/merge.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
@@ -85,7 +85,7 @@ export class ReplicaAdapter implements Replica {
   }
 }
 
-/** Gathers the records of one key until the next one's begin. */
+/** Gathers the records of one key until the next one's begin. Those of a key that is not here are taken as they come. */
 class AdapterTaking implements Taking {
   readonly #keyspace: Keyspace;
   readonly #rule: TakeRule;
@@ -94,6 +94,7 @@ class AdapterTaking implements Taking {
   #parts: Buffer[] = [];
   #database = -1;
   #key: Buffer = Buffer.alloc(0);
+  #isNew = false;
 
   constructor(keyspace: Keyspace, rule: TakeRule) {
     this.#keyspace = keyspace;
@@ -134,10 +135,13 @@ class AdapterTaking implements Taking {
     const { digests } = this.#keyspace;
     digests.hashKey(database, this.#key, 0, keyLength);
     this.#seen.set(digests.keyHi, digests.keyLo, 0, 0);
+    this.#isNew = this.#keyspace.find(this.#keyspace.databases[database], this.#key, 0, keyLength) === 0;
   }
 
   #add(records: Buffer, start: number, end: number): void {
-    if (end > start) this.#parts.push(Buffer.from(records.subarray(start, end)));
+    if (end === start) return;
+    if (this.#isNew) takeNewKey(this.#keyspace, records, start, end, this.#rule.ownBoundOf);
+    else this.#parts.push(Buffer.from(records.subarray(start, end)));
   }
 
   sawKey(hashHi: number, hashLo: number): boolean {
@@ -145,10 +149,10 @@ class AdapterTaking implements Taking {
   }
 
   end(): void {
+    this.#database = -1;
     if (this.#parts.length === 0) return;
     const records = Buffer.concat(this.#parts);
     this.#parts = [];
-    this.#database = -1;
     takeKey(this.#keyspace, records, this.#rule.boundOf, this.#rule.ownBoundOf);
   }
 }

@@ -2,7 +2,7 @@
 import { COUNTER, DEAD, DEADLINE, LONG_KEY, OBJECT } from './block.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Clock } from './clock.ts';
-import type { Collection } from './collections/collection.ts';
+import type { Collection, ElementCursor } from './collections/collection.ts';
 import { Elements } from './collections/element.ts';
 import type { HyperLogLogCollection } from './collections/hyperloglog-collection.ts';
 import { keyKindOf } from './collections/kinds.ts';
@@ -23,6 +23,10 @@ export class DigestedBlocks extends BlockWriter {
   /** The deadlines that elements have of their own, of all databases: see collections/element-expiry.ts. */
   readonly elementDeadlines = new ExpiryHeap();
   expiredElements = 0;
+  /** Collections that a floor has reached in part, and how far each was gone through: see collections/prune.ts. */
+  readonly pruning = new Map<Collection, ElementCursor>();
+  /** Somebody calls `pruneSome` after `objects.onGarbage`. */
+  prunesInSteps = false;
   /** What merging has decided. */
   readonly merges: Merges;
 

@@ -153,6 +153,31 @@ export function takeKey(
   apply(keyspace);
 }
 
+/**
+ * The same for a key of which nothing is here. That need not be all that the other node has of it: more may follow.
+ * @param theirs records[start, end) of one key that have been found well-formed
+ */
+export function takeNewKey(
+  keyspace: Keyspace,
+  theirs: Buffer,
+  start: number,
+  end: number,
+  ownBoundOf: OriginBound | null,
+): void {
+  if (ownBoundOf === null) {
+    applyRecords(keyspace, theirs, start, end);
+    return;
+  }
+  output.reset();
+  for (let at = start; at < end;) {
+    const next = reader.read(theirs, at, end);
+    const isDropped = isLive(reader) && isUpTo(reader, ownBoundOf) && !isKeyKind(reader.kind);
+    if (!isDropped) output.raw(theirs, at, next - at);
+    at = next;
+  }
+  apply(keyspace);
+}
+
 /** The register of the field that a sum belongs to. */
 function fieldName({ buffer, kind, elementStart, elementLength }: RecordReader): string {
   const field = buffer.toString('latin1', elementStart + 4, elementStart + elementLength - 8);

@@ -16,8 +16,9 @@ import { type RemovalSink, Removals } from './removals.ts';
 import { decodeCounter } from './types/counter-payload.ts';
 
 const KEYS_A_STEP = 4000;
-/** Tombstones of one collection that are dropped in a step. */
+/** Tombstones of one collection, and of all together, that are dropped in a step. */
 const ELEMENTS_A_KEY = 1000;
+const ELEMENTS_A_STEP = 5000;
 const HASH_END = 0x100000000;
 const HIDDEN_MARKS = HIDDEN | FEED | STORE;
 
@@ -46,12 +47,14 @@ export class Reaper {
     if (removals !== null && !removals.isReady) return removals.takeDropped();
     const database = keyspace.databases[this.#database];
     let dropped = 0;
+    let left = ELEMENTS_A_STEP;
     removals?.begin(this.#database);
     this.#at = database.index.visitRange(this.#at, KEYS_A_STEP, (ref, hash) => {
       const flags = keyspace.flagsOf(ref);
-      if ((flags & OBJECT) !== 0 && !keyspace.isPacked(ref) && removals?.isFull !== true) {
+      if ((flags & OBJECT) !== 0 && left > 0 && !keyspace.isPacked(ref) && removals?.isFull !== true) {
         const collection = keyspace.glanceAt(ref);
         const spent = spentElements(keyspace, collection, deleted, expired, ELEMENTS_A_KEY);
+        left -= spent.length;
         if (removals === null) dropped += dropElements(keyspace, collection, spent);
         else removals.addElements(database, collection, spent);
       }

@@ -22,10 +22,11 @@ import { COUNTER, EXPIRED, HIDDEN, OBJECT, TYPE_STRING } from '../block.ts';
 import type { Database } from '../database.ts';
 import { encodeKey } from '../encode.ts';
 import type { Keyspace } from '../keyspace.ts';
-import { type Collection, ElementCursor, compareVersion } from './collection.ts';
-import { mergeElement, mergeSum, pruneElement } from './element-merge.ts';
+import { type Collection, compareVersion } from './collection.ts';
+import { mergeElement, mergeSum } from './element-merge.ts';
 import { beginChange, endChange } from './element-writes.ts';
 import { markFloor, readBirth, rewriteKey } from './local.ts';
+import { pruneUnderFloor } from './prune.ts';
 import { addShadow, shadowElements, takeShadow } from './shadow.ts';
 import { hasCollectionType, makeCollection } from './types.ts';
 import { keyKindOf, typeOfKind } from './kinds.ts';
@@ -292,8 +293,7 @@ export function killUpTo(keyspace: Keyspace, given: Collection, hi: number, lo: 
     ? keyspace.objects.empty(given.slot)
     : given;
   markFloor(keyspace, collection, false);
-  const cursor = new ElementCursor();
-  while (collection.walk(cursor, 1000, (ref) => pruneElement(keyspace, collection, ref)));
+  if (collection === given) pruneUnderFloor(keyspace, collection);
   endChange(keyspace, collection, false);
 }
 

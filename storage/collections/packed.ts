@@ -77,6 +77,7 @@ export function pack(keyspace: Keyspace, collection: Collection): number {
   const waiting =
     collection.feed.length + collection.store.length + collection.tombstones.length + collection.sealed.length;
   if (!collection.isPackable || waiting > 0 || collection.changes !== 0 || collection.storeWalk !== null) return 0;
+  if (keyspace.pruning.has(collection)) return 0;
   if (collection.count === 0 || collection.count > PACKED_ELEMENTS_MAX) return 0;
   const hasFloor = collection.floorHi !== 0;
   at = HEADER_BYTES + (hasFloor ? FLOOR_BYTES : 0);

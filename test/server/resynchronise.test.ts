@@ -7,7 +7,7 @@ import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { Reaper } from '../../storage/reaper.ts';
 import { RelayedTurns } from '../../storage/relayed-turns.ts';
 import { drainDirty } from '../../storage/outflow.ts';
-import { RecordWriter } from '../../protocol/change-record.ts';
+import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { LogKeeper, SeededRandom, VirtualWorld } from '../replication/virtual-world.ts';
 import { Replica } from '../storage/collections/replicas.ts';
 import { withSeed } from '../support/seed.ts';
@@ -239,6 +239,50 @@ describe('a node that comes back after the others have dropped tombstones', () =
       for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
       expect(deleted.length).toBeGreaterThan(0);
     });
+  });
+});
+
+describe('what a resynchronising node takes', () => {
+  const nowMs = (): number => epochMs;
+  const never = () => ({ hi: 0, lo: 0 });
+
+  function hashOf(fields: number): { giver: Replica; records: Buffer } {
+    const giver = new Replica(1, nowMs);
+    for (let field = 0; field < fields; field++) giver.put(TYPE_HASH, 'hash', `field ${field}`, '1');
+    return { giver, records: Buffer.from(giver.takeState()) };
+  }
+
+  function adapterOf(replica: Replica): ReplicaAdapter {
+    return new ReplicaAdapter(replica.keyspace, new RelayedTurns(), () => 0);
+  }
+
+  it('of a large key that it lacks is there as it comes, not when all of it has come', () => {
+    const { giver, records } = hashOf(300);
+    const taker = new Replica(2, nowMs);
+    const taking = adapterOf(taker).startTaking({ boundOf: never, ownBoundOf: null });
+    const reader = new RecordReader();
+    let at = 0;
+    for (let count = 0; count < 100; count++) at = reader.read(records, at, records.length);
+    taking.records(records, 0, at);
+    expect(taker.view()[0].split(' field ').length).toBeGreaterThan(90);
+    taking.records(records, at, records.length);
+    taking.end();
+    expect(taker.view()).toEqual(giver.view());
+    expect(taker.digest()).toBe(giver.digest());
+  });
+
+  it('of a key that it lacks leaves out what it has itself deleted, in every part', () => {
+    const { giver, records } = hashOf(20);
+    const { hi, lo } = giver.keyspace.clock;
+    giver.put(TYPE_HASH, 'hash', 'field 7', '2');
+    giver.put(TYPE_HASH, 'hash', 'new', '1');
+    const later = Buffer.from(giver.takeState());
+    const taker = new Replica(2, nowMs);
+    const taking = adapterOf(taker).startTaking({ boundOf: never, ownBoundOf: () => ({ hi, lo }) });
+    taking.records(records, 0, records.length);
+    taking.records(later, 0, later.length);
+    taking.end();
+    expect(taker.view()).toEqual(['hash type 5: field 7=2 new=1']);
   });
 });
 

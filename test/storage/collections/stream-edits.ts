@@ -46,7 +46,7 @@ export interface StreamView {
   groups: Record<string, { lastId: string; entriesRead: number; consumers: string[]; pending: string[] }>;
 }
 
-export function streamAt({ keyspace, database }: Replica, key: string): Stream | null {
+function streamAt({ keyspace, database }: Replica, key: string): Stream | null {
   const name = Buffer.from(key);
   const ref = keyspace.lookup(database, name, 0, name.length);
   return ref === 0 || keyspace.typeOf(ref) !== TYPE_STREAM ? null : (keyspace.collectionAt(ref) as Stream);
