@@ -84,6 +84,7 @@ export class HorizonKeeper {
 
   attach(runtime: Runtime): void {
     this.#runtime = runtime;
+    runtime.keyspace.expectsPeers = this.members.length > 0 || runtime.config.values.peers.length > 0;
   }
 
   /**

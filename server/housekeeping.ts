@@ -73,6 +73,8 @@ export class Housekeeping {
     if (monotonicMs - this.#lastRoundMs >= ROUND_MS - 5) {
       this.#lastRoundMs = monotonicMs;
       runtime.keyspace.updateAccessClock(runtime.config.values['maxmemory-policy'].endsWith('lfu'));
+      // Peers write, too, also where no client does.
+      if (runtime.loading === null) this.#dispatcher.memory?.relieveSoon();
       this.#expire();
       this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
       this.#listener.closeIdle(nowMs);

@@ -22,6 +22,9 @@ const HEAP_SAMPLE_MS = 100;
 const UNPACKED_SHARE = 0.1;
 const UNPACKED_BYTES = 1500;
 
+/** What of `maxmemory` each database may spend on knowing the digests of evicted keys. */
+const EVICTED_SHARE = 0.5;
+
 /** What came of making room. `waits`: what could go is still to be sent or stored. */
 type Relief = 'fits' | 'unfinished' | 'waits' | 'nothing';
 
@@ -42,7 +45,15 @@ export class MemoryGuard {
     this.#node = node;
     this.#defer = defer;
     this.eviction = new Eviction(node.keyspace, () => node.random());
+    let bytesMost = this.#bytesMax;
     const follow = (): void => {
+      const { keyspace } = node;
+      keyspace.evictedDigestBytesMax = this.#bytesMax * EVICTED_SHARE || Infinity;
+      // There is room again: what peers have of the evicted keys comes by repair. The stores are read on demand.
+      const hasGrown = this.#bytesMax === 0 || (bytesMost !== 0 && this.#bytesMax > bytesMost);
+      if (hasGrown && !keyspace.readsThrough)
+        keyspace.databases.forEach((database) => keyspace.forgetEvicted(database));
+      bytesMost = this.#bytesMax;
       const share = this.#bytesMax * UNPACKED_SHARE;
       node.keyspace.objects.unpackedMost = share === 0 ? Infinity : Math.max(1000, share / UNPACKED_BYTES);
     };

@@ -50,6 +50,8 @@ export interface Room {
    * @param isHolding nothing may be evicted before the command has run
    */
   hasRoom(isHolding?: boolean): boolean;
+  /** Frees some between commands, where the data is beyond its bound. */
+  relieveSoon(): void;
   /** Nothing is evicted for the moment: a transaction or a script counts on the keys that it has. */
   isHolding: boolean;
 }

@@ -13,6 +13,7 @@ import type {
 } from '../replication/replica.ts';
 import { listedKeys, skipBucket } from '../replication/replica.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
+import { EvictedDigests } from '../storage/evicted-digests.ts';
 import { forsakeKey, takeKey, takeNewKey } from '../storage/forsake.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { applyRecords, checkRecords } from '../storage/merge.ts';
@@ -72,7 +73,7 @@ export class ReplicaAdapter implements Replica {
 
   keyCount(): number {
     let count = 0;
-    for (const database of this.#keyspace.databases) count += database.index.count;
+    for (const { index, evictedDigests } of this.#keyspace.databases) count += index.count + evictedDigests.count;
     return count;
   }
 
@@ -160,6 +161,9 @@ class AdapterTaking implements Taking {
 class AdapterScan implements ReplicaScan {
   readonly #keyspace: Keyspace;
   readonly #scan: RegisterScan;
+  /** Where the walk over what is known of evicted keys stands, which follows the one over the keys. */
+  #evictedDatabase = 0;
+  #evictedTable = 0;
   readonly #monotonicMs: () => number;
 
   constructor(keyspace: Keyspace, monotonicMs: () => number) {
@@ -171,17 +175,41 @@ class AdapterScan implements ReplicaScan {
   summaries(buckets: Uint8Array, sink: SummarySink, maxKeys: number): boolean {
     const endMs = this.#monotonicMs() + SLICE_MS;
     const scan = this.#scan;
+    const keyspace = this.#keyspace;
     let left = maxKeys;
     let more = true;
     while (more && left > 0 && this.#monotonicMs() < endMs) {
       more = scan.step((database, ref, hi, lo) => {
         if (buckets[hi >>> 16] === 0) return;
-        scan.digestKey(database, ref);
+        keyspace.digestOf(keyspace.databases[database], ref);
         left--;
-        sink.key(hi, lo, scan.digestHi, scan.digestLo);
+        sink.key(hi, lo, keyspace.keyDigestHi, keyspace.keyDigestLo);
       });
     }
-    return more;
+    // After the others: what is evicted meanwhile is not missed.
+    while (!more && this.#hasEvicted && left > 0 && this.#monotonicMs() < endMs) {
+      this.#nextEvicted((evicted, table) =>
+        evicted.visit(table, (hi, lo, digestHi, digestLo) => {
+          if (buckets[hi >>> 16] === 0) return;
+          left--;
+          sink.key(hi, lo, digestHi, digestLo);
+        }),
+      );
+    }
+    return more || this.#hasEvicted;
+  }
+
+  get #hasEvicted(): boolean {
+    return this.#evictedDatabase < this.#keyspace.databases.length;
+  }
+
+  /** Takes the next table of what is known of evicted keys. */
+  #nextEvicted(take: (evicted: EvictedDigests, table: number) => void): void {
+    const { evictedDigests } = this.#keyspace.databases[this.#evictedDatabase];
+    if (evictedDigests.count > 0) take(evictedDigests, this.#evictedTable++);
+    if (evictedDigests.count > 0 && this.#evictedTable < EvictedDigests.tableCount) return;
+    this.#evictedTable = 0;
+    this.#evictedDatabase++;
   }
 
   records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean {
@@ -200,7 +228,18 @@ class AdapterScan implements ReplicaScan {
         else if (tombstonesAbove !== undefined) scan.encodeTombstones(database, ref, tombstonesAbove, writer);
       });
     }
-    return more || scan.hasUnfinished;
+    if (more || scan.hasUnfinished || tombstonesAbove !== undefined) return more || scan.hasUnfinished;
+    while (this.#hasEvicted && this.#monotonicMs() < endMs) this.#askEvicted(selection);
+    return this.#hasEvicted;
+  }
+
+  /** The peer lacks what is selected, and of evicted keys this node has nothing that it could give. */
+  #askEvicted(selection: KeySelection): void {
+    const { digests } = this.#keyspace;
+    const isAsked = (hi: number, lo: number): boolean => isSelected(selection, hi, lo);
+    this.#nextEvicted((evicted, table) =>
+      evicted.ask(table, isAsked, (hashHi, _hashLo, hi, lo) => digests.toggleKey(hashHi, hi, lo)),
+    );
   }
 
   forsake(selection: KeySelection, rule: TakeRule): boolean {

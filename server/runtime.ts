@@ -355,7 +355,7 @@ export class Runtime implements Node {
     this.replicator.onFirstMember(() => this.#joinCluster());
     this.replicator.onPublished((messages) => deliverMessages(this.pubsub, messages));
     // A node that nobody has joined yet need not digest and feed what it writes.
-    if (members.length > 0 || this.config.values.peers.length > 0) this.#joinCluster();
+    if (this.keyspace.expectsPeers) this.#joinCluster();
     await this.replicator.start();
   }
 

@@ -1,5 +1,6 @@
 /** One of the numbered databases: its index, its counts, its deadlines, and what of it has yet to be sent or stored. */
 import type { Arena } from './arena.ts';
+import { EvictedDigests } from './evicted-digests.ts';
 import { EvictedKeys } from './evicted-keys.ts';
 import { ExpiryHeap } from './expiry-heap.ts';
 import { KeyIndex } from './key-index.ts';
@@ -31,6 +32,8 @@ export class Database {
   stampLo = 0;
   /** Keys that are in the stores alone; empty unless evicted keys are read back. */
   readonly evicted = new EvictedKeys();
+  /** What the digests go on counting of keys that were evicted. */
+  readonly evictedDigests = new EvictedDigests();
   readonly deadlines = new ExpiryHeap();
   readonly feedRing = new RefRing();
   readonly storeRing = new RefRing();
@@ -60,5 +63,6 @@ export class Database {
     this.feedRing.clear();
     this.storeRing.clear();
     this.shadows.clear();
+    this.evictedDigests.clear();
   }
 }

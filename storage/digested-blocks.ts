@@ -1,8 +1,8 @@
 /** Blocks with what they refer to, collections and nodes, and the digests of what they show. */
-import { COUNTER, DEAD, DEADLINE, LONG_KEY, OBJECT } from './block.ts';
+import { COUNTER, DEAD, DEADLINE, HIDDEN, LONG_KEY, OBJECT, PARTIAL } from './block.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Clock } from './clock.ts';
-import type { Collection, ElementCursor } from './collections/collection.ts';
+import { type Collection, type ElementCursor, UNSIGNED } from './collections/collection.ts';
 import { Elements } from './collections/element.ts';
 import type { HyperLogLogCollection } from './collections/hyperloglog-collection.ts';
 import { keyKindOf } from './collections/kinds.ts';
@@ -10,6 +10,7 @@ import { ObjectTable } from './collections/object-table.ts';
 import type { Database } from './database.ts';
 import { Merges } from './conflicts.ts';
 import { Digests } from './digests.ts';
+import { EvictedDigests } from './evicted-digests.ts';
 import { ExpiryHeap } from './expiry-heap.ts';
 import { NodeTable } from './node-table.ts';
 import { toggleCounterDigests } from './types/counter-payload.ts';
@@ -27,6 +28,11 @@ export class DigestedBlocks extends BlockWriter {
   readonly pruning = new Map<Collection, ElementCursor>();
   /** Somebody calls `pruneSome` after `objects.onGarbage`. */
   prunesInSteps = false;
+  /** What each database may spend on `evictedDigests`, and keys that were evicted without being counted, for lack of it. */
+  evictedDigestBytesMax = Infinity;
+  evictedUncounted = 0;
+  keyDigestHi = UNSIGNED;
+  keyDigestLo = UNSIGNED;
   /** What merging has decided. */
   readonly merges: Merges;
 
@@ -108,6 +114,11 @@ export class DigestedBlocks extends BlockWriter {
     }
   }
 
+  /** The block has all that there is of its key. */
+  setWhole(ref: number): void {
+    this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~(PARTIAL << 16);
+  }
+
   /** The same for a collection that is not packed, without this counting as a use. */
   glanceAt(ref: number): Collection {
     return this.objects.glance(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
@@ -116,6 +127,59 @@ export class DigestedBlocks extends BlockWriter {
   /** Whether the key's collection is packed: then nothing of it waits to be sent, stored or reaped. */
   isPacked(ref: number): boolean {
     return this.objects.packedAt(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]) !== 0;
+  }
+
+  /** The digest of what the block shows, left in `keyDigestHi` and `keyDigestLo`; 0 for a tombstone. */
+  digestOf(database: Database, ref: number): void {
+    this.keyDigestHi = 0;
+    this.keyDigestLo = 0;
+    if ((this.flagsOf(ref) & HIDDEN) !== 0) return;
+    const { digests } = this;
+    const { words } = digests;
+    this.toggleDigest(database, ref);
+    const at = (digests.keyHi >>> 16) * 2;
+    const hi = words[at];
+    const lo = words[at + 1];
+    this.toggleDigest(database, ref);
+    this.keyDigestHi = (words[at] ^ hi) >>> 0;
+    this.keyDigestLo = (words[at + 1] ^ lo) >>> 0;
+  }
+
+  /** Has the digests go on counting what a key shows that is about to be dropped from memory. */
+  protected countEvicted(database: Database, ref: number): void {
+    if ((this.flagsOf(ref) & HIDDEN) !== 0) return;
+    if (database.evictedDigests.bytes >= this.evictedDigestBytesMax) {
+      this.evictedUncounted++;
+      return;
+    }
+    this.digestOf(database, ref);
+    const { digests, keyDigestHi, keyDigestLo } = this;
+    const deadlineMs = this.deadlineOf(ref);
+    database.evictedDigests.add(digests.keyHi, digests.keyLo, keyDigestHi, keyDigestLo, deadlineMs, this.clock.nowMs);
+    digests.toggleWords(keyDigestHi, keyDigestLo);
+  }
+
+  /** Memory has something of a key again: what the digests counted of it ends. Returns whether they did. */
+  uncountEvicted(database: Database, key: Uint8Array, start: number, length: number): boolean {
+    const { digests } = this;
+    digests.hashKey(database.number, key, start, length);
+    if (!database.evictedDigests.remove(digests.keyHi, digests.keyLo)) return false;
+    digests.toggleWords(database.evictedDigests.digestHi, database.evictedDigests.digestLo);
+    return true;
+  }
+
+  /** Ends all that the digests count of the database's evicted keys: a repair brings back what peers have of them. */
+  forgetEvicted(database: Database): void {
+    const { evictedDigests } = database;
+    if (evictedDigests.count > 0) this.toggleEvicted(database);
+    evictedDigests.clear();
+  }
+
+  /** Adds all that is counted of the database's evicted keys to the digests, or takes it out again. */
+  toggleEvicted({ evictedDigests }: Database): void {
+    for (let at = 0; at < EvictedDigests.tableCount; at++) {
+      evictedDigests.visit(at, (hashHi, _hashLo, hi, lo) => this.digests.toggleKey(hashHi, hi, lo));
+    }
   }
 
   /** The deadline of a counter over a dead base is a register of its own. */

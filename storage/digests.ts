@@ -93,6 +93,13 @@ export class Digests {
     this.words[at + 1] ^= lo;
   }
 
+  /** The same for the key whose hash begins with these 32 bits. */
+  toggleKey(keyHi: number, hi: number, lo: number): void {
+    const at = (keyHi >>> 16) * 2;
+    this.words[at] ^= hi;
+    this.words[at + 1] ^= lo;
+  }
+
   /** A kind and an element's name as one word, for `hashRegister`. */
   hashElement(kind: number, buffer: Uint8Array, start: number, length: number): number {
     let hash = mix(kind, length);

@@ -10,6 +10,7 @@ import type { Keyspace } from './keyspace.ts';
 export function expireDue(keyspace: Keyspace, limit: number): boolean {
   let left = limit;
   for (const database of keyspace.databases) {
+    if (expireEvicted(keyspace, database, limit)) return true;
     const heap = database.deadlines;
     while (heap.length > 0 && heap.soonestMs < keyspace.clock.nowMs) {
       if (left-- === 0) return true;
@@ -20,6 +21,11 @@ export function expireDue(keyspace: Keyspace, limit: number): boolean {
     }
   }
   return expireDueElements(keyspace, limit);
+}
+
+/** Peers hide an evicted key at its deadline, and its digest goes here. */
+function expireEvicted({ clock, digests }: Keyspace, { evictedDigests }: Database, limit: number): boolean {
+  return evictedDigests.expire(clock.nowMs, limit, (hashHi, _hashLo, hi, lo) => digests.toggleKey(hashHi, hi, lo));
 }
 
 function expireEntry(keyspace: Keyspace, database: Database, ref: number, deadlineMs: number): void {

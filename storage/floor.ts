@@ -33,6 +33,8 @@ export function applyFloor(
     database.floorFeed = true;
     keyspace.requestFeed();
   }
+  // What of the evicted keys is above the floor comes back from whoever has it.
+  keyspace.forgetEvicted(database);
   if (compareStamp(database.stampHi, database.stampLo, hi, lo) <= 0) dropAll(keyspace, database);
   else dropUnder(keyspace, database, hi, lo);
 }
@@ -75,7 +77,8 @@ function announce(keyspace: Keyspace, database: Database, hi: number, lo: number
 
 function dropAll(keyspace: Keyspace, database: Database): void {
   database.evicted.clear();
-  if (keyspace.databases.every((other) => other === database || other.index.count === 0)) {
+  const isBare = (other: Database): boolean => other.index.count + other.evictedDigests.count === 0;
+  if (keyspace.databases.every((other) => other === database || isBare(other))) {
     keyspace.arena.clear();
     keyspace.objects.clear();
     keyspace.elementDeadlines.clear();

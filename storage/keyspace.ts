@@ -55,6 +55,8 @@ export class Keyspace extends ChangeTracker {
   hydrating = false;
   /** What was evicted is read back from the stores: `Database.evicted` is kept. */
   readsThrough = false;
+  /** What is evicted will be counted by digests that are yet to be computed. */
+  expectsPeers = false;
   expiredKeys = 0;
   evictedKeys = 0;
   /** Something was drained for the stores of which they may have newer versions. Whoever drains sets it back. */
@@ -84,7 +86,7 @@ export class Keyspace extends ChangeTracker {
     const { large } = this.arena;
     let bytes = this.arena.usedBytes + large.bytes + large.overheadBytes + this.objects.bytes;
     for (const database of this.databases)
-      bytes += database.index.bytes + database.deadlines.bytes + database.evicted.bytes;
+      bytes += database.index.bytes + database.deadlines.bytes + database.evicted.bytes + database.evictedDigests.bytes;
     return bytes;
   }
 
@@ -171,6 +173,7 @@ export class Keyspace extends ChangeTracker {
     this.#isHashed = false;
     if (ref === 0) {
       if (database.evicted.has(hash)) flags |= PARTIAL;
+      if (database.evictedDigests.count > 0) this.uncountEvicted(database, key, keyStart, keyLength);
     } else {
       oldFlags = this.flagsOf(ref);
       flags |= oldFlags & PARTIAL;
@@ -423,6 +426,7 @@ export class Keyspace extends ChangeTracker {
   /** Takes a visible key out of this node's memory alone. Its changes were sent and stored before. */
   evict(database: Database, hash: number, ref: number): void {
     this.evictedKeys++;
+    if (this.digesting || this.expectsPeers) this.countEvicted(database, ref);
     if (this.readsThrough) {
       database.evicted.add(hash, (this.flagsOf(ref) & PARTIAL) !== 0);
       this.drop(database, hash, ref);
@@ -439,11 +443,6 @@ export class Keyspace extends ChangeTracker {
   isPartial(database: Database, key: Uint8Array, start: number, length: number): boolean {
     const ref = this.find(database, key, start, length);
     return ref === 0 ? database.evicted.has(this.hash) : (this.flagsOf(ref) & PARTIAL) !== 0;
-  }
-
-  /** The block has all that there is of its key. */
-  setWhole(ref: number): void {
-    this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] &= ~(PARTIAL << 16);
   }
 
   /** Takes a key out of memory altogether; counts and digest included. */

@@ -6,7 +6,8 @@ import { strict as assert } from 'node:assert';
 import { FLAG_DEAD, FLAG_HAS_DEADLINE, KIND_FLOOR, KIND_STRING, RecordReader } from '../protocol/change-record.ts';
 import { StoreError } from './backends/backend.ts';
 import { type KeyName, packKeyNames } from './backends/key-names.ts';
-import { STORE } from './block.ts';
+import { OBJECT, STORE } from './block.ts';
+import { recomputeElements } from './collections/element-writes.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
 import { applyRecords } from './merge.ts';
@@ -20,6 +21,8 @@ const KEYS_A_READ = 64;
 const READS_AT_ONCE = 4;
 /** Keys on their way, with those that wait for a read to begin. */
 const PENDING_MOST = 100_000;
+/** Elements of a collection that was evicted at the start which are freed with each key: more than most have. */
+const ELEMENTS_FREED = 1000;
 
 interface Pending extends KeyName {
   readonly name: string;
@@ -193,6 +196,13 @@ export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: num
       applyRecords(keyspace, records, from, at);
       continue;
     }
+    if (keyspace.expectsPeers) {
+      const { database, keyStart, keyLength } = reader;
+      at = endOfKey(reader, records, at);
+      const key = records.subarray(keyStart, keyStart + keyLength);
+      passThrough(keyspace, database, key, records.subarray(from, at), at === records.length);
+      continue;
+    }
     const { stampHi, stampLo, keyStart, keyLength } = reader;
     const database = keyspace.databases[reader.database];
     keyspace.clock.observe(stampHi, stampLo);
@@ -203,6 +213,33 @@ export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: num
     lastHash = hash;
     lastKey = records.subarray(keyStart, keyStart + keyLength);
   }
+}
+
+/** Where the records of the key end of which the reader has read one. */
+function endOfKey(reader: RecordReader, records: Buffer, from: number): number {
+  const { database, keyStart, keyLength } = reader;
+  const key = records.subarray(keyStart, keyStart + keyLength);
+  let at = from;
+  while (at < records.length) {
+    const next = reader.read(records, at);
+    if (reader.database !== database || reader.kind === KIND_FLOOR) break;
+    if (key.compare(records, reader.keyStart, reader.keyStart + reader.keyLength) !== 0) break;
+    at = next;
+  }
+  return at;
+}
+
+/** Merges records of one key, and evicts it: what they show is then known to the digests. */
+function passThrough(keyspace: Keyspace, number: number, key: Buffer, records: Buffer, isLast: boolean): void {
+  const database = keyspace.databases[number];
+  applyRecords(keyspace, records, 0, records.length);
+  const ref = keyspace.find(database, key, 0, key.length);
+  // What comes next may be more of it. It stays in memory.
+  if (ref === 0 || isLast) return;
+  const { hash } = keyspace;
+  if ((keyspace.flagsOf(ref) & OBJECT) !== 0) recomputeElements(keyspace, keyspace.collectionAt(ref));
+  keyspace.evict(database, hash, ref);
+  if (keyspace.objects.hasGarbage) keyspace.objects.freeSome(ELEMENTS_FREED);
 }
 
 function isMergedAnyway(keyspace: Keyspace, record: RecordReader): boolean {

@@ -133,27 +133,6 @@ export class RegisterScan {
     }
     if (done) this.#unfinished.pop();
   }
-
-  /** The digest of one key's visible registers, left in `digestHi` and `digestLo`; 0 for a tombstone. */
-  digestHi = 0;
-  digestLo = 0;
-  digestKey(database: number, ref: number): void {
-    const keyspace = this.#keyspace;
-    const { words } = keyspace.digests;
-    this.digestHi = 0;
-    this.digestLo = 0;
-    if ((keyspace.flagsOf(ref) & HIDDEN) !== 0) return;
-    keyspace.readKey(ref);
-    keyspace.digests.hashKey(database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
-    const at = (keyspace.digests.keyHi >>> 16) * 2;
-    const hi = words[at];
-    const lo = words[at + 1];
-    keyspace.toggleDigest(keyspace.databases[database], ref);
-    this.digestHi = (words[at] ^ hi) >>> 0;
-    this.digestLo = (words[at + 1] ^ lo) >>> 0;
-    words[at] = hi;
-    words[at + 1] = lo;
-  }
 }
 
 /** Computes all digests from what is there; from then on they are kept up to date at each change. */
@@ -163,7 +142,7 @@ export function startDigesting(keyspace: Keyspace): void {
   keyspace.digesting = true;
 }
 
-/** Computes all digests from what is there. */
+/** Computes all digests from what is there, and from what is known of evicted keys. */
 export function recomputeDigests(keyspace: Keyspace): void {
   keyspace.digests.clear();
   const scan = new RegisterScan(keyspace);
@@ -174,4 +153,5 @@ export function recomputeDigests(keyspace: Keyspace): void {
     keyspace.toggleDigest(keyspace.databases[database], ref);
   };
   while (scan.step(visit));
+  for (const database of keyspace.databases) if (database.evictedDigests.count > 0) keyspace.toggleEvicted(database);
 }

@@ -64,6 +64,8 @@ export function mantisFields(node: Node): Field[] {
     ...(node.writeRefusal === null ? [] : [['write_refusal', node.writeRefusal] satisfies Field]),
     ['uptime_seconds', uptimeSeconds(node)],
     ['keys', databases.reduce((total, { keyCount }) => total + keyCount, 0)],
+    ['evicted_keys_counted', databases.reduce((total, { evictedDigests }) => total + evictedDigests.count, 0)],
+    ['evicted_keys_uncounted', node.keyspace.evictedUncounted],
     ['clients', node.sessions.size],
     ['clock', formatStamp(clock.hi, clock.lo)],
     ['clock_ahead_ms', Math.max(0, clock.aheadMs())],

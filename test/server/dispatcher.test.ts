@@ -133,7 +133,7 @@ describe('requests', () => {
     expect(client.run('SET', 'a', '1').toString()).toBe('-MISCONF the disk is full\r\n');
     expect(client.run('GET', 'a').toString()).toBe('$-1\r\n');
     node.writeRefusal = null;
-    dispatcher.memory = { hasRoom: () => false, isHolding: false };
+    dispatcher.memory = { hasRoom: () => false, relieveSoon: () => {}, isHolding: false };
     expect(client.run('SET', 'a', '1').toString()).toMatch(/^-OOM /);
     expect(client.run('GET', 'a').toString()).toBe('$-1\r\n');
   });

@@ -37,9 +37,8 @@ export function digestOfKey(keyspace: Keyspace, number: number, key: Buffer): st
   // Digests of elements are only kept where all digests are.
   if (!keyspace.digesting && (keyspace.flagsOf(ref) & OBJECT) !== 0)
     recomputeElements(keyspace, keyspace.collectionAt(ref));
-  const scan = new RegisterScan(keyspace);
-  scan.digestKey(number, ref);
-  return `${scan.digestHi}:${scan.digestLo}`;
+  keyspace.digestOf(keyspace.databases[number], ref);
+  return `${keyspace.keyDigestHi}:${keyspace.keyDigestLo}`;
 }
 
 /** Every register of a keyspace, hidden ones and floors included, for comparing. */

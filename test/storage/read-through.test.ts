@@ -6,6 +6,7 @@ import { MemoryStore } from '../../storage/backends/memory.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { EvictedKeys } from '../../storage/evicted-keys.ts';
 import { Eviction } from '../../storage/eviction.ts';
+import { startDigesting } from '../../storage/register-scan.ts';
 import { drainDirty } from '../../storage/outflow.ts';
 import { hydrateWithin, type KeySource, ReadThrough } from '../../storage/read-through.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';
@@ -221,7 +222,10 @@ describe('a key that was evicted', () => {
     });
   });
 
-  it('stays evicted after a restart, and memory is not filled beyond its bound', async () => {
+  it.each([
+    ['alone', false],
+    ['with peers, whose digests it goes on having', true],
+  ])('stays evicted after a restart %s, and memory is not filled beyond its bound', async (_name, expectsPeers) => {
     await withSeed(testFile, async (random) => {
       const store = new MemoryStore();
       const first = new SmallNode(() => START_MS, store, random);
@@ -233,8 +237,7 @@ describe('a key that was evicted', () => {
       await store.write(first.drain().records);
       const again = new SmallNode(() => START_MS, store, random);
       const { keyspace, database } = again.replica;
-      keyspace.storing = false;
-      keyspace.hydrating = true;
+      Object.assign(keyspace, { storing: false, hydrating: true, digesting: false, expectsPeers });
       const writer = new RecordWriter();
       const hand = (): void => hydrateWithin(keyspace, writer.take(), 300_000);
       await store.load((records) => {
@@ -252,7 +255,9 @@ describe('a key that was evicted', () => {
       expect(database.keyCount).toBeGreaterThan(100);
       expect(database.keyCount).toBeLessThan(4000);
       expect(database.keyCount + database.evicted.count).toBe(5499);
-      expect(keyspace.usedBytes).toBeLessThan(500_000);
+      expect(keyspace.usedBytes).toBeLessThan(600_000);
+      startDigesting(keyspace);
+      if (expectsPeers) expect(again.replica.digest()).toBe(first.replica.digest());
       await again.fetch('key:4999', 'hash:499', 'key:7');
       const view = again.replica.view();
       expect(view).toContain(`key:4999 type 1: ${'value 4999'.padEnd(100)}`);

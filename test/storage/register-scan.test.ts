@@ -109,9 +109,9 @@ describe('a scan over all registers', () => {
     const scan = new RegisterScan(keyspace);
     while (
       scan.step((database, ref, hi) => {
-        scan.digestKey(database, ref);
-        sums.words[(hi >>> 16) * 2] ^= scan.digestHi;
-        sums.words[(hi >>> 16) * 2 + 1] ^= scan.digestLo;
+        keyspace.digestOf(keyspace.databases[database], ref);
+        sums.words[(hi >>> 16) * 2] ^= keyspace.keyDigestHi;
+        sums.words[(hi >>> 16) * 2 + 1] ^= keyspace.keyDigestLo;
       })
     );
     expect(sums.total()).toBe(before);
