@@ -4,7 +4,7 @@
  * local: it deletes nothing at peers or in the stores.
  */
 import { frequencyOf, idleSeconds } from './access.ts';
-import { FEED, HIDDEN, PARTIAL, STORE } from './block.ts';
+import { FEED, HIDDEN, OBJECT, PARTIAL, STORE } from './block.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
 
@@ -93,13 +93,19 @@ export class Eviction {
     if (pool.length > POOL_MOST) pool.shift();
   }
 
+  #isPruning(ref: number, flags: number): boolean {
+    const keyspace = this.#keyspace;
+    if (keyspace.pruning.size === 0 || (flags & OBJECT) === 0 || keyspace.isPacked(ref)) return false;
+    return keyspace.pruning.has(keyspace.glanceAt(ref));
+  }
+
   #mayGo(database: Database, ref: number, volatileOnly: boolean): boolean {
     const keyspace = this.#keyspace;
     if (ref === 0 || !keyspace.isKeyBlock(ref)) return false;
     const flags = keyspace.flagsOf(ref);
     if ((flags & HIDDEN) !== 0 || (volatileOnly && keyspace.deadlineOf(ref) <= 0)) return false;
-    // A change that nobody else has been told of would be lost with it.
-    if ((flags & (FEED | STORE)) !== 0) {
+    // A change that nobody else has been told of would be lost with it; what a floor has reached is still to go from the rest.
+    if ((flags & (FEED | STORE)) !== 0 || this.#isPruning(ref, flags)) {
       this.#isAnyWaiting = true;
       return false;
     }
