@@ -9,6 +9,7 @@ import { putElement, endChange, openCollection, removeElement } from '../../../s
 import { installPacking } from '../../../storage/collections/packing.ts';
 import { Digests } from '../../../storage/digests.ts';
 import { encodeFloor, encodeKey } from '../../../storage/encode.ts';
+import { EvictedDigests } from '../../../storage/evicted-digests.ts';
 import { flushDatabase } from '../../../storage/floor.ts';
 import { Keyspace } from '../../../storage/keyspace.ts';
 import { applyRecords } from '../../../storage/merge.ts';
@@ -223,14 +224,18 @@ export class Replica {
     if (!kept.equals(bytes)) throw new Error('the digest that was kept is not what there is');
     let count = 0;
     const buckets = new Set<string>();
+    const addBucket = (hashHi: number): void => {
+      const bucket = hashHi >>> 16;
+      const [hi, lo] = [words[bucket * 2], words[bucket * 2 + 1]];
+      if ((hi | lo) !== 0) buckets.add(`${bucket}:${hi}:${lo}`);
+    };
     this.database.index.visitRange(0, Infinity, (ref) => {
       if ((keyspace.flagsOf(ref) & HIDDEN) === 0) count++;
       keyspace.readKey(ref);
       digests.hashKey(this.database.number, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
-      const bucket = digests.keyHi >>> 16;
-      const [hi, lo] = [words[bucket * 2], words[bucket * 2 + 1]];
-      if ((hi | lo) !== 0) buckets.add(`${bucket}:${hi}:${lo}`);
+      addBucket(digests.keyHi);
     });
+    for (let at = 0; at < EvictedDigests.tableCount; at++) this.database.evictedDigests.visit(at, addBucket);
     if (count !== this.database.keyCount)
       throw new Error(`${this.database.keyCount} keys were counted, ${count} are there`);
     return [...buckets].sort().join(' ');
