@@ -84,10 +84,14 @@ function createCollection(
   return collection;
 }
 
-/** What was hidden at its deadline is dead: everything up to the deadline, which every node derives alike, and all that is held. */
+/**
+ * What was hidden at its deadline is dead: all that is held, and everything up to the deadline, which every node derives alike. Where
+ * the clock was set back, the deadline may be ahead of it again: what is written now would be dead with it.
+ */
 function buryExpired(keyspace: Keyspace, collection: Collection): void {
   const deadlineMs = Math.max(0, keyspace.deadlineOf(collection.ref));
   collection.raiseFloor(collection.maxHi, collection.maxLo, collection.maxOrigin);
+  if (deadlineMs > keyspace.clock.nowMs) return;
   collection.raiseFloor(stampHiOf(deadlineMs), stampLoOf(deadlineMs, 0), keyspace.nodes.indexOf(0, 0));
 }
 

@@ -1,0 +1,26 @@
+import { expect, it } from '@jest/globals';
+import { TYPE_HASH } from '../../../storage/block.ts';
+import { expireDue } from '../../../storage/expiry.ts';
+import { Replica } from './replicas.ts';
+
+const START_MS = 1_700_000_000_000;
+
+it('a collection that is made anew, after its deadline and before a clock that was set back comes to it again, is seen by all', () => {
+  let nowMs = START_MS;
+  const wrong = new Replica(1, () => nowMs);
+  const right = new Replica(2, () => START_MS);
+  wrong.put(TYPE_HASH, 'key', 'old', '1');
+  wrong.expireAt('key', START_MS + 4000);
+  right.apply(wrong.takeFeed());
+  nowMs = START_MS + 5000;
+  wrong.keyspace.clock.refresh();
+  expireDue(wrong.keyspace, 10);
+  expect(wrong.view()).toEqual([]);
+  nowMs = START_MS + 1000;
+  wrong.keyspace.clock.refresh();
+  wrong.put(TYPE_HASH, 'key', 'new', '2');
+  right.apply(wrong.takeFeed());
+  expect(wrong.view()).toHaveLength(1);
+  expect(right.view()).toEqual(wrong.view());
+  expect(right.digest()).toBe(wrong.digest());
+});
