@@ -115,6 +115,7 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
   const isObject = (keyspace.flagsOf(ref) & OBJECT) !== 0;
   if (isObject && keyspace.typeOf(ref) === type) {
     if (order > 0 || (order === 0 && hasLaterDeadline(keyspace, record, ref))) {
+      if (order > 0) buryLapsed(keyspace, ref, record);
       writeCreation(keyspace, database, hash, ref, record);
     } else {
       keyspace.merges.refused(order);
@@ -130,6 +131,23 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
     keyspace.merges.lost++;
     killUpTo(keyspace, keyspace.collectionAt(ref), record.stampHi, record.stampLo, originOf(keyspace, record));
   }
+}
+
+/**
+ * A key past its deadline is made anew by a node that did not have it any more, or never had: what it had is dead now. It is out of
+ * memory, but stores may still have it, and nodes whose clocks are behind.
+ */
+function buryLapsed(keyspace: Keyspace, ref: number, record: RecordReader): void {
+  if ((keyspace.flagsOf(ref) & EXPIRED) === 0 && !keyspace.isPastDeadline(ref)) return;
+  const collection = keyspace.collectionAt(ref);
+  const { maxHi, maxLo, maxOrigin } = collection;
+  const { nodes } = keyspace;
+  const { stampHi, stampLo } = record;
+  if (compareVersion(nodes, maxHi, maxLo, maxOrigin, stampHi, stampLo, originOf(keyspace, record)) < 0)
+    killUpTo(keyspace, collection, maxHi, maxLo, maxOrigin);
+  // What is new here came before its beginning did.
+  else if (stampLo > 0) killUpTo(keyspace, collection, stampHi, stampLo - 1, nodes.indexOf(0, 0));
+  else killUpTo(keyspace, collection, stampHi - 1, 0xffffffff, nodes.indexOf(0, 0));
 }
 
 /** The beginning of a collection has met a key of another type, whose birth is the pending version. */

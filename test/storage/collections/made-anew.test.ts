@@ -1,0 +1,51 @@
+/** Collections that are made anew after their deadline. */
+import { expect, it } from '@jest/globals';
+import { TYPE_HASH } from '../../../storage/block.ts';
+import { expireDue } from '../../../storage/expiry.ts';
+import { Replica } from './replicas.ts';
+
+const START_MS = 1_700_000_000_000;
+
+it('a collection that is made anew, after its deadline and before a clock that was set back comes to it again, is seen by all', () => {
+  let nowMs = START_MS;
+  const wrong = new Replica(1, () => nowMs);
+  const right = new Replica(2, () => START_MS);
+  wrong.put(TYPE_HASH, 'key', 'old', '1');
+  wrong.expireAt('key', START_MS + 4000);
+  right.apply(wrong.takeFeed());
+  nowMs = START_MS + 5000;
+  wrong.keyspace.clock.refresh();
+  expireDue(wrong.keyspace, 10);
+  expect(wrong.view()).toEqual([]);
+  nowMs = START_MS + 1000;
+  wrong.keyspace.clock.refresh();
+  wrong.put(TYPE_HASH, 'key', 'new', '2');
+  right.apply(wrong.takeFeed());
+  expect(wrong.view()).toHaveLength(1);
+  expect(right.view()).toEqual(wrong.view());
+  expect(right.digest()).toBe(wrong.digest());
+});
+
+it('what a collection had before its deadline is not back from the stores after a node that never had it made it anew', () => {
+  let nowMs = START_MS;
+  const writer = new Replica(1, () => nowMs);
+  const holder = new Replica(2, () => nowMs);
+  const newcomer = new Replica(3, () => nowMs);
+  const stores = new Replica(4, () => nowMs);
+  writer.put(TYPE_HASH, 'key', 'old', '1');
+  writer.expireAt('key', START_MS + 1000);
+  holder.apply(writer.takeFeed());
+  const stored = [Buffer.from(holder.takeStore(1 << 20))];
+  nowMs += 2000;
+  for (const { keyspace } of [holder, newcomer, stores]) keyspace.clock.refresh();
+  expireDue(holder.keyspace, 10);
+  newcomer.put(TYPE_HASH, 'key', 'new', '2');
+  holder.apply(newcomer.takeFeed());
+  stored.push(Buffer.from(holder.takeStore(1 << 20)));
+  // The newest version of each register is loaded, in the order of the keys.
+  stores.apply(stored[1]);
+  stores.apply(stored[0]);
+  expect(newcomer.view()).toHaveLength(1);
+  expect(holder.view()).toEqual(newcomer.view());
+  expect(stores.view()).toEqual(newcomer.view());
+});
