@@ -7,6 +7,9 @@ import { migrateDatabase, startServer } from './server.ts';
 
 // Collections are of more classes than V8 distinguishes by itself where code meets all of them (docs/decisions/0014).
 setFlagsFromString('--max-valid-polymorphic-map-count=8');
+// A command is some forty short functions: by itself V8 stops putting them into one another long before the last (docs/decisions/0018).
+setFlagsFromString('--max-inlined-bytecode-size=1500');
+setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 
 const code = await runCli(
   process.argv.slice(2),

@@ -66,9 +66,25 @@ export class LookAhead {
 
   #hashKeys(keyspace: Keyspace, buffer: Buffer, run: RequestsAhead): void {
     const { hasher } = keyspace;
+    let lastStart = 0;
+    let lastLength = -1;
+    let hash = 0;
     for (let at = 0; at < run.count; at++) {
       const length = run.argc[at] > 1 ? run.lengths[at][1] : 0;
-      this.#hashes[at] = length > KEY_LENGTH_MAX ? 0 : hasher.hash(buffer, run.starts[at][1], length);
+      const start = run.starts[at][1];
+      // Requests in a row often go to one key, and bytes are compared faster than hashed.
+      if (length !== lastLength || !isSame(buffer, start, lastStart, length)) {
+        hash = length > KEY_LENGTH_MAX ? 0 : hasher.hash(buffer, start, length);
+        lastStart = start;
+        lastLength = length;
+      }
+      this.#hashes[at] = hash;
     }
   }
+}
+
+/** From behind, where the keys of one application differ. */
+function isSame(buffer: Buffer, start: number, other: number, length: number): boolean {
+  for (let at = length - 1; at >= 0; at--) if (buffer[start + at] !== buffer[other + at]) return false;
+  return true;
 }

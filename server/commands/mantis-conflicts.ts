@@ -2,7 +2,7 @@
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import { formatNodeId, formatStamp, stampMs } from '../../protocol/stamp.ts';
 import { COUNTER, DEAD, EXPIRED, HIDDEN, OBJECT, TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../../storage/block.ts';
-import { ELEMENT_COUNTED, ELEMENT_DEAD } from '../../storage/collections/element.ts';
+import { ELEMENT_COUNTED, ELEMENT_DEAD } from '../../storage/collections/element-layout.ts';
 import { decodeElementCounter } from '../../storage/collections/element-writes.ts';
 import type { Conflict, ContestedWrite } from '../../storage/conflicts.ts';
 import type { CounterEntry } from '../../storage/types/counter-payload.ts';

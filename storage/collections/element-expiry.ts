@@ -9,7 +9,7 @@ import { compareStamp } from '../../protocol/stamp.ts';
 import { HIDDEN, TYPE_HASH } from '../block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type Collection, ElementCursor } from './collection.ts';
-import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_EXPIRED } from './element.ts';
+import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_EXPIRED } from './element-layout.ts';
 import { beginChange, endChange, expireElement, writeElement } from './element-writes.ts';
 import { elementKindOf } from './kinds.ts';
 

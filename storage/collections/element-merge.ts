@@ -6,7 +6,7 @@ import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, encodeCounter } from '../types/counter-payload.ts';
 import { begunAfter } from '../types/counter.ts';
 import type { Collection } from './collection.ts';
-import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element.ts';
+import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element-layout.ts';
 import { decodeElementCounter, dropElement, writeElement } from './element-writes.ts';
 
 const NO_BYTES = Buffer.alloc(0);

@@ -6,7 +6,7 @@ import {
   ELEMENT_EXPIRED,
   ELEMENT_FEED,
   ELEMENT_STORE,
-} from './element.ts';
+} from './element-layout.ts';
 import { HIDDEN, TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, decodeCounterAt } from '../types/counter-payload.ts';

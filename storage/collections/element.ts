@@ -1,45 +1,26 @@
-/**
- * The block of one element of a collection: a field, member, position or id with its value, in the arena beside the blocks
- * of keys. Little-endian 32-bit words:
- *
- *   word 0   u8 kind (32…) | u8 flags | u16 origin (index in the node table)
- *   word 1   slot of the collection that it belongs to (a freed block keeps the arena's free list here)
- *   word 2,3 stamp, high and low half
- *   word 4   u16 name length | u16 value length, as they lie in the block
- *   word 5–9 only when DEADLINE: deadline ms (high, low), the deadline's own stamp (high, low), its origin
- *   then     the name (when LARGE_NAME its 32-bit slot in LargeValues), then the value (4-aligned when COUNTED; when
- *            LARGE_VALUE its 32-bit slot in LargeValues)
- */
-import { copyByWords, isViewed, viewOf, WORD_COPY_MAX } from '../../protocol/byte-view.ts';
-import type { Arena } from '../arena.ts';
+/** Element blocks, read and written: their layout is in element-layout.ts. */
+import { isViewed, viewOf } from '../../protocol/byte-view.ts';
 import { copyBytes } from '../block.ts';
 import { counterTotalAt } from '../types/counter-payload.ts';
+import {
+  DEADLINE_BYTES,
+  ELEMENT_COUNTED,
+  ELEMENT_DEAD,
+  ELEMENT_DEADLINE,
+  ELEMENT_EXPIRED,
+  ELEMENT_FEED,
+  ELEMENT_KIND_LEAST,
+  ELEMENT_LARGE_NAME,
+  ELEMENT_LARGE_VALUE,
+  ELEMENT_STORE,
+  HEADER_BYTES,
+  NAME_INLINE_MAX,
+  SLOT_BYTES,
+  VALUE_INLINE_MAX,
+} from './element-layout.ts';
+import { PlainElements } from './plain-elements.ts';
 
-/** The element was removed, or never was written but only counted up. */
-export const ELEMENT_DEAD = 1;
-export const ELEMENT_DEADLINE = 2;
-/** The value is a counter payload: HINCRBY, ZINCRBY. */
-export const ELEMENT_COUNTED = 4;
-export const ELEMENT_LARGE_VALUE = 8;
-export const ELEMENT_LARGE_NAME = 16;
-/** In the collection's list of changes that peers are sent. */
-export const ELEMENT_FEED = 32;
-/** In the collection's list of changes that the stores lack. */
-export const ELEMENT_STORE = 64;
-/** The element's own deadline has passed, and it was hidden; what it was stays, because a later deadline may bring it back. */
-export const ELEMENT_EXPIRED = 128;
-
-const ELEMENT_KIND_LEAST = 32;
-const HEADER_BYTES = 20;
-const DEADLINE_BYTES = 20;
-const SLOT_BYTES = 4;
-const NAME_INLINE_MAX = 2048;
-const VALUE_INLINE_MAX = 4096;
 const WORD = 0x100000000;
-/** In word 0: all flags but the marks. */
-const NOT_PLAIN = (0xff & ~(ELEMENT_FEED | ELEMENT_STORE)) << 8;
-/** Runs up to here are copied byte by byte. */
-const SHORT_COPY_MAX = 12;
 const NO_BYTES = Buffer.alloc(0);
 
 function readSlot(bytes: Uint8Array, at: number): number {
@@ -54,14 +35,7 @@ function writeSlot(bytes: Uint8Array, at: number, slot: number): void {
 }
 
 /** Reads and writes element blocks. What has several parts is left in fields, valid until the next call or write. */
-export class Elements {
-  readonly #arena: Arena;
-  nameBuffer: Buffer = NO_BYTES;
-  nameStart = 0;
-  nameLength = 0;
-  /** The same bytes as `nameBuffer`, and `valueBuffer`, when they are in a block. */
-  nameView: DataView | null = null;
-  valueView: DataView | null = null;
+export class Elements extends PlainElements {
   valueBuffer: Buffer = NO_BYTES;
   valueStart = 0;
   valueLength = 0;
@@ -72,36 +46,32 @@ export class Elements {
   deadlineOrigin = 0;
   readonly #digits = Buffer.alloc(2048);
 
-  constructor(arena: Arena) {
-    this.#arena = arena;
-  }
-
   kindOf(ref: number): number {
-    return this.#arena.bytes[ref >>> 20][(ref & 0xfffff) << 3];
+    return this.arena.bytes[ref >>> 20][(ref & 0xfffff) << 3];
   }
 
   flagsOf(ref: number): number {
-    return this.#arena.bytes[ref >>> 20][((ref & 0xfffff) << 3) + 1];
+    return this.arena.bytes[ref >>> 20][((ref & 0xfffff) << 3) + 1];
   }
 
   setFlags(ref: number, flags: number): void {
-    this.#arena.bytes[ref >>> 20][((ref & 0xfffff) << 3) + 1] = flags;
+    this.arena.bytes[ref >>> 20][((ref & 0xfffff) << 3) + 1] = flags;
   }
 
   originOf(ref: number): number {
-    return this.#arena.words[ref >>> 20][(ref & 0xfffff) << 1] >>> 16;
+    return this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] >>> 16;
   }
 
   ownerOf(ref: number): number {
-    return this.#arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 1];
+    return this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 1];
   }
 
   stampHiOf(ref: number): number {
-    return this.#arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 2];
+    return this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 2];
   }
 
   stampLoOf(ref: number): number {
-    return this.#arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 3];
+    return this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 3];
   }
 
   /** Whether commands see the element: it is not removed, or counts something up. */
@@ -120,14 +90,14 @@ export class Elements {
   /** The element's own deadline in milliseconds since 1970; 0 when taken away, -1 when there never was one. */
   deadlineOf(ref: number): number {
     if ((this.flagsOf(ref) & ELEMENT_DEADLINE) === 0) return -1;
-    const words = this.#arena.words[ref >>> 20];
+    const words = this.arena.words[ref >>> 20];
     const word = (ref & 0xfffff) << 1;
     return words[word + 5] * WORD + words[word + 6];
   }
 
   /** Whether a block that may be stale is an element's. */
   isElement(ref: number): boolean {
-    return this.#arena.isLive(ref) && this.kindOf(ref) >= ELEMENT_KIND_LEAST;
+    return this.arena.isLive(ref) && this.kindOf(ref) >= ELEMENT_KIND_LEAST;
   }
 
   /** Whether `ref`, which may be stale, is a block of the collection at `slot` that carries the mark; takes the mark away. */
@@ -160,7 +130,7 @@ export class Elements {
   readDeadline(ref: number): void {
     this.deadlineMs = -1;
     if ((this.flagsOf(ref) & ELEMENT_DEADLINE) === 0) return;
-    const words = this.#arena.words[ref >>> 20];
+    const words = this.arena.words[ref >>> 20];
     const word = (ref & 0xfffff) << 1;
     this.deadlineMs = words[word + 5] * WORD + words[word + 6];
     this.deadlineStampHi = words[word + 7];
@@ -183,26 +153,26 @@ export class Elements {
 
   /** Leaves the field, member, position or id in `nameBuffer`, `nameStart`, `nameLength`. */
   readName(ref: number): void {
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const base = (ref & 0xfffff) << 3;
     const flags = bytes[base + 1];
     const start = base + HEADER_BYTES + ((flags & ELEMENT_DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
     if ((flags & ELEMENT_LARGE_NAME) !== 0) {
       const slot = readSlot(bytes, start);
-      this.nameBuffer = this.#arena.large.buffers[slot];
+      this.nameBuffer = this.arena.large.buffers[slot];
       this.nameView = null;
       this.nameStart = 0;
-      this.nameLength = this.#arena.large.lengths[slot];
+      this.nameLength = this.arena.large.lengths[slot];
     } else {
       this.nameBuffer = bytes;
-      this.nameView = this.#arena.views[ref >>> 20];
+      this.nameView = this.arena.views[ref >>> 20];
       this.nameStart = start;
       this.nameLength = bytes[base + 16] | (bytes[base + 17] << 8);
     }
   }
 
   nameEquals(ref: number, buffer: Uint8Array, start: number, length: number): boolean {
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const base = (ref & 0xfffff) << 3;
     const flags = bytes[base + 1];
     if ((flags & ELEMENT_LARGE_NAME) !== 0) {
@@ -214,7 +184,7 @@ export class Elements {
     const end = start + length;
     if (length >= 8 && isViewed(buffer)) {
       const view = viewOf(buffer);
-      const words = this.#arena.words[ref >>> 20];
+      const words = this.arena.words[ref >>> 20];
       // The name begins at a word of the block.
       for (const last = end - 4; start <= last; start += 4, at += 4) {
         if (words[at >>> 2] !== view.getUint32(start, true)) return false;
@@ -240,12 +210,12 @@ export class Elements {
   compareNameView(ref: number, view: DataView, start: number, length: number): number {
     const segment = ref >>> 20;
     const word = (ref & 0xfffff) << 1;
-    const words = this.#arena.words[segment];
+    const words = this.arena.words[segment];
     const flags = words[word] >>> 8;
     if ((flags & (ELEMENT_LARGE_NAME | ELEMENT_DEADLINE)) !== 0) {
       return this.compareName(ref, Buffer.from(view.buffer, view.byteOffset, view.byteLength), start, length);
     }
-    const ours = this.#arena.views[segment];
+    const ours = this.arena.views[segment];
     const nameLength = words[word + 4] & 0xffff;
     let at = (word << 2) + HEADER_BYTES;
     const end = at + (nameLength < length ? nameLength : length);
@@ -265,7 +235,7 @@ export class Elements {
     this.readPayload(ref);
     if ((this.flagsOf(ref) & ELEMENT_COUNTED) === 0) return;
     const word = this.payloadWord(ref);
-    const { words, bytes } = this.#arena;
+    const { words, bytes } = this.arena;
     this.valueLength = counterTotalAt(words[ref >>> 20], bytes[ref >>> 20], word, this.#digits);
     this.valueBuffer = this.#digits;
     this.valueView = null;
@@ -278,7 +248,7 @@ export class Elements {
   }
 
   #valueAt(ref: number): number {
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const base = (ref & 0xfffff) << 3;
     const flags = bytes[base + 1];
     const name = (flags & ELEMENT_LARGE_NAME) !== 0 ? SLOT_BYTES : bytes[base + 16] | (bytes[base + 17] << 8);
@@ -288,18 +258,18 @@ export class Elements {
 
   /** Leaves the value area as it is in `valueBuffer`, `valueStart`, `valueLength`. */
   readPayload(ref: number): void {
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const base = (ref & 0xfffff) << 3;
     const at = this.#valueAt(ref);
     if ((bytes[base + 1] & ELEMENT_LARGE_VALUE) !== 0) {
       const slot = readSlot(bytes, at);
-      this.valueBuffer = this.#arena.large.buffers[slot];
+      this.valueBuffer = this.arena.large.buffers[slot];
       this.valueView = null;
       this.valueStart = 0;
-      this.valueLength = this.#arena.large.lengths[slot];
+      this.valueLength = this.arena.large.lengths[slot];
     } else {
       this.valueBuffer = bytes;
-      this.valueView = this.#arena.views[ref >>> 20];
+      this.valueView = this.arena.views[ref >>> 20];
       this.valueStart = at;
       this.valueLength = bytes[base + 18] | (bytes[base + 19] << 8);
     }
@@ -321,9 +291,9 @@ export class Elements {
     valueLength: number,
   ): number {
     flags = this.#layoutFlags(flags, nameLength, valueLength);
-    const ref = this.#arena.allocate(this.#bytesFor(flags, nameLength, valueLength));
+    const ref = this.arena.allocate(this.#bytesFor(flags, nameLength, valueLength));
     this.#write(ref, kind, flags, owner, stampHi, stampLo, origin, nameLength, valueLength);
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const at = ((ref & 0xfffff) << 3) + HEADER_BYTES + ((flags & ELEMENT_DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
     if ((flags & ELEMENT_LARGE_NAME) !== 0) writeSlot(bytes, at, this.#addLarge(name, nameStart, nameLength));
     else copyBytes(name, nameStart, nameLength, bytes, at);
@@ -345,12 +315,12 @@ export class Elements {
     const old = this.flagsOf(ref);
     if ((old & (ELEMENT_LARGE_NAME | ELEMENT_LARGE_VALUE)) !== 0) return false;
     const base = (ref & 0xfffff) << 3;
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const nameLength = bytes[base + 16] | (bytes[base + 17] << 8);
     flags = this.#layoutFlags(flags, nameLength, valueLength);
     if (((flags ^ old) & ELEMENT_DEADLINE) !== 0 || (flags & ELEMENT_LARGE_VALUE) !== 0) return false;
     const needed = this.#bytesFor(flags, nameLength, valueLength);
-    const capacity = this.#arena.capacity(ref);
+    const capacity = this.arena.capacity(ref);
     // A block far too large for what is in it is given back.
     if (needed > capacity || needed * 2 < capacity - 16) return false;
     this.#write(ref, this.kindOf(ref), flags, this.ownerOf(ref), stampHi, stampLo, origin, nameLength, valueLength);
@@ -358,87 +328,15 @@ export class Elements {
     return true;
   }
 
-  /** Whether `renew` can be. */
-  isRenewable(ref: number, valueLength: number): boolean {
-    const words = this.#arena.words[ref >>> 20];
-    const word = (ref & 0xfffff) << 1;
-    return (words[word] & NOT_PLAIN) === 0 && words[word + 4] >>> 16 === valueLength;
-  }
-
-  /**
-   * `overwrite` by this node for the common case: an element that is only a name and a value, and stays one, and whose value
-   * stays as long as it is. The marks stay too. False when it is not the case, and then nothing is done.
-   */
-  renew(
-    ref: number,
-    stampHi: number,
-    stampLo: number,
-    value: Uint8Array,
-    valueStart: number,
-    valueLength: number,
-  ): boolean {
-    const segment = ref >>> 20;
-    const words = this.#arena.words[segment];
-    const word = (ref & 0xfffff) << 1;
-    const first = words[word];
-    const lengths = words[word + 4];
-    if ((first & NOT_PLAIN) !== 0 || lengths >>> 16 !== valueLength) return false;
-    words[word] = first & 0xffff;
-    words[word + 2] = stampHi;
-    words[word + 3] = stampLo;
-    this.#copyIn(value, valueStart, valueLength, segment, (word << 2) + HEADER_BYTES + (lengths & 0xffff));
-    return true;
-  }
-
-  /** `allocate` by this node for the common case: a short name and a short value and nothing else. 0 when it is not the case. */
-  allocatePlain(
-    kind: number,
-    owner: number,
-    stampHi: number,
-    stampLo: number,
-    name: Uint8Array,
-    nameStart: number,
-    nameLength: number,
-    value: Uint8Array,
-    valueStart: number,
-    valueLength: number,
-  ): number {
-    if (nameLength > NAME_INLINE_MAX || valueLength > VALUE_INLINE_MAX) return 0;
-    const ref = this.#arena.allocate(HEADER_BYTES + nameLength + valueLength);
-    const segment = ref >>> 20;
-    const words = this.#arena.words[segment];
-    const word = (ref & 0xfffff) << 1;
-    words[word] = kind;
-    words[word + 1] = owner;
-    words[word + 2] = stampHi;
-    words[word + 3] = stampLo;
-    words[word + 4] = nameLength | (valueLength << 16);
-    const at = (word << 2) + HEADER_BYTES;
-    this.#copyIn(name, nameStart, nameLength, segment, at);
-    this.#copyIn(value, valueStart, valueLength, segment, at + nameLength);
-    return ref;
-  }
-
-  #copyIn(from: Uint8Array, start: number, length: number, segment: number, at: number): void {
-    if (length <= SHORT_COPY_MAX) {
-      const bytes = this.#arena.bytes[segment];
-      for (const end = start + length; start < end; start++, at++) bytes[at] = from[start];
-    } else if (length <= WORD_COPY_MAX && isViewed(from)) {
-      copyByWords(viewOf(from), start, length, this.#arena.views[segment], at);
-    } else {
-      copyBytes(from, start, length, this.#arena.bytes[segment], at);
-    }
-  }
-
   free(ref: number): void {
     const flags = this.flagsOf(ref);
     if ((flags & (ELEMENT_LARGE_NAME | ELEMENT_LARGE_VALUE)) !== 0) {
-      const bytes = this.#arena.bytes[ref >>> 20];
+      const bytes = this.arena.bytes[ref >>> 20];
       const name = ((ref & 0xfffff) << 3) + HEADER_BYTES + ((flags & ELEMENT_DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
-      if ((flags & ELEMENT_LARGE_VALUE) !== 0) this.#arena.large.remove(readSlot(bytes, this.#valueAt(ref)));
-      if ((flags & ELEMENT_LARGE_NAME) !== 0) this.#arena.large.remove(readSlot(bytes, name));
+      if ((flags & ELEMENT_LARGE_VALUE) !== 0) this.arena.large.remove(readSlot(bytes, this.#valueAt(ref)));
+      if ((flags & ELEMENT_LARGE_NAME) !== 0) this.arena.large.remove(readSlot(bytes, name));
     }
-    this.#arena.free(ref);
+    this.arena.free(ref);
   }
 
   #layoutFlags(flags: number, nameLength: number, valueLength: number): number {
@@ -459,7 +357,7 @@ export class Elements {
   #addLarge(bytes: Uint8Array, start: number, length: number): number {
     const copy = Buffer.allocUnsafeSlow(length);
     (bytes as Buffer).copy(copy, 0, start, start + length);
-    return this.#arena.large.add(copy, length);
+    return this.arena.large.add(copy, length);
   }
 
   #write(
@@ -473,7 +371,7 @@ export class Elements {
     nameLength: number,
     valueLength: number,
   ): void {
-    const words = this.#arena.words[ref >>> 20];
+    const words = this.arena.words[ref >>> 20];
     const word = (ref & 0xfffff) << 1;
     words[word] = kind | (flags << 8) | (origin << 16);
     words[word + 1] = owner;
@@ -490,7 +388,7 @@ export class Elements {
   }
 
   #writeValue(ref: number, flags: number, value: Uint8Array, start: number, length: number): void {
-    const bytes = this.#arena.bytes[ref >>> 20];
+    const bytes = this.arena.bytes[ref >>> 20];
     const at = this.#valueAt(ref);
     if ((flags & ELEMENT_LARGE_VALUE) !== 0) writeSlot(bytes, at, this.#addLarge(value, start, length));
     else copyBytes(value, start, length, bytes, at);

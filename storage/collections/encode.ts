@@ -13,7 +13,7 @@ import {
   type Collection,
   type ElementCursor,
 } from './collection.ts';
-import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_FEED, ELEMENT_STORE } from './element.ts';
+import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_FEED, ELEMENT_STORE } from './element-layout.ts';
 import { decodeElementCounter } from './element-writes.ts';
 import { elementCounterKindOf, elementKindOf, keyKindOf } from './kinds.ts';
 

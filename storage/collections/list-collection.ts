@@ -60,6 +60,13 @@ export class ListCollection extends Collection {
     }
   }
 
+  /** Takes in a visible element that belongs before all others (−1) or after them (1). */
+  insertAtEnd(ref: number, end: -1 | 1): void {
+    this.#settle();
+    if (end === 1) this.#live.push(ref);
+    else this.#live.unshift(ref);
+  }
+
   override shown(ref: number): void {
     if (ref === this.#leaving) {
       this.#leaving = 0;

@@ -13,7 +13,7 @@ import type { Keyspace } from '../keyspace.ts';
 import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
 import { birthOfString } from '../types/counter.ts';
 import { CHANGED_FLOOR_FEED, CHANGED_FLOOR_STORE, type Collection } from './collection.ts';
-import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element.ts';
+import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element-layout.ts';
 import {
   beginChange,
   decodeElementCounter,

@@ -22,7 +22,7 @@ import {
   ELEMENT_LARGE_NAME,
   ELEMENT_LARGE_VALUE,
   ELEMENT_STORE,
-} from './element.ts';
+} from './element-layout.ts';
 import { elementKindOf } from './kinds.ts';
 import { makeCollection } from './types.ts';
 

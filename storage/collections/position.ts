@@ -67,11 +67,17 @@ export class PositionMaker {
   bytes = Buffer.alloc(64);
   length = 0;
   readonly #author: Uint8Array;
+  /** The author's bytes as two numbers, big-endian. */
+  readonly #authorHigh: number;
+  readonly #authorLow: number;
   /** Lists begun: the place of the next one's first element. */
   #begun = 0;
 
   constructor(author: Uint8Array) {
     this.#author = author;
+    const view = new DataView(author.buffer, author.byteOffset, AUTHOR_BYTES);
+    this.#authorHigh = view.getInt32(0);
+    this.#authorLow = view.getUint16(4);
   }
 
   /** The first one in a list: no other first one, of a list that was deleted perhaps, has the same place. */
@@ -89,6 +95,25 @@ export class PositionMaker {
   /** One before the first one. */
   before(first: Uint8Array, start: number, length: number): void {
     this.#beyond(first, start, length, -1);
+  }
+
+  /**
+   * The last byte of the position one after this one (`step` 1) or one before it (−1) where that is all that differs: this author
+   * has made this one at an end, and its number goes on away from 0 in as many bytes. −1 where it is not so.
+   */
+  lastByteBeyond(end: DataView, start: number, length: number, step: 1 | -1): number {
+    const placeBytes = length === 0 ? 0 : numberBytes(end.getUint8(start));
+    const authorAt = start + placeBytes;
+    const countAt = authorAt + AUTHOR_BYTES;
+    const lastAt = start + length - 1;
+    if (placeBytes === 0 || countAt > lastAt) return -1;
+    if (end.getInt32(authorAt) !== this.#authorHigh || end.getUint16(authorAt + 4) !== this.#authorLow) return -1;
+    const first = end.getUint8(countAt);
+    if (countAt + numberBytes(first) !== lastAt + 1) return -1;
+    const last = end.getUint8(lastAt);
+    if (step === 1)
+      return first >= NUMBER_ZERO && last < (first < NUMBER_POSITIVE ? NUMBER_POSITIVE - 1 : 0xff) ? last + 1 : -1;
+    return first <= NUMBER_ZERO && last > (first > NUMBER_NEGATIVE ? NUMBER_NEGATIVE + 1 : 0) ? last - 1 : -1;
   }
 
   #beyond(end: Uint8Array, start: number, length: number, step: 1 | -1): void {

@@ -1,6 +1,6 @@
 /** Local writes of hashes: fields, and numbers in fields. */
 import type { Collection } from '../collections/collection.ts';
-import { ELEMENT_DEAD } from '../collections/element.ts';
+import { ELEMENT_DEAD } from '../collections/element-layout.ts';
 import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
 import { removeElement } from '../collections/local.ts';
 import { addDecimals, formatDecimal, parseDecimal } from '../decimal.ts';

@@ -1,10 +1,14 @@
 /** Local writes of lists: elements put at either end, between others, and in the place of others. */
+import { TYPE_LIST } from '../block.ts';
 import type { Collection } from '../collections/collection.ts';
+import { markElement } from '../collections/element-writes.ts';
+import { elementKindOf } from '../collections/kinds.ts';
 import type { ListCollection } from '../collections/list-collection.ts';
 import { putElement, removeElement } from '../collections/local.ts';
 import { PositionMaker, makeAuthor } from '../collections/position.ts';
 import type { Keyspace } from '../keyspace.ts';
 
+const LIST_ELEMENT = elementKindOf(TYPE_LIST);
 const makers = new WeakMap<Keyspace, PositionMaker>();
 /** The one used last: there is hardly ever another one. */
 let lastKeyspace: Keyspace | null = null;
@@ -35,6 +39,36 @@ function putNew(
   putElement(keyspace, list, 0, maker.bytes, 0, maker.length, value, start, length);
 }
 
+/**
+ * A push for the common case, a short value behind or before an element that this node has pushed there: the new position differs
+ * from the old one in a byte. False when it is no such case. The element's name was read.
+ */
+function pushPlain(
+  keyspace: Keyspace,
+  list: ListCollection,
+  maker: PositionMaker,
+  step: 1 | -1,
+  value: Uint8Array,
+  start: number,
+  length: number,
+): boolean {
+  const { elements, clock } = keyspace;
+  const { nameView, nameStart, nameLength } = elements;
+  if (keyspace.digesting || nameView === null) return false;
+  const lastByte = maker.lastByteBeyond(nameView, nameStart, nameLength, step);
+  if (lastByte < 0) return false;
+  const { hi, lo } = clock;
+  const ref = elements.allocateBeside(LIST_ELEMENT, list.slot, hi, lo, lastByte, value, start, length);
+  if (ref === 0) return false;
+  list.insertAtEnd(ref, step);
+  if (length > list.longestBytes) list.longestBytes = length;
+  if (nameLength > list.longestBytes) list.longestBytes = nameLength;
+  list.noteStamp(hi, lo, 0);
+  if (++list.count > list.mostCount) list.mostCount = list.count;
+  if (keyspace.storing || keyspace.feeding) markElement(keyspace, list, ref, true);
+  return true;
+}
+
 /** RPUSH into an open list. */
 export function pushRight(
   keyspace: Keyspace,
@@ -50,6 +84,7 @@ export function pushRight(
     maker.first();
   } else {
     elements.readName(end);
+    if (pushPlain(keyspace, list, maker, 1, value, start, length)) return;
     maker.after(elements.nameBuffer, elements.nameStart, elements.nameLength);
   }
   list.nextAtEnd = 1;
@@ -71,6 +106,7 @@ export function pushLeft(
     maker.first();
   } else {
     elements.readName(end);
+    if (pushPlain(keyspace, list, maker, -1, value, start, length)) return;
     maker.before(elements.nameBuffer, elements.nameStart, elements.nameLength);
   }
   list.nextAtEnd = -1;

@@ -1,7 +1,7 @@
 /** Local writes of sorted sets: members with scores, and scores that are counted up. */
 import { formatDouble } from '../../protocol/format-double.ts';
 import { writeInteger } from '../../protocol/integer.ts';
-import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_FEED, ELEMENT_STORE } from '../collections/element.ts';
+import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_FEED, ELEMENT_STORE } from '../collections/element-layout.ts';
 import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
 import { markElement, writeElement } from '../collections/element-writes.ts';
 import { putElement } from '../collections/local.ts';

@@ -15,10 +15,9 @@ describe('looking ahead', () => {
     const keyspace = makeKeyspace();
     const { hasher } = keyspace;
     const [database] = keyspace.databases;
-    const names = ['present', 'absent', 'k'.repeat(300), '', 'present'];
-    const bytes = Buffer.from(
-      names.map((key) => `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`).join('') + '*1\r\n$4\r\nPING\r\n',
-    );
+    const names = ['present', 'absent', 'present', 'present', 'presens', 'k'.repeat(300), '', '', 'present'];
+    const ping = '*1\r\n$4\r\nPING\r\n';
+    const bytes = Buffer.from(names.map((key) => `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`).join('') + ping);
     setString(keyspace, database, Buffer.from('present'), 0, 7, Buffer.from('v'), 0, 1, 0);
     const lookAhead = new LookAhead();
     const ahead = lookAhead.requests;
@@ -42,7 +41,31 @@ describe('looking ahead', () => {
     }
     hasher.forget();
     bytes.fill(0x61);
-    expect(hasher.hash(bytes, ahead.starts[4][1], 7)).toBe(plain.hash(bytes, 0, 7));
+    expect(hasher.hash(bytes, ahead.starts[8][1], 7)).toBe(plain.hash(bytes, 0, 7));
+  });
+
+  it('takes no request without a key for one with the key of the last run', () => {
+    const keyspace = makeKeyspace();
+    const lookAhead = new LookAhead();
+    const ahead = lookAhead.requests;
+    const plain = new KeyHasher(3, 4);
+    const get = '*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n';
+    const ping = '*1\r\n$4\r\nPING\r\n';
+    for (const text of [get + get + get, get + ping + get, ping + ping + get]) {
+      const bytes = Buffer.from(text);
+      const owner = { buffer: bytes, argc: 0, starts: new Int32Array(0), lengths: new Int32Array(0) };
+      for (let index = 0; index < 3; index++) {
+        expect(ahead.hasNext(owner, bytes, index === 0 ? 0 : ahead.position, bytes.length)).toBe(true);
+        ahead.take();
+        lookAhead.prepare(keyspace, keyspace.databases[0], owner);
+        const [start, length] = [ahead.starts[index][1], ahead.lengths[index][1]];
+        if (ahead.argc[index] > 1) {
+          expect(keyspace.hasher.hash(bytes, start, length)).toBe(plain.hash(Buffer.from('key'), 0, 3));
+        }
+      }
+      keyspace.hasher.forget();
+      ahead.forget(owner);
+    }
   });
 
   it('reads blocks at the very end of a segment of memory', () => {

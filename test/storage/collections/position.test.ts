@@ -70,6 +70,57 @@ describe('positions', () => {
       }
     }));
 
+  it('beyond one of its own differ in the last byte where they say so, and always after a few', () =>
+    withSeed(thisFile, (random) => {
+      const [maker, other] = [1, 2].map((node) => new PositionMaker(makeAuthor(0, node, 7, 0)));
+      for (const lists of [1, 100]) {
+        for (let begun = 0; begun < lists; begun++) maker.first();
+        for (const step of [1, -1] as const) {
+          let end = take(maker);
+          let stepped = 0;
+          for (let round = 0; round < 70_000; round++) {
+            const view = new DataView(end.buffer, end.byteOffset, end.length);
+            const lastByte = maker.lastByteBeyond(view, 0, end.length, step);
+            const by = lastByte < 0 && random.below(100) === 0 ? other : maker;
+            if (step === 1) by.after(end, 0, end.length);
+            else by.before(end, 0, end.length);
+            const next = take(by);
+            if (lastByte >= 0) {
+              stepped++;
+              const expected = Buffer.from(end);
+              expected[end.length - 1] = lastByte;
+              if (!next.equals(expected)) throw new Error(`${end.toString('hex')}: ${next.toString('hex')}`);
+            }
+            end = next;
+          }
+          expect(stepped).toBeGreaterThan(69_000);
+        }
+      }
+    }));
+
+  it('that somebody else has made, or that lie between others, have none that differs in the last byte', () =>
+    withSeed(thisFile, (random) => {
+      const makers = [1, 2].map((node) => new PositionMaker(makeAuthor(0, node, 7, 0)));
+      for (let round = 0; round < 300; round++) {
+        const ordered: Buffer[] = [];
+        fill(random, makers, ordered, 60);
+        for (const position of ordered) {
+          for (const maker of makers) {
+            for (const step of [1, -1] as const) {
+              const view = new DataView(position.buffer, position.byteOffset, position.length);
+              const lastByte = maker.lastByteBeyond(view, 0, position.length, step);
+              if (lastByte < 0) continue;
+              if (step === 1) maker.after(position, 0, position.length);
+              else maker.before(position, 0, position.length);
+              const expected = Buffer.from(position);
+              expected[position.length - 1] = lastByte;
+              expect(take(maker)).toEqual(expected);
+            }
+          }
+        }
+      }
+    }));
+
   it('are made beside bytes that no list of ours has, too', () =>
     withSeed(thisFile, (random) => {
       const maker = new PositionMaker(makeAuthor(0, 1, 7, 0));

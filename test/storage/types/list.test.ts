@@ -7,7 +7,7 @@ import { ElementCursor } from '../../../storage/collections/collection.ts';
 import { endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
 import { Keyspace } from '../../../storage/keyspace.ts';
 import { insertAt, pushLeft, pushRight, removeRange, setElement } from '../../../storage/types/list.ts';
-import { type SeededRandom, withSeed } from '../../support/seed.ts';
+import { SeededRandom, withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/storage/types/list.test.ts';
 const KEY = Buffer.from('list');
@@ -39,6 +39,22 @@ class TestList {
     const { elements } = this.keyspace;
     elements.readValue(element);
     return elements.valueBuffer.toString('latin1', elements.valueStart, elements.valueStart + elements.valueLength);
+  }
+
+  /** Every element, tombstones too, as all nodes must have it. */
+  elements(): string[] {
+    const found: string[] = [];
+    const { elements } = this.keyspace;
+    const cursor = new ElementCursor();
+    const visit = (element: number): void => {
+      elements.readName(element);
+      const { nameBuffer, nameStart, nameLength } = elements;
+      const name = nameBuffer.toString('hex', nameStart, nameStart + nameLength);
+      const stamp = `${elements.stampHiOf(element)}.${elements.stampLoOf(element)}`;
+      found.push(`${name} ${elements.flagsOf(element)} ${stamp} ${this.valueOf(element)}`);
+    };
+    while (this.list?.walk(cursor, 1000, visit) === true);
+    return found;
   }
 
   values(): string[] {
@@ -103,6 +119,21 @@ describe('a list', () => {
       }
     }),
   );
+
+  it('has the same elements whether its node keeps digests or not', () =>
+    withSeed(thisFile, (random) => {
+      const [plain, digesting] = [new TestList(true), new TestList(true)];
+      digesting.keyspace.digesting = true;
+      for (let round = 0; round < 3000; round++) {
+        const seed = random.below(1 << 30);
+        for (const subject of [plain, digesting])
+          step(new SeededRandom(seed), subject, subject.values(), round % 800 > 500);
+        if (round % 100 === 0) expect(plain.elements()).toEqual(digesting.elements());
+      }
+      expect(plain.elements()).toEqual(digesting.elements());
+      const [one, other] = [plain.list, digesting.list];
+      expect([one?.count, one?.longestBytes]).toEqual([other?.count, other?.longestBytes]);
+    }));
 
   it('is walked in steps, tombstones too, while it changes', () =>
     withSeed(thisFile, (random) => {

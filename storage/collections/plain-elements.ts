@@ -1,0 +1,135 @@
+/** The writing of elements that are only a short name and a short value, which most are: without looking at all that one can be. */
+import { copyByWords, isViewed, viewOf, WORD_COPY_MAX } from '../../protocol/byte-view.ts';
+import type { Arena } from '../arena.ts';
+import { copyBytes } from '../block.ts';
+import { ELEMENT_FEED, ELEMENT_STORE, HEADER_BYTES, NAME_INLINE_MAX, VALUE_INLINE_MAX } from './element-layout.ts';
+
+/** In word 0: all flags but the marks. */
+const NOT_PLAIN = (0xff & ~(ELEMENT_FEED | ELEMENT_STORE)) << 8;
+/** Runs up to here are copied byte by byte. */
+const SHORT_COPY_MAX = 12;
+const NO_BYTES = Buffer.alloc(0);
+
+export class PlainElements {
+  protected readonly arena: Arena;
+  nameBuffer: Buffer = NO_BYTES;
+  nameStart = 0;
+  nameLength = 0;
+  /** The same bytes as `nameBuffer`, and `valueBuffer`, when they are in a block. */
+  nameView: DataView | null = null;
+  valueView: DataView | null = null;
+
+  constructor(arena: Arena) {
+    this.arena = arena;
+  }
+
+  /** Whether `renew` can be. */
+  isRenewable(ref: number, valueLength: number): boolean {
+    const words = this.arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    return (words[word] & NOT_PLAIN) === 0 && words[word + 4] >>> 16 === valueLength;
+  }
+
+  /**
+   * `overwrite` by this node for the common case: an element that is only a name and a value, and stays one, and whose value
+   * stays as long as it is. The marks stay too. False when it is not the case, and then nothing is done.
+   */
+  renew(
+    ref: number,
+    stampHi: number,
+    stampLo: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueLength: number,
+  ): boolean {
+    const segment = ref >>> 20;
+    const words = this.arena.words[segment];
+    const word = (ref & 0xfffff) << 1;
+    const first = words[word];
+    const lengths = words[word + 4];
+    if ((first & NOT_PLAIN) !== 0 || lengths >>> 16 !== valueLength) return false;
+    words[word] = first & 0xffff;
+    words[word + 2] = stampHi;
+    words[word + 3] = stampLo;
+    this.#copyIn(value, valueStart, valueLength, segment, (word << 2) + HEADER_BYTES + (lengths & 0xffff));
+    return true;
+  }
+
+  /** `allocate` by this node for the common case: a short name and a short value and nothing else. 0 when it is not the case. */
+  allocatePlain(
+    kind: number,
+    owner: number,
+    stampHi: number,
+    stampLo: number,
+    name: Uint8Array,
+    nameStart: number,
+    nameLength: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueLength: number,
+  ): number {
+    if (nameLength > NAME_INLINE_MAX || valueLength > VALUE_INLINE_MAX) return 0;
+    const ref = this.arena.allocate(HEADER_BYTES + nameLength + valueLength);
+    const segment = ref >>> 20;
+    const words = this.arena.words[segment];
+    const word = (ref & 0xfffff) << 1;
+    words[word] = kind;
+    words[word + 1] = owner;
+    words[word + 2] = stampHi;
+    words[word + 3] = stampLo;
+    words[word + 4] = nameLength | (valueLength << 16);
+    const at = (word << 2) + HEADER_BYTES;
+    this.#copyIn(name, nameStart, nameLength, segment, at);
+    this.#copyIn(value, valueStart, valueLength, segment, at + nameLength);
+    return ref;
+  }
+
+  /**
+   * `allocatePlain` for an element whose name differs from the one that `readName` has just read, and that is in a block, in its
+   * last byte alone. 0 when the value is too long.
+   */
+  allocateBeside(
+    kind: number,
+    owner: number,
+    stampHi: number,
+    stampLo: number,
+    lastByte: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueLength: number,
+  ): number {
+    if (valueLength > VALUE_INLINE_MAX) return 0;
+    const { nameLength } = this;
+    const from = this.nameView!;
+    let nameAt = this.nameStart;
+    const ref = this.arena.allocate(HEADER_BYTES + nameLength + valueLength);
+    const segment = ref >>> 20;
+    const words = this.arena.words[segment];
+    const word = (ref & 0xfffff) << 1;
+    words[word] = kind;
+    words[word + 1] = owner;
+    words[word + 2] = stampHi;
+    words[word + 3] = stampLo;
+    words[word + 4] = nameLength | (valueLength << 16);
+    // Both names begin at a word, and blocks end at one.
+    const start = word + (HEADER_BYTES >> 2);
+    for (let at = start, end = start + ((nameLength + 3) >> 2); at < end; at++, nameAt += 4) {
+      words[at] = from.getInt32(nameAt, true);
+    }
+    const valueAt = (start << 2) + nameLength;
+    this.arena.bytes[segment][valueAt - 1] = lastByte;
+    this.#copyIn(value, valueStart, valueLength, segment, valueAt);
+    return ref;
+  }
+
+  #copyIn(from: Uint8Array, start: number, length: number, segment: number, at: number): void {
+    if (length <= SHORT_COPY_MAX) {
+      const bytes = this.arena.bytes[segment];
+      for (const end = start + length; start < end; start++, at++) bytes[at] = from[start];
+    } else if (length <= WORD_COPY_MAX && isViewed(from)) {
+      copyByWords(viewOf(from), start, length, this.arena.views[segment], at);
+    } else {
+      copyBytes(from, start, length, this.arena.bytes[segment], at);
+    }
+  }
+}
