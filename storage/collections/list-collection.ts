@@ -29,6 +29,10 @@ export class ListCollection extends Collection {
     return new ListCollection(this.type, this.home);
   }
 
+  override get isPackable(): boolean {
+    return true;
+  }
+
   /** What was hidden and neither shown again nor taken away is a tombstone. */
   #settle(): void {
     if (this.#leaving !== 0) this.#bury(this.#leaving);

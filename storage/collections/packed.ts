@@ -10,7 +10,8 @@
  *   word 9…  floor: stamp (high, low), origin; only when it has one
  *   then     the elements: u8 flags | varint origin | stamp | varint name length | varint value length | deadline (5 words,
  *            when it has one) | name | value. A stamp is its distance below the greatest one in the low word (varint, with
- *            flag 8), or both words.
+ *            flag 8), or both words. Of the names of lists and streams, which are positions and ids in their order, only what
+ *            differs from the one before is there: varint bytes in common | varint bytes that follow.
  */
 import type { Keyspace } from '../keyspace.ts';
 import { type Collection, ElementCursor } from './collection.ts';
@@ -23,6 +24,7 @@ import {
   ELEMENT_LARGE_VALUE,
   ELEMENT_STORE,
 } from './element-layout.ts';
+import { TYPE_LIST, TYPE_STREAM } from '../block.ts';
 import { elementKindOf } from './kinds.ts';
 import { makeCollection } from './types.ts';
 
@@ -41,6 +43,21 @@ const ELEMENT_OVERHEAD_BYTES = 48;
 
 const scratch = Buffer.alloc(PACKED_BYTES_MAX + 64);
 let at = 0;
+/** The name before, of lists and streams. */
+const lastName = Buffer.alloc(PACKED_BYTES_MAX);
+let lastNameLength = 0;
+
+function sharesNames(type: number): boolean {
+  return type === TYPE_LIST || type === TYPE_STREAM;
+}
+
+/** How many bytes a name has in common with the one before. */
+function sharedBytes(buffer: Buffer, start: number, length: number): number {
+  const most = Math.min(length, lastNameLength);
+  let shared = 0;
+  while (shared < most && buffer[start + shared] === lastName[shared]) shared++;
+  return shared;
+}
 
 function putVarint(value: number): void {
   while (value > 127) {
@@ -83,6 +100,7 @@ export function pack(keyspace: Keyspace, collection: Collection): number {
   at = HEADER_BYTES + (hasFloor ? FLOOR_BYTES : 0);
   let count = 0;
   let fits = true;
+  lastNameLength = 0;
   const cursor = new ElementCursor();
   const visit = (ref: number): void => {
     fits = fits && packElement(keyspace, collection, ref);
@@ -139,7 +157,15 @@ function packElement(keyspace: Keyspace, collection: Collection, ref: number): b
     putWord(elements.stampHiOf(ref));
     putWord(elements.stampLoOf(ref));
   }
-  putVarint(nameLength);
+  const { nameBuffer, nameStart } = elements;
+  let shared = 0;
+  if (sharesNames(collection.type)) {
+    shared = sharedBytes(nameBuffer, nameStart, nameLength);
+    putVarint(shared);
+    nameBuffer.copy(lastName, 0, nameStart, nameStart + nameLength);
+    lastNameLength = nameLength;
+  }
+  putVarint(nameLength - shared);
   putVarint(valueLength);
   if ((flags & ELEMENT_DEADLINE) !== 0) {
     elements.readDeadline(ref);
@@ -150,8 +176,8 @@ function packElement(keyspace: Keyspace, collection: Collection, ref: number): b
     putWord(elements.deadlineOrigin);
     elements.deadlineMs = -1;
   }
-  elements.nameBuffer.copy(scratch, at, elements.nameStart, elements.nameStart + nameLength);
-  at += nameLength;
+  nameBuffer.copy(scratch, at, nameStart + shared, nameStart + nameLength);
+  at += nameLength - shared;
   elements.valueBuffer.copy(scratch, at, elements.valueStart, elements.valueStart + valueLength);
   at += valueLength;
   return true;
@@ -200,7 +226,10 @@ function unpackElement(keyspace: Keyspace, collection: Collection, bytes: Buffer
   const isNear = (flags & NEAR_STAMP) !== 0;
   const stampHi = isNear ? maxHi : takeWord(bytes);
   const stampLo = isNear ? maxLo - takeVarint(bytes) : takeWord(bytes);
-  const nameLength = takeVarint(bytes);
+  const isShared = sharesNames(collection.type);
+  const shared = isShared ? takeVarint(bytes) : 0;
+  const ownLength = takeVarint(bytes);
+  const nameLength = shared + ownLength;
   const valueLength = takeVarint(bytes);
   const deadline = { ms: -1, hi: 0, lo: 0, origin: 0 };
   if ((flags & ELEMENT_DEADLINE) !== 0) {
@@ -209,10 +238,12 @@ function unpackElement(keyspace: Keyspace, collection: Collection, bytes: Buffer
     deadline.lo = takeWord(bytes);
     deadline.origin = takeWord(bytes);
   }
-  const name = at;
-  at += nameLength + valueLength;
-  const end = at;
-  collection.find(bytes, name, nameLength);
+  const valueStart = at + ownLength;
+  const end = valueStart + valueLength;
+  if (isShared) bytes.copy(lastName, shared, at, valueStart);
+  const names = isShared ? lastName : bytes;
+  const nameStart = isShared ? 0 : at;
+  collection.find(names, nameStart, nameLength);
   elements.deadlineMs = deadline.ms;
   elements.deadlineStampHi = deadline.hi;
   elements.deadlineStampLo = deadline.lo;
@@ -224,11 +255,11 @@ function unpackElement(keyspace: Keyspace, collection: Collection, bytes: Buffer
     stampHi,
     stampLo,
     origin,
-    bytes,
-    name,
+    names,
+    nameStart,
     nameLength,
     bytes,
-    name + nameLength,
+    valueStart,
     valueLength,
   );
   elements.deadlineMs = -1;

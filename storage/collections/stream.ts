@@ -65,6 +65,11 @@ export class Stream extends Collection {
     return new Stream(this.home);
   }
 
+  /** Groups, and what nodes know, are read from the elements anew. */
+  override get isPackable(): boolean {
+    return true;
+  }
+
   // ---- entries ----
 
   get length(): number {

@@ -63,16 +63,19 @@ interface History {
 }
 
 /** Runs the steps on three nodes that hear from each other only where a step says so. */
-function history(steps: readonly Step[], stepsToFlush = Infinity): History {
+function history(steps: readonly Step[], stepsToFlush = Infinity, packs = false): History {
   const world = { nowMs: 1_700_000_000_000 };
   const now = (): number => world.nowMs;
   const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
+  // What has yet to be stored is not packed.
+  for (const { keyspace } of replicas) keyspace.storing = !packs;
   const sent: Buffer[][] = replicas.map(() => []);
   const heard = replicas.map(() => replicas.map(() => 0));
   const stored: Buffer[] = [];
   for (const [index, step] of steps.entries()) {
     if ((index + 1) % stepsToFlush === 0) stored.push(Buffer.from(replicas[0].takeStore(1000)));
     const replica = replicas[step.node];
+    if (packs) for (const each of replicas) each.pack();
     replica.keyspace.clock.refresh();
     if (step.do === 'send') {
       for (; heard[step.to][step.node] < sent[step.node].length; heard[step.to][step.node]++) {
@@ -122,6 +125,29 @@ describe('merging lists', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it('is the same when lists are packed between all steps', () => {
+    let packed = 0;
+    fc.assert(
+      fc.property(steps, (steps) => {
+        const past = history(steps, Infinity, true);
+        deliverAll(past);
+        const model = new Model();
+        for (const records of past.sent.flat()) model.apply(records);
+        const values = ['a', 'b'].map((key) => valuesOfList(past.replicas[0], key));
+        for (const replica of past.replicas) {
+          replica.pack();
+          packed += replica.packedCount;
+          replica.digest();
+          expect(replica.view()).toEqual(model.view());
+          expect(['a', 'b'].map((key) => valuesOfList(replica, key))).toEqual(values);
+        }
+        past.release();
+      }),
+      { numRuns: 1000 },
+    );
+    expect(packed).toBeGreaterThan(300);
   });
 
   it('is commutative, associative and idempotent over whole states', () => {

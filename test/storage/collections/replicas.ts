@@ -55,6 +55,16 @@ export class Replica {
     this.keyspace.objects.packSome(Infinity);
   }
 
+  /** Keys whose collection is packed. */
+  get packedCount(): number {
+    const { keyspace } = this;
+    let packed = 0;
+    this.database.index.visitRange(0, Infinity, (ref) => {
+      if ((keyspace.flagsOf(ref) & OBJECT) !== 0 && keyspace.isPacked(ref)) packed++;
+    });
+    return packed;
+  }
+
   /** Empties the replica and keeps it for another run. */
   release(): void {
     const { keyspace } = this;

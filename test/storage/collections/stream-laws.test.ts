@@ -1,6 +1,5 @@
 /** What docs/crdt.md promises of merging streams and their consumer groups, on three nodes. */
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import { TYPE_STREAM } from '../../../storage/block.ts';
 import { nodeText, parseName, safeNumber } from '../../../storage/collections/stream-group.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from '../../../storage/types/stream-id.ts';
 import { Model } from './model.ts';
 import { Replica } from './replicas.ts';
+import fc from '../../support/properties.ts';
 import { editStream, type StreamEdit, type StreamView, viewStream } from './stream-edits.ts';
 
 const NODES = 3;
@@ -75,13 +75,16 @@ interface History {
 }
 
 /** Runs the steps on three nodes that hear from each other only where a step says so. */
-function history(steps: readonly Step[]): History {
+function history(steps: readonly Step[], packs = false): History {
   const world = { nowMs: 1_700_000_000_000 };
   const now = (): number => world.nowMs;
   const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
+  // What has yet to be stored is not packed.
+  for (const { keyspace } of replicas) keyspace.storing = !packs;
   const past = { replicas, sent: replicas.map((): Buffer[] => []), heard: replicas.map(() => replicas.map(() => 0)) };
   for (const step of steps) {
     const replica = replicas[step.node];
+    if (packs) for (const each of replicas) each.pack();
     replica.keyspace.clock.refresh();
     if (step.do === 'send') {
       deliver(past, step.node, step.to);
@@ -169,6 +172,30 @@ describe('merging streams', () => {
     );
     expect(groups).toBeGreaterThan(100);
     expect(pending).toBeGreaterThan(50);
+  });
+
+  it('is the same when streams are packed between all steps', () => {
+    let packed = 0;
+    fc.assert(
+      fc.property(steps, (steps) => {
+        const past = history(steps, true);
+        deliverAll(past);
+        const model = new Model();
+        for (const records of past.sent.flat()) model.apply(records);
+        for (const [index, replica] of past.replicas.entries()) {
+          replica.pack();
+          packed += replica.packedCount;
+          replica.digest();
+          for (const key of KEYS) {
+            const view = viewStream(replica, key);
+            expect(view).toEqual(expectedStream(model.elementsOf(key, TYPE_STREAM), index + 1));
+          }
+        }
+        past.release();
+      }),
+      { numRuns: 1000 },
+    );
+    expect(packed).toBeGreaterThan(300);
   });
 
   it('is commutative, associative and idempotent over whole states', () => {
