@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { backUp } from '../storage/backends/level-backup.ts';
 import { LevelStore } from '../storage/backends/level.ts';
 import { LEVEL_FOLDER } from '../storage/flusher.ts';
+import { JOURNAL_FOLDER } from '../storage/journal-folder.ts';
 import { type Answer, askNode, NotRunningError } from './admin-client.ts';
 import type { Config } from './config/config.ts';
 import { FACTS_OF_A_CLEAN_STOP } from './identity.ts';
@@ -68,8 +69,13 @@ async function backUpStopped(config: Config, directory: string): Promise<number>
   const store = new LevelStore({ directory: folder });
   await store.open();
   try {
-    const plan = { directory, storeFolder: LEVEL_FOLDER, isReplacing: false, withoutMeta: FACTS_OF_A_CLEAN_STOP };
-    return await backUp(store.database, plan);
+    return await backUp(store.database, {
+      directory,
+      storeFolder: LEVEL_FOLDER,
+      isReplacing: false,
+      withoutMeta: FACTS_OF_A_CLEAN_STOP,
+      journal: { from: join(dataDir, JOURNAL_FOLDER), folder: JOURNAL_FOLDER },
+    });
   } finally {
     await store.close();
   }

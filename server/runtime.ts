@@ -23,7 +23,7 @@ import type { Verification } from '../storage/verification.ts';
 import { startDigesting } from '../storage/register-scan.ts';
 import { followAccessSettings, followConflictSettings } from './access-settings.ts';
 import { Blocking } from './blocking.ts';
-import { CommitGate } from './commit-gate.ts';
+import { Commits, type JournalEnvironment, openJournal } from './commits.ts';
 import { CommandTable } from './command-table.ts';
 import { allCommands } from './commands/all.ts';
 import type { Config } from './config/config.ts';
@@ -50,7 +50,7 @@ import { Waits } from './waits.ts';
 import { WatchTable } from './watch-table.ts';
 
 /** What a node needs of the world. */
-export interface RuntimeEnvironment extends Environment {
+export interface RuntimeEnvironment extends Environment, JournalEnvironment {
   wallClockMs(): number;
   readonly logger: Logger;
   /** Ends the process, because the node must not go on. */
@@ -122,7 +122,7 @@ export class Runtime implements Node {
   readonly #saving = new Saving(this);
   #clockBoundMs = 0;
   #appliedKeptAtMs = -Infinity;
-  #gate: CommitGate | null = null;
+  readonly #commits: Commits;
   #keyListener: KeyListener | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -193,6 +193,7 @@ export class Runtime implements Node {
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
     this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);
+    this.#commits = new Commits(this, openJournal(config.values['data-dir'], environment));
     this.#wire();
   }
 
@@ -210,19 +211,13 @@ export class Runtime implements Node {
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
     this.#guardMemory();
     relayMessages(this, this.#environment.time, () => this.publish());
-    const { mode } = this.config.values.durability;
-    if (mode !== 'memory' && mode !== 'interval') {
-      this.#gate = new CommitGate(
-        () => this.#commit(),
-        (session, replies) => this.dispatcher.release(session, replies),
-        (session, reason) => this.#refuseCommit(session, reason),
-        (callback) => this.#environment.time.defer(callback),
-      );
-      this.dispatcher.gate = this.#gate;
-    }
+    this.dispatcher.gate = this.#commits.makeGate(
+      (session, replies) => this.dispatcher.release(session, replies),
+      (callback) => this.#environment.time.defer(callback),
+    );
     const { flusher, config } = this;
     if (flusher !== null) {
-      flusher.onError = (error) => this.#onStoreError(error);
+      flusher.onError = (error) => this.onStoreError(error);
       flusher.onFlush = () => this.#onFlush();
       config.onChange('flush-interval', () => (flusher.flushIntervalMs = config.values['flush-interval']));
     }
@@ -286,6 +281,7 @@ export class Runtime implements Node {
     await this.#persistClockBound();
     await this.#startReplication();
     this.flusher?.start();
+    this.#commits.settle();
     this.loading = null;
     // What is loaded is no change.
     this.keyspaceEvents.follow(this.config, () => this.#observe());
@@ -315,6 +311,7 @@ export class Runtime implements Node {
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));
     this.keyspace.hydrating = false;
     this.keyspace.storing = true;
+    await this.#commits.start();
   }
 
   /** Stamps never go back over a restart: a bound above them is kept on disk, ahead of the clock. */
@@ -362,10 +359,20 @@ export class Runtime implements Node {
   #joinCluster(): void {
     startDigesting(this.keyspace);
     this.keyspace.feeding = true;
+    this.keyspace.isShared = true;
+  }
+
+  #onFlush(): () => void {
+    const keepApplied = this.#onFlushOfApplied();
+    const dropJournal = this.#commits.beginFlush();
+    return () => {
+      keepApplied?.();
+      dropJournal();
+    };
   }
 
   /** What this node has of each writer is kept with the data: it then holds for what a restart finds. */
-  #onFlush(): (() => void) | null {
+  #onFlushOfApplied(): (() => void) | null {
     const nowMs = this.monotonicMs();
     if (nowMs - this.#appliedKeptAtMs < APPLIED_KEEP_MS) return null;
     this.#appliedKeptAtMs = nowMs;
@@ -394,39 +401,17 @@ export class Runtime implements Node {
     const last = this.replicator?.lastPublished ?? { hi: 0, lo: 0 };
     // A flush makes no stamp of its own: its floor is the last one seen. The turn needs one all the same.
     if (compareStamp(clock.hi, clock.lo, last.hi, last.lo) <= 0) clock.tick();
-    this.replicator?.publish(writer.buffer.subarray(0, writer.length), clock.hi, clock.lo);
+    const records = writer.buffer.subarray(0, writer.length);
+    this.replicator?.publish(records, clock.hi, clock.lo);
+    this.#commits.append(records);
     writer.reset();
     // What is written from now on is above this turn, also when it makes no stamp of its own: WAIT goes by that.
     clock.tick();
   }
 
-  /** What the durability mode promises of everything written so far. */
-  async #commit(): Promise<void> {
-    const { durability } = this.config.values;
-    this.publish();
-    if (durability.mode === 'always') await this.flusher?.flushNow();
-    else if (durability.mode === 'mysql') await this.flusher?.flushMysqlNow();
-    else if (durability.mode === 'replicas') await this.#awaitReplicas(durability.replicas);
-  }
-
-  async #awaitReplicas(count: number): Promise<void> {
-    const stamp = this.replicator?.lastPublished ?? { hi: 0, lo: 0 };
-    const timeoutMs = this.config.values['peer-timeout'];
-    const reached = (await this.replicator?.waitForAcks(stamp, count, timeoutMs)) ?? 0;
-    if (reached < count) throw new Error(`${reached} of ${count} peers have acknowledged within ${timeoutMs} ms`);
-  }
-
-  #refuseCommit(session: Session, reason: unknown): void {
-    this.log.error(
-      { err: reason },
-      'a write could not be made as durable as durability asks; its client is disconnected',
-    );
-    session.transport.destroy();
-  }
-
   /** Resolves when what was written so far is as durable as the durability mode promises; for the library. */
   async committed(): Promise<void> {
-    if (this.#gate !== null) await this.#commit();
+    if (this.dispatcher.gate !== null) await this.#commits.commit();
   }
 
   saveNow(): Promise<void> {
@@ -445,7 +430,7 @@ export class Runtime implements Node {
     return this.#saving.backUp(directory);
   }
 
-  #onStoreError(error: Error): void {
+  onStoreError(error: Error): void {
     this.log.fatal({ err: error }, 'the durable store is damaged or cannot be trusted any more; stopping');
     void this.shutdown({ save: false, force: true, now: true }).finally(() => this.#environment.exit(1));
   }
@@ -480,6 +465,7 @@ export class Runtime implements Node {
       await this.#keepClockBound(facts, this.keyspace.clock.nowMs + Math.max(0, this.keyspace.clock.aheadMs()) + 1);
       await rememberWriter(this.#writer, facts);
     });
+    await this.#commits.close();
   }
 
   get activeExpiry(): boolean {

@@ -1,6 +1,7 @@
 /** The world as it is: this machine's clock, randomness, network and log. */
 import { systemRandom, systemTime } from '../replication/system.ts';
 import { tcpNetwork } from '../replication/tcp.ts';
+import { journalFolder } from '../storage/journal-folder.ts';
 import type { Config } from './config/config.ts';
 import { createLogger, replicationLog } from './logger.ts';
 import type { RuntimeEnvironment } from './runtime.ts';
@@ -16,5 +17,6 @@ export function systemEnvironment(config: Config): RuntimeEnvironment {
     logger,
     wallClockMs: () => Date.now(),
     exit: (code) => process.exit(code),
+    journalFolder,
   };
 }

@@ -15,8 +15,10 @@ export interface KeyObserver {
 }
 
 export class ChangeTracker extends DigestedBlocks {
-  /** Local changes go into the feed for peers. */
+  /** Local changes go into the feed: for peers, for the journal, or both. */
   feeding = false;
+  /** Other nodes write to the same data set. */
+  isShared = false;
   /** All changes go into the ring for the durable stores. */
   storing = false;
   /** What is merged at the moment comes from a peer that brings it to MySQL itself. */

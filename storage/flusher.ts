@@ -281,6 +281,11 @@ export class Flusher {
     this.#lastFlushDurationMs = this.#time.monotonicMs() - startedMs;
   }
 
+  /** Whether all that memory has is durable, as flushNow() makes it. */
+  get isClean(): boolean {
+    return this.#source.dirtyCount === 0 && this.#inFlight.size === 0 && this.#failure === null;
+  }
+
   /** Whether there is a MySQL, or another store in its place. */
   get hasDatabase(): boolean {
     return this.#options.mysql !== null;

@@ -55,7 +55,7 @@ function addedNow(call: Call): boolean {
 
 /** Without peers ids are numbered as in Redis; with them, sequence numbers name the node. */
 function markOf({ keyspace, node }: Call): number {
-  return keyspace.feeding ? nodeMark(node.nodeHi, node.nodeLo) : -1;
+  return keyspace.isShared ? nodeMark(node.nodeHi, node.nodeLo) : -1;
 }
 
 function xadd(call: Call): void {

@@ -5,7 +5,7 @@
  */
 import { ClassicLevel } from 'classic-level';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StoreError } from './backend.ts';
 import { META_PREFIX } from './level.ts';
@@ -23,6 +23,8 @@ export interface BackupPlan {
   isReplacing: boolean;
   /** Small facts that the copy is not to have. */
   withoutMeta: readonly string[];
+  /** The journal of a node that was killed: what it has and the store lacks belongs to the copy. */
+  journal?: { from: string; folder: string };
 }
 
 /** Copies an open store into a new data directory; returns the number of entries. Throws a StoreError. */
@@ -37,6 +39,9 @@ export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupP
     await mkdir(partial, { recursive: true });
     const without = plan.withoutMeta.map((name) => Buffer.from(META_PREFIX + name));
     const count = await copyInto(source, join(partial, storeFolder), without);
+    const { journal } = plan;
+    if (journal !== undefined && existsSync(journal.from))
+      await copySynced(journal.from, join(partial, journal.folder));
     await putInPlace(partial, directory);
     return count;
   } catch (error) {
@@ -77,6 +82,16 @@ async function copyInto(
   }
 }
 
+/** Copies a folder's files. */
+async function copySynced(from: string, to: string): Promise<void> {
+  await mkdir(to);
+  for (const name of await readdir(from)) {
+    await copyFile(join(from, name), join(to, name));
+    await syncFolder(join(to, name));
+  }
+  await syncFolder(to);
+}
+
 /** Moves the copy to its place, over what is there, in steps that leave one whole copy at any instant. */
 async function putInPlace(partial: string, directory: string): Promise<void> {
   const replaced = `${directory}.replaced`;
@@ -87,6 +102,7 @@ async function putInPlace(partial: string, directory: string): Promise<void> {
   await rm(replaced, { recursive: true, force: true });
 }
 
+/** Of a file, too. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

@@ -1,4 +1,5 @@
 /** What clients are told, and whether it is so. */
+import { RecordReader } from '../../protocol/change-record.ts';
 import type { Runtime } from '../../server/runtime.ts';
 import type { Schedule } from './schedule.ts';
 import type { SimulatedDatabase } from './simulated-database.ts';
@@ -52,12 +53,23 @@ export function isDurable({ schedule, database, nodes }: Stores, node: Simulated
     case 'interval':
       return true;
     case 'always':
-      return schedule.hasDisk ? node.disk.isDurable(`r${row}`) : database.rows.has(row);
+      if (!schedule.hasDisk) return database.rows.has(row);
+      return node.disk.isDurable(`r${row}`) || node.disk.journal.records().some((records) => names(records, key));
     case 'mysql':
       return database.rows.has(row);
     default:
       return nodes.some((other) => other !== node && other.runtime !== null && hasKey(other.runtime, key));
   }
+}
+
+/** Whether packed records have one of a key. */
+function names(records: Buffer, key: Buffer): boolean {
+  const reader = new RecordReader();
+  for (let at = 0; at < records.length;) {
+    at = reader.read(records, at);
+    if (key.equals(records.subarray(reader.keyStart, reader.keyStart + reader.keyLength))) return true;
+  }
+  return false;
 }
 
 function hasKey(runtime: Runtime, key: Buffer): boolean {

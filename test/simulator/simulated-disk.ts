@@ -3,7 +3,8 @@
  * crash from some batch on; a batch that was being synced is there whole or not at all, because LevelDB's log is checksummed.
  */
 import type { LevelBatch, LevelDatabase } from '../../storage/backends/level.ts';
-import type { SeededRandom } from '../replication/virtual-world.ts';
+import { SeededRandom } from '../replication/virtual-world.ts';
+import { SimulatedJournal } from './simulated-journal.ts';
 
 /** Null deletes. */
 type Change = readonly [key: string, value: Buffer | null];
@@ -41,16 +42,19 @@ export class SimulatedDisk {
   /** A sync takes up to this long. */
   syncMsMax = 2;
   isFull = false;
+  readonly journal: SimulatedJournal;
   /** Told of every batch and sync. */
   onEvent: (text: string) => void = () => undefined;
   readonly done = { syncs: 0, full: 0, lostBatches: 0, keptBatches: 0 };
 
   constructor(random: SeededRandom) {
     this.#random = random;
+    this.journal = new SimulatedJournal(this, new SeededRandom(random.below(2 ** 32)));
   }
 
   /** The machine has stopped without notice. */
   crash(): void {
+    this.journal.crash();
     const kept = this.#random.below(this.#unsynced.length + 1);
     this.done.lostBatches += this.#unsynced.length - kept;
     this.done.keptBatches += kept;
@@ -62,6 +66,7 @@ export class SimulatedDisk {
 
   /** The disk is gone, and a new one is in its place. */
   erase(): void {
+    this.journal.erase();
     this.#view.clear();
     this.#durable.clear();
     this.#unsynced = [];

@@ -181,6 +181,7 @@ export class SimulatedNode {
       exit: () => {
         if (incarnation.isAlive()) this.onFailure(`${this.host} has given up its stores`);
       },
+      journalFolder: (path) => this.disk.journal.open(path, incarnation),
       makeEngine: (options, events, environment) =>
         new FlushEngine(options, database === null ? null : options.mysqlUrl, null, events, environment, {
           level: (directory) => new LevelStore({ directory, openDatabase: () => this.disk.open(incarnation) }),

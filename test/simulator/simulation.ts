@@ -287,6 +287,7 @@ export class Simulation {
   #readDisk(node: SimulatedNode): Holder {
     const heap = new RecordHeap();
     for (const value of node.disk.durableValues('r')) heap.add(value.subarray(4));
+    for (const records of node.disk.journal.records()) heap.add(records);
     return heap;
   }
 
