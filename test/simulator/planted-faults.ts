@@ -277,8 +277,16 @@ export const plantedFaults: readonly PlantedFault[] = [
     '        void this.#commit();',
   ),
   fault(
-    'batches-not-synced',
+    'answered-before-the-journal-is-synced',
     1,
+    'storage/journal.ts',
+    '      await this.#open.file.append(frame.subarray(0, length));',
+    '      void this.#open.file.append(frame.subarray(0, length));',
+  ),
+  fault('journal-removed-before-the-flush', 0, 'server/commits.ts', 'this.#node.flusher?.isClean === true && ', ''),
+  fault(
+    'batches-not-synced',
+    0,
     'storage/backends/level.ts',
     '      await batch.write({ sync: true });\n      if (generation',
     '      await batch.write();\n      if (generation',
