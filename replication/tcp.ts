@@ -18,12 +18,16 @@ export interface PeerTls {
 
 /** What is queued when a connection closes has this long to leave. */
 const LINGER_MS = 2000;
+/** Bytes that are taken from one connection in a turn of the event loop: merging them takes some milliseconds. */
+const READ_BYTES_A_TURN = 128 * 1024;
 
 class TcpConnection implements Connection {
   readonly remoteHost: string;
   events: ConnectionEvents | null = null;
   #socket: Socket;
   #reason = 'the peer closed the connection';
+  #readBytes = 0;
+  #isTurnNoted = false;
 
   constructor(socket: Socket, remoteHost: string, openEvent: 'connect' | 'secureConnect' | null) {
     this.#socket = socket;
@@ -31,13 +35,30 @@ class TcpConnection implements Connection {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     if (openEvent !== null) socket.once(openEvent, () => this.events?.opened());
-    socket.on('data', (chunk: Buffer) => this.events?.received(chunk, 0, chunk.length));
+    socket.on('data', (chunk: Buffer) => {
+      this.#countRead(chunk.length);
+      this.events?.received(chunk, 0, chunk.length);
+    });
     socket.on('drain', () => this.events?.writable());
     socket.on('error', (problem: Error) => (this.#reason = problem.message));
     socket.on('close', () => {
       this.events?.closed(this.#reason);
       this.events = null;
     });
+  }
+
+  /** One turn would otherwise read as long as there is something to be read, megabytes at a time. */
+  #countRead(bytes: number): void {
+    this.#readBytes += bytes;
+    if (!this.#isTurnNoted) {
+      this.#isTurnNoted = true;
+      setImmediate(() => {
+        this.#isTurnNoted = false;
+        this.#readBytes = 0;
+        this.#socket.resume();
+      });
+    }
+    if (this.#readBytes >= READ_BYTES_A_TURN) this.#socket.pause();
   }
 
   write(buffers: readonly Buffer[]): void {

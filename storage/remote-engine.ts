@@ -1,4 +1,5 @@
 /** The engine of the flush worker, as the main thread calls it. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { StoreError, type OnRecords } from './backends/backend.ts';
 import type { HeldBatch, HeldGeneration } from './backends/held-queue.ts';
@@ -69,6 +70,8 @@ export class RemoteEngine implements StoreEngine {
     pending: PendingCall,
   ): void {
     pending.handedOver = pending.handedOver.then(async () => {
+      // Slices that have come together are merged in a turn of the event loop each.
+      await nextTurn();
       await pending.onRecords?.(bufferOf(records), rowsDone, rowsTotal);
       this.#post({ type: 'credit', id });
     });

@@ -43,7 +43,8 @@ const HELD_TAG = 0x6f; // 'o'
 const CHECKSUM_BYTES = 4;
 const NO_BYTES = Buffer.alloc(0);
 
-const LOAD_SLICE_BYTES = 1 << 20;
+const LOAD_SLICE_BYTES = 128 << 10;
+const LOAD_AHEAD_BYTES = 1 << 20;
 const LOAD_ENTRIES_A_READ = 4096;
 const GUARD_KEYS_A_READ = 512;
 /** Looking for what is outlived at a key waits for the disk; so many are looked at together. */
@@ -320,7 +321,7 @@ export class LevelStore implements DurableStore {
     this.quarantine.clear();
     const database = this.database;
     const bytesTotal = await this.guard(() => database.approximateSize(REGISTERS_FROM, REGISTERS_TO));
-    const iterator = database.iterator({ gte: REGISTERS_FROM, lt: REGISTERS_TO, highWaterMarkBytes: LOAD_SLICE_BYTES });
+    const iterator = database.iterator({ gte: REGISTERS_FROM, lt: REGISTERS_TO, highWaterMarkBytes: LOAD_AHEAD_BYTES });
     const writer = new RecordWriter(LOAD_SLICE_BYTES + SCRATCH_BYTES);
     const reader = new RecordReader();
     let done = 0;

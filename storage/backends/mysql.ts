@@ -56,7 +56,7 @@ const STATEMENT_BYTES_MAX = 4 << 20;
 const STATEMENT_BYTES_MIN = 16 << 10;
 /** Room in max_allowed_packet for what surrounds the rows. */
 const STATEMENT_FRAME_BYTES = 4096;
-const LOAD_SLICE_BYTES = 1 << 20;
+const LOAD_SLICE_BYTES = 128 << 10;
 const FETCH_SLICE_BYTES = 128 << 10;
 const CONFLICT_ATTEMPTS_MAX = 20;
 const CONFLICT_PAUSE_MS_MAX = 100;

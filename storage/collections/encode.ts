@@ -17,7 +17,10 @@ import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_FEED, ELEMENT_
 import { decodeElementCounter } from './element-writes.ts';
 import { elementCounterKindOf, elementKindOf, keyKindOf } from './kinds.ts';
 
-const ELEMENTS_A_STEP = 64;
+/** Elements, and about as many bytes, between two looks at the clock and at how much there is. */
+const ELEMENTS_A_STEP = 256;
+const BYTES_A_STEP = 64 << 10;
+const ELEMENT_BYTES_LEAST = 64;
 
 /** Appends the KEY register: the creation and the deadline. Nothing when the creation is not known. */
 function encodeKeyRegister(keyspace: Keyspace, database: Database, collection: Collection, writer: RecordWriter): void {
@@ -230,9 +233,10 @@ export function encodeCollection(
     encodeFloorRegister(keyspace, database, collection, writer);
     cursor.isFresh = false;
   }
+  const step = Math.ceil(BYTES_A_STEP / Math.max(ELEMENT_BYTES_LEAST, collection.longestBytes));
   let more = true;
   while (more && writer.length < bytesMax && !isTimeUp()) {
-    more = collection.walk(cursor, ELEMENTS_A_STEP, (element) => {
+    more = collection.walk(cursor, Math.min(ELEMENTS_A_STEP, step), (element) => {
       encodeElement(keyspace, database, collection, element, writer);
     });
   }

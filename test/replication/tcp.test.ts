@@ -51,6 +51,34 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((node) => node.replicator.stop()));
 });
 
+describe('one connection', () => {
+  it('is read some hundred KiB a turn of the event loop, however much a peer has sent', async () => {
+    const bytes = 8 << 20;
+    let received = 0;
+    let inTurn = 0;
+    let mostInTurn = 0;
+    const listener = await tcpNetwork().listen('127.0.0.1', 0, (connection) => {
+      connection.events = {
+        opened: () => undefined,
+        received: (_chunk, start, end) => {
+          received += end - start;
+          if (inTurn === 0) setImmediate(() => (inTurn = 0));
+          inTurn += end - start;
+          mostInTurn = Math.max(mostInTurn, inTurn);
+        },
+        writable: () => undefined,
+        closed: () => undefined,
+      };
+    });
+    const socket = connect(listener.port, '127.0.0.1');
+    socket.write(Buffer.alloc(bytes));
+    await waitFor('all of it', () => received === bytes);
+    expect(mostInTurn).toBeLessThanOrEqual(256 << 10);
+    socket.destroy();
+    await listener.close();
+  });
+});
+
 describe('replication over TCP', () => {
   it('meshes three nodes from one address, spreads writes, and waits for acknowledgements', async () => {
     const first = await startNode(1);
