@@ -355,7 +355,8 @@ export class Dispatcher implements CommandControl {
   #execute(call: Call, command: Command, session: Session, reply: ReplyWriter, mark: number): void {
     const { keyspace, statistics } = this.#node;
     const { changes } = keyspace;
-    if (this.monitor !== null) this.monitor(session, call);
+    // EXEC is shown behind the commands of the transaction, by itself.
+    if (this.monitor !== null && command.name !== 'exec') this.monitor(session, call);
     session.lastCommand = command.fullName;
     command.calls++;
     statistics.commandsProcessed++;

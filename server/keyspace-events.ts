@@ -87,6 +87,11 @@ export class KeyspaceEvents {
     if (this.#find(database, bytes) === 0) this.#notify(KEYSPACE_EVENT.generic, 'del', database, bytes);
   }
 
+  /** A consumer was made by a command that is about something else. */
+  consumerMade(database: number, key: Buffer): void {
+    this.#notify(KEYSPACE_EVENT.stream, 'xgroup-createconsumer', database, Buffer.from(key));
+  }
+
   expired(database: number, key: Buffer, start: number, length: number): void {
     this.#notify(KEYSPACE_EVENT.expired, 'expired', database, Buffer.from(key.subarray(start, start + length)));
   }

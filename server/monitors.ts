@@ -76,7 +76,17 @@ function show(node: Node, from: Session, args: ArgumentSource): void {
   const { flags, group } = args.command;
   // Redis shows scripts too, by other means, before what they call.
   if (flags.includes('admin') || (flags.includes('skip_monitor') && group !== 'scripting')) return;
-  const line = lineOf(node, from, args);
+  showLine(node, from, lineOf(node, from, args));
+}
+
+/** Shows a call when the function that is returned is called: by then the call may be another one. */
+export function showLater(node: Node, from: Session, call: Call): () => void {
+  if (node.dispatcher.monitor === null) return () => undefined;
+  const line = lineOf(node, from, call);
+  return () => showLine(node, from, line);
+}
+
+function showLine(node: Node, from: Session, line: string): void {
   for (const session of watchers.get(node) ?? []) {
     // Its own commands would come before replies that it is still owed.
     if (session === from) continue;

@@ -21,6 +21,8 @@ export interface StreamRequest {
   readonly group: string | null;
   readonly consumer: string;
   readonly withoutPending: boolean;
+  /** Told of a consumer that the group did not have. */
+  readonly consumerMade: (key: Buffer) => void;
 }
 
 const part = new ReplyWriter();
@@ -79,6 +81,7 @@ function readAsGroup(request: StreamRequest, stream: Stream, key: Buffer, after:
     open(request, key);
     putConsumer(keyspace, stream, group.name, consumer, nowMs, -1);
     endChange(keyspace, stream, true);
+    request.consumerMade(key);
   } else {
     // Not worth a write of its own: after a restart it is the time of the last read that gave something.
     known.seenMs = nowMs;

@@ -65,14 +65,9 @@ function listFilter(call: Call): (each: Command) => boolean {
 function list(call: Call): void {
   const { reply } = call;
   const commands = [...call.node.commands.byName.values()];
-  let names: string[];
-  if (call.argc === 2) {
-    names = commands.map(({ fullName }) => fullName);
-  } else {
-    const filter = listFilter(call);
-    const all = commands.flatMap((each) => [each, ...each.subcommandTable.values()]);
-    names = all.filter(filter).map(({ fullName }) => fullName);
-  }
+  const all = commands.flatMap((each) => [each, ...each.subcommandTable.values()]);
+  const filter = call.argc === 2 ? () => true : listFilter(call);
+  const names = all.filter(filter).map(({ fullName }) => fullName);
   reply.array(names.length);
   for (const name of names) reply.bulkString(name);
 }

@@ -1,6 +1,6 @@
 /** Sets: members under one key. Union, intersection and difference are in set-algebra.ts. */
 import { TYPE_SET } from '../../storage/block.ts';
-import { endChange, putElement, removeElement } from '../../storage/collections/local.ts';
+import { endChange, endUnseen, putElement, removeElement } from '../../storage/collections/local.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import type { Call } from '../call.ts';
 import {
@@ -33,7 +33,8 @@ function sadd(call: Call): void {
     putElement(keyspace, set, element, buffer, starts[index], lengths[index], NO_BYTES, 0, 0);
   }
   const added = set.count - before;
-  endChange(keyspace, set, true);
+  if (added > 0) endChange(keyspace, set, true);
+  else endUnseen(keyspace, set);
   call.reply.integer(added);
 }
 
@@ -62,8 +63,10 @@ function smove(call: Call): void {
   // The block may have moved, and the key that was looked up last is another one.
   const into = openAt(call, 2, collectionToWrite(call, 2, TYPE_SET), TYPE_SET);
   const present = into.find(buffer, starts[3], lengths[3]);
+  const before = into.count;
   putElement(keyspace, into, present, buffer, starts[3], lengths[3], NO_BYTES, 0, 0);
-  endChange(keyspace, into, true);
+  if (into.count > before) endChange(keyspace, into, true);
+  else endUnseen(keyspace, into);
   reply.integer(1);
 }
 

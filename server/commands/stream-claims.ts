@@ -111,6 +111,10 @@ function replyClaimed(claim: Claim, reply: ReplyWriter, ids: readonly StreamId[]
 function noteConsumer({ call, stream, group, consumer }: Claim, isActive: boolean): void {
   const { nowMs } = call.keyspace.clock;
   const known = group.consumer(consumer);
+  if (known === null) {
+    const key = call.buffer.subarray(call.starts[1], call.starts[1] + call.lengths[1]);
+    call.node.keyspaceEvents.consumerMade(call.database.number, key);
+  }
   putConsumer(call.keyspace, stream, group.name, consumer, nowMs, isActive ? nowMs : (known?.activeMs ?? -1));
 }
 

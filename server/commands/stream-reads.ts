@@ -115,7 +115,10 @@ function read(call: Call, isGroupRead: boolean): void {
   }
   const { countMax, consumer, withoutPending } = options;
   const database = call.database.number;
-  const request: StreamRequest = { keyspace, database, keys, after, countMax, group, consumer, withoutPending };
+  const { keyspaceEvents } = call.node;
+  const consumerMade = (key: Buffer): void => keyspaceEvents.consumerMade(database, key);
+  const wanted = { countMax, group, consumer, withoutPending, consumerMade };
+  const request: StreamRequest = { keyspace, database, keys, after, ...wanted };
   if (replyWithEntries(request, reply, null)) return;
   if (options.timeoutMs < 0 || call.inTransaction) {
     reply.nilArray();

@@ -2,6 +2,7 @@
 import type { Call } from '../call.ts';
 import { command, CommandError, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
+import { showLater } from '../monitors.ts';
 import type { Session } from '../session.ts';
 import { QueuedCommands } from '../transaction.ts';
 import { WATCHED_KEYS_MAX, watchName } from '../watch-table.ts';
@@ -35,9 +36,19 @@ function expireWatched(call: Call, session: Session): void {
 }
 
 function exec(call: Call): void {
-  const { session, reply, node } = call;
+  const { session, node } = call;
   const { queued } = session;
   if (queued === null) throw new CommandError('ERR EXEC without MULTI');
+  const show = showLater(node, session, call);
+  try {
+    runQueued(call, queued);
+  } finally {
+    show();
+  }
+}
+
+function runQueued(call: Call, queued: QueuedCommands): void {
+  const { session, reply, node } = call;
   expireWatched(call, session);
   const broken = session.watchBroken;
   session.queued = null;

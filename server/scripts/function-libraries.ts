@@ -190,7 +190,13 @@ export class FunctionLibraries {
     const before = this.libraries.map(({ code }) => code);
     try {
       if (policy === 'flush') this.clear();
-      for (const code of codes) this.load(code, policy === 'replace');
+      for (const code of codes) {
+        const { name } = readHeader(code);
+        // In the words of Redis, which are others than FUNCTION LOAD's.
+        if (policy !== 'replace' && this.#libraries.has(name))
+          throw new CommandError(`ERR Library ${name} already exists`);
+        this.load(code, true);
+      }
     } catch (error) {
       this.clear();
       for (const code of before) this.load(code, false);

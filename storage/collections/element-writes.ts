@@ -51,6 +51,14 @@ export function endChange(keyspace: Keyspace, collection: Collection, local: boo
   }
 }
 
+/** `endChange` of a local change that commands do not see, such as a new stamp of what is there: no WATCH and no event tells of it. */
+export function endUnseen(keyspace: Keyspace, collection: Collection): void {
+  const { observer } = keyspace;
+  keyspace.observer = null;
+  endChange(keyspace, collection, true);
+  keyspace.observer = observer;
+}
+
 /** The counter that a COUNTED element holds. */
 export function decodeElementCounter(keyspace: Keyspace, ref: number): CounterState {
   const { words, bytes } = keyspace.arena;

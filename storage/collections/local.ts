@@ -19,6 +19,7 @@ import {
   decodeElementCounter,
   dropElement,
   endChange,
+  endUnseen,
   writeElement,
   writePlain,
 } from './element-writes.ts';
@@ -218,4 +219,4 @@ export function deleteCollection(keyspace: Keyspace, database: Database, hash: n
   keyspace.touchedCollection(database, collection, true);
 }
 
-export { endChange };
+export { endChange, endUnseen };

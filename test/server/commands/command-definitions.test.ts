@@ -72,7 +72,9 @@ describe('COMMAND INFO', () => {
 
   it('counts and lists the commands that there are', async () => {
     expect(await mantis.command('COMMAND', 'COUNT')).toBe(allCommands.length);
-    expect(await mantis.command('COMMAND', 'LIST')).toEqual(allCommands.map(({ name }) => name));
+    expect(await mantis.command('COMMAND', 'LIST')).toEqual(
+      allCommands.flatMap(({ name, subcommands = [] }) => [name, ...subcommands.map((each) => `${name}|${each.name}`)]),
+    );
     expect(await mantis.command('COMMAND', 'LIST', 'FILTERBY', 'PATTERN', 'CONFIG|*')).toContain('config|resetstat');
     const transactions = (await mantis.command('COMMAND', 'LIST', 'FILTERBY', 'ACLCAT', 'transaction')) as string[];
     expect(transactions.sort()).toEqual(['discard', 'exec', 'multi', 'unwatch', 'watch']);

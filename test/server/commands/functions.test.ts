@@ -131,7 +131,7 @@ redis.register_function('a4', function() return redis.register_function('x', fun
     const ours = harness.run('FUNCTION', 'DUMP');
     const back = ours.subarray(ours.indexOf('\r\n') + 2, -2);
     expect(await comparison.redisReplies([['FUNCTION', 'RESTORE', back, 'REPLACE']])).toEqual(['+OK\r\n']);
-    expect(harness.run('FUNCTION', 'RESTORE', payload).toString()).toBe("-ERR Library 'mylib' already exists\r\n");
+    expect(harness.run('FUNCTION', 'RESTORE', payload).toString()).toBe('-ERR Library mylib already exists\r\n');
     expect(harness.run('FUNCTION', 'RESTORE', payload, 'REPLACE').toString()).toBe('+OK\r\n');
     expect(harness.run('FUNCTION', 'RESTORE', payload, 'FLUSH').toString()).toBe('+OK\r\n');
   });

@@ -110,13 +110,13 @@ GET missing
 HGET missing f
 FLUSHDB
 `;
-const lines = SCRIPT.trim().split('\n');
+const SCRIPT_LINES = SCRIPT.trim().split('\n');
 
 /** Everything but what is told of no key: `m` and `n` too. */
 const ALL = 'AKEmn';
 
 /** Runs the lines and gives what a subscriber hears after each: channel and message. */
-async function eventsOf(port: number): Promise<string[]> {
+async function eventsOf(port: number, lines = SCRIPT_LINES): Promise<string[]> {
   const client = await RespClient.connect(port);
   const listener = await RespClient.connect(port);
   await client.command('CONFIG', 'SET', 'notify-keyspace-events', ALL);
@@ -154,6 +154,21 @@ afterAll(async () => {
 describe('keyspace events', () => {
   it('are those that redis-server raises', async () => {
     expect(await eventsOf(nodes[0].port)).toEqual(await eventsOf(redis.port));
+  });
+
+  it('tell of a consumer that is made by reading or claiming, as since 7.2', async () => {
+    const made = '__keyspace@0__:made xgroup-createconsumer, __keyevent@0__:xgroup-createconsumer made';
+    const heard = await eventsOf(nodes[0].port, [
+      'XGROUP CREATE made g 0 MKSTREAM',
+      'XREADGROUP GROUP g reader STREAMS made >',
+      'XREADGROUP GROUP g reader STREAMS made >',
+      'XCLAIM made g claimer 0 1-1',
+      'XAUTOCLAIM made g another 0 0',
+      'XAUTOCLAIM made g reader 0 0',
+      'DEL made',
+    ]);
+    const events = heard.slice(1, -1).map((line) => line.slice(line.indexOf('→ ') + 2));
+    expect(events).toEqual([made, '', made, made, '']);
   });
 
   it('tell of commands that had to wait, of expiry and eviction', async () => {

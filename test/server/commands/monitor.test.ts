@@ -45,8 +45,10 @@ describe('MONITOR', () => {
   });
 
   it('shows a transaction, and what runs in it', async () => {
-    const lines = await shown(pair.mantis.port, ['MULTI', 'SET t 1', 'INCR t', 'EXEC']);
-    expect(lines.slice(0, -1)).toEqual(['0 "MULTI"', '0 "EXEC"', '0 "SET" "t" "1"', '0 "INCR" "t"']);
+    const requests = ['MULTI', 'SET t 1', 'INCR t', 'exec'];
+    const [redis, mantis] = await Promise.all([shown(pair.redis.port, requests), shown(pair.mantis.port, requests)]);
+    expect(mantis).toEqual(redis);
+    expect(mantis.slice(0, 4)).toEqual(['0 "MULTI"', '0 "SET" "t" "1"', '0 "INCR" "t"', '0 "exec"']);
   });
 
   it('ends with RESET', async () => {

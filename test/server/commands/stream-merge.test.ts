@@ -43,7 +43,7 @@ class World {
   /** A node without content. */
   start(nodeId: number): CommandHarness {
     const node = new CommandHarness(commands, { nodeId, wallClockMs: () => this.nowMs });
-    Object.assign(node.keyspace, { digesting: true, feeding: true });
+    Object.assign(node.keyspace, { digesting: true, feeding: true, isShared: true });
     return node;
   }
 
