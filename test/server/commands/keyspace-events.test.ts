@@ -245,7 +245,7 @@ describe('keyspace events', () => {
       [['XADD', 'x', '*', 'f', 'v'], '__keyspace@0__:x xadd'],
       [['HDEL', 'h', 'f', 'g'], '__keyspace@0__:h del'],
       [['DEL', 's'], '__keyspace@0__:s del'],
-      [['PEXPIRE', 'z', 1], '__keyspace@0__:z zadd'],
+      [['PEXPIRE', 'z', 1000], '__keyspace@0__:z zadd'],
     ];
     for (const [command, event] of told) {
       await client.command(...command);
