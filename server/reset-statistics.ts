@@ -4,6 +4,7 @@ import type { Node } from './node.ts';
 export function resetStatistics(node: Node): void {
   node.statistics.reset();
   node.keyspace.expiredKeys = 0;
+  node.keyspace.objects.lazilyFreed = 0;
   node.keyspace.expiredElements = 0;
   node.keyspace.merges.reset();
   for (const command of node.commands.byName.values()) {

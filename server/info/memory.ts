@@ -89,7 +89,7 @@ export function memoryFields(node: Node): Field[] {
     ['external', external],
     ['array_buffers', arrayBuffers],
     ['active_defrag_running', 0],
-    ['lazyfree_pending_objects', 0],
-    ['lazyfreed_objects', 0],
+    ['lazyfree_pending_objects', node.keyspace.objects.garbageCount],
+    ['lazyfreed_objects', node.keyspace.objects.lazilyFreed],
   ];
 }

@@ -23,6 +23,8 @@ export class ObjectTable {
   };
   /** Frees a packed collection's block. */
   freePacked: (packed: number) => void = () => {};
+  /** Collections that were freed in steps. */
+  lazilyFreed = 0;
   /** Called when something is left to be freed. */
   onGarbage: () => void = () => {};
   /** With more collections than this unpacked those in use are packed too. */
@@ -167,10 +169,18 @@ export class ObjectTable {
     return this.#garbage.length > 0;
   }
 
+  /** Collections whose elements are waiting to be freed. */
+  get garbageCount(): number {
+    return this.#garbage.length;
+  }
+
   /** Frees about `limit` elements of released collections; true when nothing is left. */
   freeSome(limit: number): boolean {
     const collection = this.#garbage.at(-1);
-    if (collection !== undefined && collection.freeElements(limit)) this.#garbage.pop();
+    if (collection !== undefined && collection.freeElements(limit)) {
+      this.#garbage.pop();
+      this.lazilyFreed++;
+    }
     return this.#garbage.length === 0;
   }
 

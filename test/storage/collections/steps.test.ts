@@ -84,6 +84,7 @@ describe('a large collection', () => {
       expect(freed).toBeLessThanOrEqual(STEP_MOST);
       expect(steps).toBeLessThan(ELEMENTS / STEP + 100);
     }
+    expect(objects.lazilyFreed).toBe(1);
     expect(arena.usedBytes).toBeLessThan(100_000);
   });
 
