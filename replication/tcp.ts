@@ -19,7 +19,7 @@ export interface PeerTls {
 /** What is queued when a connection closes has this long to leave. */
 const LINGER_MS = 2000;
 /** Bytes that are taken from one connection in a turn of the event loop: merging them takes some milliseconds. */
-const READ_BYTES_A_TURN = 128 * 1024;
+const READ_BYTES_A_TURN = 64 * 1024;
 
 class TcpConnection implements Connection {
   readonly remoteHost: string;
