@@ -15,6 +15,7 @@ import { LevelEngine } from './level-engine.ts';
 import { countRecords, type DrainTarget, MysqlDrainer } from './mysql-drainer.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { SliceQueue } from './slice-queue.ts';
+import { TableWatch, type WatchedTable } from './table-watch.ts';
 import { type ProgressTarget, Takeover } from './takeover.ts';
 
 /** The least time between two status messages that nothing urgent asks for. */
@@ -26,7 +27,8 @@ type EmbeddedPart = LevelEngine | StoreEngine;
 /** The table of registers in MySQL, as the engine uses it. */
 export type MysqlTable = DrainTarget &
   ProgressTarget &
-  Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty' | 'fetch'>;
+  Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'fetch'> &
+  WatchedTable;
 
 /** Makes the stores. */
 export interface EngineStores {
@@ -49,6 +51,7 @@ export class FlushEngine implements StoreEngine {
   /** What peers bring to MySQL, on a node without an embedded store. */
   readonly #heldSlices: HeldSlices | null;
   readonly #takeover: Takeover | null;
+  readonly #watch: TableWatch | null;
   #statusTimer: { cancel(): void } | null = null;
   #isClosed = false;
 
@@ -85,6 +88,7 @@ export class FlushEngine implements StoreEngine {
     if (this.#mysql === null) {
       this.#drainer = null;
       this.#takeover = null;
+      this.#watch = null;
     } else {
       const queue = this.#slices ?? this.#level;
       assert(queue !== null);
@@ -97,6 +101,11 @@ export class FlushEngine implements StoreEngine {
         onFatal,
       });
       this.#drainer = drainer;
+      this.#watch = new TableWatch(this.#mysql, {
+        environment,
+        isUp: () => drainer.isUp,
+        onLoss: () => this.#refillMysql(),
+      });
       const held = this.#heldSlices ?? this.#level;
       assert(held !== null);
       this.#takeover = new Takeover(this.#mysql, held, {
@@ -118,13 +127,34 @@ export class FlushEngine implements StoreEngine {
       },
       refused: store.refused,
       quarantine: store.quarantine,
-      writeRows: (records) => store.writeRows(records),
+      writeRows: async (records) => {
+        const refused = await store.writeRows(records);
+        if (refused.length === 0) this.#watch?.note(records);
+        return refused;
+      },
       close: () => store.close(),
       open: async () => {
         await store.open();
-        if (await store.isEmpty()) this.#events.onEmptied();
+        if (await store.isEmpty()) this.#refillMysql();
       },
     };
+  }
+
+  /** MySQL has lost what it had. The embedded store has all of it, with what memory has evicted; without one memory has. */
+  #refillMysql(): void {
+    if (this.#level === null) {
+      this.#events.onEmptied();
+      return;
+    }
+    this.refill().catch((error: unknown) => {
+      // A store that is closed meanwhile finds at its next start that this was begun.
+      if (!(error instanceof StoreError)) this.#events.onFatal(error as Error);
+    });
+  }
+
+  async refill(): Promise<void> {
+    await this.#level?.refill();
+    this.wake();
   }
 
   async open(): Promise<void> {
@@ -133,7 +163,7 @@ export class FlushEngine implements StoreEngine {
     let isUp = true;
     try {
       await this.#mysql.open();
-      if (await this.#mysql.isEmpty()) this.#events.onEmptied();
+      if (await this.#mysql.isEmpty()) this.#refillMysql();
     } catch (error) {
       if (!(error instanceof StoreError) || error.kind !== 'unavailable') {
         await this.#mysql.close();
@@ -145,6 +175,7 @@ export class FlushEngine implements StoreEngine {
     }
     this.#drainer.start(isUp);
     this.#takeover?.start();
+    this.#watch?.start();
     this.#noteChange();
   }
 
@@ -162,6 +193,7 @@ export class FlushEngine implements StoreEngine {
     try {
       await this.#mysql.load(async (records, rowsDone, rowsTotal) => {
         const merging = embedded === null ? undefined : embedded.merge(Buffer.from(records));
+        this.#watch?.note(records);
         // A failure is met below; meanwhile it must not count as unhandled.
         merging?.catch(() => undefined);
         await onRecords(records, rowsDone, rowsTotal);
@@ -307,6 +339,7 @@ export class FlushEngine implements StoreEngine {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#statusTimer?.cancel();
+    this.#watch?.close();
     this.#heldSlices?.close();
     // The drainer closes the connections, which is what ends work under way.
     await Promise.all([this.#takeover?.close(), this.#drainer?.close()]);

@@ -106,6 +106,8 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
   outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
   /** The other part: takes out these registers alone. */
   removeExactly(registers: Buffer): Promise<void>;
+  /** Marks all that the embedded store has for MySQL, which has lost it. Goes on at the next start when it was interrupted. */
+  refill(): Promise<void>;
   /** Resolves when MySQL has everything that was written before the call. */
   drained(): Promise<void>;
   /** Copies the embedded store into a new data directory; resolves to the number of entries. */
@@ -126,7 +128,7 @@ export interface BackupRequest {
 
 export interface EngineEvents {
   onStatus(status: EngineStatus): void;
-  /** MySQL has no row at all. */
+  /** MySQL has no row at all, and there is no embedded store to fill it from. */
   onEmptied(): void;
   /** The stores cannot be relied upon any more. */
   onFatal(error: Error): void;

@@ -99,6 +99,7 @@ const methods: {
     ),
   removeExactly: (_id, { records }) => engine.removeExactly(bufferOf(records)),
   drained: () => engine.drained(),
+  refill: () => engine.refill(),
   readMeta: (_id, { key }) => engine.readMeta(key),
   writeMeta: (_id, { key, bytes }) => engine.writeMeta(key, bufferOf(bytes)),
   take: (_id, { rowsMax, bytesMax }) => engine.take(rowsMax, bytesMax),

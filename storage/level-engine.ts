@@ -54,6 +54,7 @@ export class LevelEngine implements DrainQueue, HeldQueue {
   #registersLoaded = 0;
   #writeError: string | null = null;
   #isBackingUp = false;
+  #refilling: Promise<void> = Promise.resolve();
 
   /** `isQueueing`: registers are also marked for MySQL. */
   constructor(store: LevelStore, isQueueing: boolean, environment: StoreEnvironment, events: LevelEngineEvents) {
@@ -68,6 +69,20 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     await this.#store.open();
     await this.#queue?.open();
     await this.#held?.open();
+    // A failure was told of; what it left is found again.
+    if ((await this.#queue?.isRefilling()) === true) this.refill().catch(() => undefined);
+  }
+
+  /** See StoreEngine. */
+  async refill(): Promise<void> {
+    const queue = this.#queue;
+    if (queue === null) return;
+    // One that was asked for during another begins anew behind it.
+    const refilling = this.#refilling.then(() =>
+      this.#watch(queue.requeueAll(this.#closing.signal, () => this.#events.onQueued())),
+    );
+    this.#refilling = refilling.catch(() => undefined);
+    await refilling;
   }
 
   get status(): LevelStatus {
@@ -268,6 +283,7 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     for (const { reject } of waiting) reject(closedError());
     this.#settle();
     await this.#writing;
+    await this.#refilling;
     await this.#store.close();
   }
 }

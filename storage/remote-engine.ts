@@ -173,6 +173,10 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'drained' });
   }
 
+  async refill(): Promise<void> {
+    await this.#call({ name: 'refill' });
+  }
+
   async readMeta(key: string): Promise<Buffer | null> {
     const bytes = (await this.#call({ name: 'readMeta', key })) as Uint8Array | null;
     return bytes === null ? null : bufferOf(bytes);

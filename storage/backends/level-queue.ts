@@ -13,6 +13,7 @@
 import { strict as assert } from 'node:assert';
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import type { LevelBatch, LevelStore } from './level.ts';
+import { REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
 import { registerKeyLength, writeRegisterKey } from './register-key.ts';
 
 const QUEUE_TAG = 0x71; // 'q'
@@ -32,6 +33,8 @@ const COUNTED_MAX = 200_000;
 const LANE_BYTES_MAX = 32 << 20;
 const KEYS_A_READ = 4096;
 const MOVED_A_BATCH = 1000;
+/** A small fact of the store: all registers are being marked. */
+const REFILL_NAME = 'refill-mysql';
 
 /** Registers taken from the queue: `done(ticket)` once they are in MySQL. */
 export interface QueueBatch {
@@ -133,6 +136,37 @@ export class LevelQueue {
       for (const key of aside) batch.del(key).put(this.#markerOf(key.subarray(1)), NO_BYTES);
       await batch.write({ sync: true });
     }
+  }
+
+  /** Whether an earlier run has begun to mark all registers, and did not come to the end. */
+  async isRefilling(): Promise<boolean> {
+    return (await this.#store.readMeta(REFILL_NAME)) !== null;
+  }
+
+  /** Marks every register, because MySQL has lost what it had; until it is done that is noted on disk. */
+  async requeueAll(closing: AbortSignal, onQueued: () => void): Promise<void> {
+    await this.#store.writeMeta(REFILL_NAME, NO_BYTES);
+    for (let from: Buffer | null = REGISTERS_FROM; from !== null && !closing.aborted;) {
+      from = await this.#requeueFrom(from);
+      onQueued();
+    }
+    if (!closing.aborted) await this.#store.removeMeta(REFILL_NAME);
+  }
+
+  /** Marks some registers; returns where the next begin, or null. */
+  #requeueFrom(from: Buffer): Promise<Buffer | null> {
+    return this.#store.exclusive(async () => {
+      const database = this.#store.database;
+      const keys = await database.keys({ gte: from, lt: REGISTERS_TO, limit: MOVED_A_BATCH }).all();
+      if (keys.length === 0) return null;
+      const batch = database.batch();
+      for (const key of keys) batch.put(this.#markerOf(key.subarray(1)), NO_BYTES);
+      await batch.write();
+      this.#hasBacklog = true;
+      this.#isOpenUsed = true;
+      this.#count += keys.length;
+      return Buffer.concat([keys.at(-1)!, Buffer.alloc(1)]);
+    });
   }
 
   #markerOf(registerKey: Buffer): Buffer {

@@ -474,6 +474,12 @@ export class LevelStore implements DurableStore {
     return this.exclusive(() => this.database.put(Buffer.from(META_PREFIX + name), bytes, { sync: true }));
   }
 
+  /** Synced, with everything that was written before. */
+  removeMeta(name: string): Promise<void> {
+    const key = Buffer.from(META_PREFIX + name);
+    return this.exclusive(() => this.database.batch().del(key).write({ sync: true }));
+  }
+
   async close(): Promise<void> {
     await this.#lastWork;
     const database = this.#database;

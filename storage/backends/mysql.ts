@@ -189,6 +189,15 @@ export class MysqlStore implements DurableStore {
     return (await this.#asStoreError(ask)).length === 0;
   }
 
+  /** Whether at least one of these registers has a row. */
+  async hasAny(records: Buffer): Promise<boolean> {
+    const ids = rowsOf(records).map(({ id }) => `x'${id}'`);
+    const sql = `SELECT 1 FROM mantis_registers WHERE id IN (${ids.join(',')}) LIMIT 1`;
+    const ask = (): Promise<unknown[][]> =>
+      this.#connections.use((connection) => this.#connections.query(connection, sql));
+    return (await this.#asStoreError(ask)).length > 0;
+  }
+
   async noteProgress(progress: NodeProgress): Promise<void> {
     await this.#asStoreError(() =>
       this.#connections.use(async (connection, limits) => {

@@ -165,6 +165,35 @@ describe('with a mysql2 pool', () => {
     await pool.end();
   }, 60_000);
 
+  it('without a data folder waits for a MySQL that denies access, answers -LOADING meanwhile, and then has its rows', async () => {
+    await mariadb.query('CREATE DATABASE refused');
+    const ownerUrl = mariadb.url.replace(/[^/]*$/, 'refused');
+    await migrateByCli(ownerUrl);
+    const filling = await start({ mysql: ownerUrl });
+    await filling.set('kept', 'in MySQL');
+    await stop(filling);
+    await mariadb.query("CREATE USER refused@'%' IDENTIFIED BY 'right'");
+    await mariadb.query("GRANT ALL ON refused.* TO refused@'%'");
+    const { hostname, port: mysqlPort } = new URL(mariadb.url);
+    const port = await freePort();
+    let isStarted = false;
+    const starting = start({ port, mysql: `mysql://refused:wrong@${hostname}:${mysqlPort}/refused` });
+    void starting.then(() => (isStarted = true));
+    const client = await waitFor('the port', () => RespClient.connect(port).catch(() => null));
+    expect(String(await client.command('GET', 'kept'))).toMatch(/^.*LOADING/);
+    const deniedTimes = async (): Promise<number> =>
+      Number((await mariadb.query("SHOW GLOBAL STATUS LIKE 'Access_denied_errors'"))[0]['Value']);
+    const before = await deniedTimes();
+    await waitFor('more attempts', async () => (await deniedTimes()) >= before + 2, { deadlineMs: 30_000 });
+    expect(isStarted).toBe(false);
+    await mariadb.query("ALTER USER refused@'%' IDENTIFIED BY 'wrong'");
+    const node = await starting;
+    expect(node.get('kept')).toBe('in MySQL');
+    expect(await client.command('GET', 'kept')).toBe('in MySQL');
+    await client.close();
+    await stop(node);
+  }, 60_000);
+
   it('of promises or callbacks, keeps everything in the application’s database', async () => {
     const pool = createPool(mariadb.url);
     const first = await start({ mysql: pool });

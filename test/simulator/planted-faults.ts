@@ -122,7 +122,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'repair-covers-before-it-is-done',
-    36,
+    58,
     'replication/repair-responder.ts',
     "    this.#phase = 'plan';\n  }\n\n  #receivePlan",
     "    this.#phase = 'plan';\n    this.#context.covered(this.#peerCover);\n  }\n\n  #receivePlan",
@@ -286,7 +286,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   fault('journal-removed-before-the-flush', 0, 'server/commits.ts', 'this.#node.flusher?.isClean === true && ', ''),
   fault(
     'batches-not-synced',
-    0,
+    108,
     'storage/backends/level.ts',
     '      await batch.write({ sync: true });\n      if (generation',
     '      await batch.write();\n      if (generation',

@@ -118,6 +118,47 @@ describe('a node whose MySQL is', () => {
     await expectDrained(node, target.ownerUrl);
   });
 
+  /** What takes the rows away while the connections go on. */
+  const losses: [string, (name: string) => Promise<unknown>][] = [
+    ['TRUNCATE', (name) => mariadb.query(`TRUNCATE ${name}.mantis_registers`)],
+    ['DELETE', (name) => mariadb.query(`DELETE FROM ${name}.mantis_registers`)],
+  ];
+
+  it.each(losses)(
+    'emptied by %s while it is written is filled again, also with what memory has evicted',
+    async (_how, empty) => {
+      const target = await newTarget();
+      const node = await startNode({ dataDir: temporaryFolder('mood'), mysql: target.url });
+      fill(node.model, 1500);
+      await node.flusher.flushMysqlNow(20_000);
+      const wanted = node.model.contents();
+      expect(await tableOf(target.ownerUrl)).toEqual(wanted);
+      node.model.registers.clear();
+      await empty(target.name);
+      // A row that comes now must not hide that all others are gone.
+      node.model.merge(pack({ key: 'later' }));
+      wanted.push(...node.model.contents());
+      const isWhole = async (): Promise<boolean> => (await tableOf(target.ownerUrl)).length === wanted.length;
+      await waitFor('all rows', isWhole, { deadlineMs: 30_000 });
+      expect(await tableOf(target.ownerUrl)).toEqual(wanted.sort());
+      expect(node.errors).toEqual([]);
+      await node.flusher.close(5000);
+    },
+    60_000,
+  );
+
+  it('emptied by TRUNCATE is filled from memory where there is no embedded store', async () => {
+    const target = await newTarget();
+    const node = await startNode({ mysql: target.url });
+    fill(node.model, 300);
+    await node.flusher.flushMysqlNow(20_000);
+    await mariadb.query(`TRUNCATE ${target.name}.mantis_registers`);
+    const isWhole = async (): Promise<boolean> =>
+      (await tableOf(target.ownerUrl)).length === node.model.contents().length;
+    await waitFor('all rows', isWhole, { deadlineMs: 30_000 });
+    await expectDrained(node, target.ownerUrl);
+  }, 60_000);
+
   it('out of connections waits for one', async () => {
     const target = await newTarget();
     const node = await startNode({ dataDir: temporaryFolder('mood'), mysql: target.url });
