@@ -25,6 +25,8 @@ export interface Contender {
   args: (port: number, freePort: number) => string[];
   /** It runs with turn-probe.mjs. */
   hasProbe?: boolean;
+  /** Milliseconds until it must answer PING; 20 seconds unless it is given. */
+  startDeadlineMs?: number;
 }
 
 /** CPU milliseconds of the longest turn of the event loop without garbage collection, and of the longest with it. */
@@ -62,7 +64,7 @@ export class MeasuredServer {
     const server = new MeasuredServer(contender.name, port, child);
     const startedAt = performance.now();
     while (!(await server.answersPing())) {
-      if (child.exitCode !== null || performance.now() - startedAt > startDeadlineMs) {
+      if (child.exitCode !== null || performance.now() - startedAt > (contender.startDeadlineMs ?? startDeadlineMs)) {
         child.kill('SIGKILL');
         throw new Error(`${contender.name} did not start:\n${server.output}`);
       }

@@ -15,12 +15,13 @@ import { compareMemory } from './memory.ts';
 import { MeasuredServer, type Contender, freePort } from './measured-server.ts';
 import { type ReplicatedContender, compareReplication } from './replication.ts';
 import { measurePauses, type ProbedNode } from './pauses.ts';
+import { measureStores } from './stores.ts';
 import { cases, compareThroughput } from './throughput.ts';
 
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [strings | collections | memory | pauses | eviction | durability | replication] [options]
+const help = `npm run bench -- [strings | collections | memory | pauses | eviction | durability | stores | replication] [options]
 
   strings         SET and GET, and memory a key (default)
   collections     commands on lists, hashes, sets, sorted sets and streams
@@ -28,6 +29,7 @@ const help = `npm run bench -- [strings | collections | memory | pauses | evicti
   pauses          longest turn of Mantis's event loop while a collection of --keys elements is stored, sent, deleted, …
   eviction        hit ratio of each policy on Zipfian traces, and how well maxmemory is kept
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
+  stores          how fast --keys registers go into the embedded store and into MariaDB, and come back at a start
   replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
 
   --rounds N      interleaved rounds (default 5)
@@ -58,7 +60,7 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
-const suites = ['strings', 'collections', 'memory', 'pauses', 'eviction', 'durability', 'replication'];
+const suites = ['strings', 'collections', 'memory', 'pauses', 'eviction', 'durability', 'stores', 'replication'];
 
 const probe = join(import.meta.dirname, 'turn-probe.mjs');
 const probedMantis: ProbedNode = (directory, peerPort, upstreamPeerPort) => ({
@@ -225,6 +227,9 @@ async function main(): Promise<void> {
   if (suite === 'memory') console.log(await compareCollectionMemory(ours, redis, elements, isChosen, log));
   if (suite === 'pauses') console.log(await measurePauses(probedMantis, isChosen, { elements, freePorts, log }));
   if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
+  if (suite === 'stores') {
+    console.log(await measureStores(mantisWith, mantisProgram, { rounds, keys: options.keys, log }));
+  }
   if (suite === 'durability') console.log(await compareDurability(mantisWith, { rounds, requests, log }));
   if (options.cases.length > 0) await measureStrings(ours, options);
   if (options.collectionCases.length > 0) await measureCollections(ours, options);
