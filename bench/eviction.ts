@@ -74,6 +74,21 @@ async function fillTwice(server: MeasuredServer, bytesMax: number): Promise<Fit>
   return { usedShare, residentShare: (server.residentBytes() - residentBefore) / bytesMax };
 }
 
+/** The same after a flood of a million small hashes, and how many of them are left. */
+async function floodWithHashes(server: MeasuredServer, bytesMax: number): Promise<Fit & { keys: number }> {
+  const residentBefore = server.residentBytes();
+  const connection = await Connection.open(server.port);
+  for (let from = 0; from < 1_000_000; from += 1000) {
+    const keys = Array.from({ length: 1000 }, (_, index) => `key:${String(from + index).padStart(12, '0')}`);
+    connection.send(keys.map((key) => ['HSET', key, 'a', 'value1', 'b', 'value2', 'c', 'value3']));
+    await connection.command('PING');
+  }
+  const keys = Number(await connection.command('DBSIZE'));
+  connection.close();
+  const usedShare = (await server.usedMemoryBytes()) / bytesMax;
+  return { keys, usedShare, residentShare: (server.residentBytes() - residentBefore) / bytesMax };
+}
+
 function bounded(contender: Contender, bytesMax: number, policy: string): Contender {
   const extra = ['--maxmemory', String(bytesMax), '--maxmemory-policy', policy];
   return { ...contender, args: (...ports) => [...contender.args(...ports), ...extra] };
@@ -122,8 +137,18 @@ export async function compareEviction(
     fits.push(await fillTwice(server, bytesMax));
     await server.stop();
   }
+  const floods: (Fit & { keys: number })[] = [];
+  for (const contender of [ours, theirs]) {
+    log(`${contender.name} under a flood of small hashes`);
+    const server = await MeasuredServer.start(bounded(contender, bytesMax, 'allkeys-lru'));
+    floods.push(await floodWithHashes(server, bytesMax));
+    await server.stop();
+  }
   const share = (pick: (one: Fit) => number): string[] => fits.map((one) => `${(pick(one) * 100).toFixed(1)} %`);
   rows.push(['used_memory of maxmemory', ...share((one) => one.usedShare), '']);
   rows.push(['resident growth of maxmemory', ...share((one) => one.residentShare), '']);
+  rows.push(['of a million hashes of 3 there', ...floods.map(({ keys }) => keys.toLocaleString('en')), '']);
+  const ofFloods = floods.map(({ residentShare }) => `${(residentShare * 100).toFixed(1)} %`);
+  rows.push(['resident growth of maxmemory, hashes', ...ofFloods, '']);
   return table(['hit ratio, Zipf 0.99, a tenth fits', ours.name, theirs.name, 'points'], rows);
 }

@@ -22,6 +22,9 @@ const HEAP_SAMPLE_MS = 100;
 const UNPACKED_SHARE = 0.1;
 const UNPACKED_BYTES = 1500;
 
+/** Collections looked at for packing by each command that may need memory, while more are unpacked than that. */
+const PACKED_A_COMMAND = 4;
+
 /** What of `maxmemory` each database may spend on knowing the digests of evicted keys. */
 const EVICTED_SHARE = 0.5;
 
@@ -76,6 +79,9 @@ export class MemoryGuard {
     const bytesMax = this.#bytesMax;
     if (!this.#processHasRoom()) return false;
     const { keyspace } = this.#node;
+    const { objects } = keyspace;
+    // A flood of new collections leaves no time between commands, and would evict what packed fits many times over.
+    if (!isHolding && objects.unpackedCount > objects.unpackedMost) objects.packSome(PACKED_A_COMMAND);
     if (bytesMax === 0 || keyspace.usedBytes <= bytesMax) {
       this.#relief = 'fits';
       return true;

@@ -1,6 +1,7 @@
 /** The server program: a node from its configuration, its terminal, its signals. */
 import { unlinkSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { formatNodeId } from '../protocol/stamp.ts';
 import { migrate } from '../storage/backends/mysql-schema.ts';
 import { peerPortOf } from './config/checks.ts';
@@ -10,12 +11,15 @@ import { LoadingProgress } from './loading-progress.ts';
 import { Runtime } from './runtime.ts';
 import { systemEnvironment } from './system-environment.ts';
 
+const HEAP_GROWING_PERCENT = 30;
+
 /** Starts a node and resolves when it serves. @throws Error that says what to do */
 export async function startServer(config: Config): Promise<void> {
   process.chdir(config.values.dir);
   const environment = systemEnvironment(config);
   const { logger } = environment;
   for (const notice of config.notices) logger.warn(notice);
+  keepHeapSmall(config);
   const progress = new LoadingProgress(process.stderr);
   const runtime = await Runtime.create(config, environment, {
     listen: true,
@@ -29,6 +33,17 @@ export async function startServer(config: Config): Promise<void> {
   progress.end();
   if (config.values.pidfile !== '') writePidFile(config.values.pidfile);
   announce(runtime);
+}
+
+/**
+ * Of itself V8 lets its heap grow to a multiple of what is in use before it collects, which a bound of the memory does not want:
+ * most of a burst of new collections is garbage as soon as they are packed. The flag is read at each collection.
+ */
+function keepHeapSmall(config: Config): void {
+  const follow = (): void =>
+    setFlagsFromString(`--heap-growing-percent=${config.values.maxmemory > 0 ? HEAP_GROWING_PERCENT : 0}`);
+  config.onChange('maxmemory', follow);
+  if (config.values.maxmemory > 0) follow();
 }
 
 function announce(runtime: Runtime): void {
