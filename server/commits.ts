@@ -12,6 +12,10 @@ import type { Config } from './config/config.ts';
 import type { Logger } from 'pino';
 import type { Session } from './session.ts';
 
+/** So much of a journal is brought to the embedded store before its time. */
+const FLUSHED_BYTES = 96 << 20;
+const JOURNAL_FLUSH_MS = 4000;
+
 export interface JournalEnvironment {
   /** Opens a folder for the journal; without it `durability always` waits for flushes. */
   readonly journalFolder?: ((path: string) => JournalFolder) | undefined;
@@ -43,6 +47,7 @@ export class Commits {
   readonly #journal: Journal | null;
   #isWriting = false;
   #hasFallenBack = false;
+  #isFlushing = false;
 
   /** @param journal null where there is no data directory */
   constructor(node: CommittingNode, journal: Journal | null) {
@@ -84,6 +89,8 @@ export class Commits {
     if (frames > 0) log.info({ frames, bytes: journal.bytes }, 'the journal of the last run is merged');
     this.#isWriting = config.values.durability.mode === 'always';
     keyspace.feeding ||= this.#isWriting;
+    const { flusher } = this.#node;
+    if (flusher !== null) flusher.flushIntervalMs = this.flushIntervalMs(config.values['flush-interval']);
   }
 
   /** What start() has merged is brought to the embedded store, and its files are gone then. */
@@ -134,6 +141,7 @@ export class Commits {
       await flusher?.flushNow();
       return;
     }
+    if (journal.bytes > FLUSHED_BYTES && !this.#isFlushing) this.#flushBeside();
     try {
       await journal.sync();
       this.#hasFallenBack = false;
@@ -148,6 +156,22 @@ export class Commits {
       this.#hasFallenBack = true;
       await flusher?.flushNow();
     }
+  }
+
+  /** Before the journal is full, and without anybody waiting for it. */
+  #flushBeside(): void {
+    this.#isFlushing = true;
+    const done = (): void => void (this.#isFlushing = false);
+    this.#node.flusher?.flushNow().then(done, done);
+  }
+
+  /**
+   * How often to flush. Where the journal keeps the promise and no database is read by others, a flush less often writes a register
+   * that changes again and again less often.
+   */
+  flushIntervalMs(configuredMs: number): number {
+    const isEnough = this.#isWriting && this.#node.flusher?.hasDatabase === false;
+    return isEnough ? Math.max(configuredMs, JOURNAL_FLUSH_MS) : configuredMs;
   }
 
   async #awaitReplicas(count: number): Promise<void> {

@@ -219,7 +219,10 @@ export class Runtime implements Node {
     if (flusher !== null) {
       flusher.onError = (error) => this.onStoreError(error);
       flusher.onFlush = () => this.#onFlush();
-      config.onChange('flush-interval', () => (flusher.flushIntervalMs = config.values['flush-interval']));
+      config.onChange(
+        'flush-interval',
+        () => (flusher.flushIntervalMs = this.#commits.flushIntervalMs(config.values['flush-interval'])),
+      );
     }
   }
 
