@@ -11,7 +11,7 @@ const valueBytes = 64;
 const drainDeadlineMs = 600_000;
 
 interface StoreTimes {
-  /** Registers a second from memory into the store, all of them dirty at the begin. */
+  /** Registers a second from the first write of a client until the store has the last. */
   drainedPerSecond: number;
   /** Seconds from the start of the process until it serves all of them. */
   hydrationSeconds: number;
@@ -31,9 +31,10 @@ async function ask(server: MeasuredServer, ...commands: string[][]): Promise<str
 async function measure(node: Contender, again: Contender, keys: number, drain: string[]): Promise<StoreTimes> {
   const server = await MeasuredServer.start(node);
   const connection = await Connection.open(server.port);
+  // A flush begins by itself when very much is dirty, so that the time of the filling counts as well.
+  const drainingAt = performance.now();
   await connection.fill(keys, valueBytes);
   connection.close();
-  const drainingAt = performance.now();
   const reply = await ask(server, drain);
   if (reply === '0') throw new Error(`not everything was stored within ${drainDeadlineMs} ms`);
   const drainedPerSecond = keys / ((performance.now() - drainingAt) / 1000);
@@ -83,5 +84,5 @@ export async function measureStores(
     Math.round(median(results[at].map(({ drainedPerSecond }) => drainedPerSecond))).toLocaleString('en'),
     median(results[at].map(({ hydrationSeconds }) => hydrationSeconds)).toFixed(1),
   ]);
-  return table([`${keys.toLocaleString('en')} registers`, 'drained /s', 'hydration s'], rows);
+  return table([`${keys.toLocaleString('en')} registers`, 'written and drained /s', 'hydration s'], rows);
 }
