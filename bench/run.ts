@@ -13,6 +13,7 @@ import { compareDurability } from './durability.ts';
 import { compareEviction } from './eviction.ts';
 import { compareMemory } from './memory.ts';
 import { MeasuredServer, type Contender, freePort } from './measured-server.ts';
+import { measureRepairs } from './repair.ts';
 import { type ReplicatedContender, compareReplication } from './replication.ts';
 import { measurePauses, type ProbedNode } from './pauses.ts';
 import { measureStores } from './stores.ts';
@@ -21,7 +22,7 @@ import { cases, compareThroughput } from './throughput.ts';
 const rootDirectory = resolve(import.meta.dirname, '..');
 const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 
-const help = `npm run bench -- [strings | collections | memory | pauses | eviction | durability | stores | replication] [options]
+const help = `npm run bench -- [strings | collections | memory | pauses | eviction | durability | stores | replication | repair] [options]
 
   strings         SET and GET, and memory a key (default)
   collections     commands on lists, hashes, sets, sorted sets and streams
@@ -31,10 +32,11 @@ const help = `npm run bench -- [strings | collections | memory | pauses | evicti
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
   stores          how fast --keys registers go into the embedded store and into MariaDB, and come back at a start
   replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
+  repair          two nodes that differ in nothing, in 1,000 keys and in all --keys: bytes, time, stalls, p99 of clients
 
   --rounds N      interleaved rounds (default 5)
   --requests N    strings: requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)
-  --keys N        strings, memory: keys, or elements, of the memory measurement (default 1000000)
+  --keys N        strings, memory, repair: keys, or elements, of the memory measurement (default 1000000)
   --rate N        replication: writes a second while the delay is measured (default 100000)
   --only A,B      only these; parts of a name will do (set, p64)
                   strings: ${namesOf(cases)}, memory
@@ -60,7 +62,7 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
-const suites = ['strings', 'collections', 'memory', 'pauses', 'eviction', 'durability', 'stores', 'replication'];
+const suites = ['strings', 'collections', 'memory', 'pauses', 'eviction', 'durability', 'stores', 'replication', 'repair'];
 
 const probe = join(import.meta.dirname, 'turn-probe.mjs');
 const probedMantis: ProbedNode = (directory, peerPort, upstreamPeerPort) => ({
@@ -225,6 +227,7 @@ async function main(): Promise<void> {
   }
   const { keys: elements, isChosen } = options;
   if (suite === 'memory') console.log(await compareCollectionMemory(ours, redis, elements, isChosen, log));
+  if (suite === 'repair') console.log(await measureRepairs(mantisProgram, elements, log));
   if (suite === 'pauses') console.log(await measurePauses(probedMantis, isChosen, { elements, freePorts, log }));
   if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
   if (suite === 'stores') {

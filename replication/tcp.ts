@@ -18,8 +18,12 @@ export interface PeerTls {
 
 /** What is queued when a connection closes has this long to leave. */
 const LINGER_MS = 2000;
-/** Bytes that are taken from one connection in a turn of the event loop: merging them takes some milliseconds. */
+/**
+ * After so much of what one peer has sent, reading goes on in the next turn of the event loop. libuv reads a socket up to 32 times in
+ * one turn: two megabytes of a repair's records would hold up clients for 100 ms.
+ */
 const READ_BYTES_A_TURN = 64 * 1024;
+const TURN_MS = 1;
 
 class TcpConnection implements Connection {
   readonly remoteHost: string;
@@ -27,6 +31,7 @@ class TcpConnection implements Connection {
   #socket: Socket;
   #reason = 'the peer closed the connection';
   #readBytes = 0;
+  #workedMs = 0;
   #isTurnNoted = false;
 
   constructor(socket: Socket, remoteHost: string, openEvent: 'connect' | 'secureConnect' | null) {
@@ -35,10 +40,7 @@ class TcpConnection implements Connection {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     if (openEvent !== null) socket.once(openEvent, () => this.events?.opened());
-    socket.on('data', (chunk: Buffer) => {
-      this.#countRead(chunk.length);
-      this.events?.received(chunk, 0, chunk.length);
-    });
+    socket.on('data', (chunk: Buffer) => this.#received(chunk));
     socket.on('drain', () => this.events?.writable());
     socket.on('error', (problem: Error) => (this.#reason = problem.message));
     socket.on('close', () => {
@@ -47,18 +49,24 @@ class TcpConnection implements Connection {
     });
   }
 
-  /** One turn would otherwise read as long as there is something to be read, megabytes at a time. */
-  #countRead(bytes: number): void {
-    this.#readBytes += bytes;
-    if (!this.#isTurnNoted) {
-      this.#isTurnNoted = true;
-      setImmediate(() => {
-        this.#isTurnNoted = false;
-        this.#readBytes = 0;
-        this.#socket.resume();
-      });
-    }
-    if (this.#readBytes >= READ_BYTES_A_TURN) this.#socket.pause();
+  #received(chunk: Buffer): void {
+    this.#noteTurn();
+    const startedAtMs = performance.now();
+    this.events?.received(chunk, 0, chunk.length);
+    this.#workedMs += performance.now() - startedAtMs;
+    this.#readBytes += chunk.length;
+    if (this.#workedMs >= TURN_MS || this.#readBytes >= READ_BYTES_A_TURN) this.#socket.pause();
+  }
+
+  #noteTurn(): void {
+    if (this.#isTurnNoted) return;
+    this.#isTurnNoted = true;
+    setImmediate(() => {
+      this.#isTurnNoted = false;
+      this.#readBytes = 0;
+      this.#workedMs = 0;
+      this.#socket.resume();
+    });
   }
 
   write(buffers: readonly Buffer[]): void {

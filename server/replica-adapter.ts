@@ -22,7 +22,7 @@ import type { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { KeyspaceEvents } from './keyspace-events.ts';
 
 /** How long one slice of a scan may hold the event loop. */
-const SLICE_MS = 2;
+const SLICE_MS = 1;
 
 export class ReplicaAdapter implements Replica {
   readonly #keyspace: Keyspace;

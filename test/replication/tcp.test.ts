@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import type { Connection } from '../../replication/environment.ts';
 import { Replicator } from '../../replication/replicator.ts';
 import type { ReplicatorOptions } from '../../replication/settings.ts';
 import { systemRandom, systemTime } from '../../replication/system.ts';
@@ -140,5 +141,43 @@ describe('replication over TCP', () => {
     );
     expect(first.replicator.linkedPeers).toBe(1);
     expect([stranger, plain].map((node) => node.replica.keyCount())).toEqual([0, 0]);
+  });
+});
+
+describe('a connection over TCP', () => {
+  it('lets other work of the event loop in between what it brings', async () => {
+    const total = 4 << 20;
+    let turn = 0;
+    let receivedBytes = 0;
+    const turns: number[] = [];
+    const network = tcpNetwork();
+    const accepted: Connection[] = [];
+    const listener = await network.listen('127.0.0.1', 0, (connection) => {
+      accepted.push(connection);
+      connection.events = {
+        opened: () => undefined,
+        writable: () => undefined,
+        closed: () => undefined,
+        received: (_buffer, start, end) => {
+          receivedBytes += end - start;
+          turns.push(turn);
+          const doneAtMs = performance.now() + 2;
+          while (performance.now() < doneAtMs);
+        },
+      };
+    });
+    const sending = connect(listener.port, '127.0.0.1');
+    sending.write(Buffer.alloc(total));
+    const count = (): void => {
+      turn++;
+      if (receivedBytes < total) setImmediate(count);
+    };
+    count();
+    await waitFor('everything', () => receivedBytes === total);
+    expect(turns.length).toBeGreaterThan(20);
+    expect(new Set(turns).size).toBe(turns.length);
+    sending.destroy();
+    for (const connection of accepted) connection.close();
+    await listener.close();
   });
 });

@@ -1,0 +1,174 @@
+/**
+ * What repair costs: bytes between two nodes that differ in nothing, in 1,000 keys and in all, the time until they are equal, how long
+ * the event loops were held up, and what clients wait meanwhile.
+ */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { Connection } from './connection.ts';
+import type { LoopStalls } from './loop-probe.ts';
+import { type Contender, MeasuredServer, freePort } from './measured-server.ts';
+import { table } from './statistics.ts';
+
+const VALUE_BYTES = 64;
+const SOME = 1000;
+/** So often the same keys are written that the outbox does not reach back to the first time. */
+const TIMES = 30;
+const DEADLINE_MS = 150_000;
+const SAMPLE_EVERY_MS = 1;
+const BASELINE_MS = 5000;
+const PINGS_MS = 4000;
+
+interface Node {
+  server: MeasuredServer;
+  probePort: number;
+  connection: Connection;
+}
+
+interface Result {
+  title: string;
+  bytes: number;
+  milliseconds: number;
+  /** A row for each node: the one that was written to, and the other. */
+  stalls: LoopStalls[];
+  p99Ms: number[];
+}
+
+async function start(program: string, peerPort: number, upstream: number | null): Promise<Node> {
+  const probePort = await freePort();
+  const probe = pathToFileURL(join(import.meta.dirname, 'loop-probe.ts')).href;
+  const contender: Contender = {
+    name: 'Mantis',
+    program: process.execPath,
+    args: (port) => {
+      const own = ['--port', port, '--peer-port', peerPort, '--bind', '127.0.0.1', '--data-dir', 'none'];
+      const bounds = ['--outbox-bytes-max', '1mb', '--repair-interval', '1h', '--enable-debug-command', 'local'];
+      const peers = upstream === null ? [] : ['--peers', `127.0.0.1:${upstream}`];
+      return ['--import', probe, program, ...own, ...bounds, ...peers].map(String);
+    },
+  };
+  process.env['LOOP_PROBE_PORT'] = String(probePort);
+  const server = await MeasuredServer.start(contender);
+  return { server, probePort, connection: await Connection.open(server.port) };
+}
+
+/** What the event loop was held up since it was asked last. */
+async function stallsOf({ probePort }: Node): Promise<LoopStalls> {
+  const socket = connect(probePort, '127.0.0.1');
+  let text = '';
+  socket.setEncoding('utf8').on('data', (part: string) => (text += part));
+  await once(socket, 'end');
+  return JSON.parse(text) as LoopStalls;
+}
+
+async function areEqual(nodes: readonly Node[]): Promise<boolean> {
+  const digests = await Promise.all(nodes.map(({ connection }) => connection.command('MANTIS', 'DIGEST')));
+  return digests.every((digest) => digest === digests[0]);
+}
+
+/** Bytes between the two since they were started, both ways; none before they have met. */
+async function linkBytes({ connection }: Node): Promise<number> {
+  const found = /bytes-in,(\d+),bytes-out,(\d+)/.exec(await connection.command('MANTIS', 'PEERS'));
+  return found === null ? 0 : Number(found[1]) + Number(found[2]);
+}
+
+async function untilLinked({ connection }: Node): Promise<void> {
+  while (!(await connection.command('INFO', 'mantis')).includes('peers_linked:1')) await delay(20);
+}
+
+/** Asks a node again and again until stopped; the p99 of what it took, in milliseconds. */
+async function p99Until(node: Node, isOver: () => boolean): Promise<number> {
+  const connection = await Connection.open(node.server.port);
+  const tookMs: number[] = [];
+  while (!isOver()) {
+    const sentAtMs = performance.now();
+    const key = `key:${String(Math.floor(Math.random() * 1000)).padStart(12, '0')}`;
+    await connection.command('GET', key);
+    tookMs.push(performance.now() - sentAtMs);
+    await delay(SAMPLE_EVERY_MS);
+  }
+  connection.close();
+  tookMs.sort((a, b) => a - b);
+  return tookMs[Math.floor(0.99 * (tookMs.length - 1))] ?? 0;
+}
+
+async function links(nodes: readonly Node[], to: 'UP' | 'DOWN'): Promise<void> {
+  for (const { connection } of nodes) await connection.command('MANTIS', 'LINKS', to);
+}
+
+/** Lets the two see each other again, and measures until they are equal. */
+async function measureRepair(title: string, nodes: readonly Node[]): Promise<Result> {
+  const bytesBefore = await linkBytes(nodes[0]);
+  for (const node of nodes) await stallsOf(node);
+  let isOver = false;
+  const p99s = nodes.map((node) => p99Until(node, () => isOver));
+  const startedAtMs = performance.now();
+  await links(nodes, 'UP');
+  while (!(await areEqual(nodes))) {
+    if (performance.now() - startedAtMs > DEADLINE_MS) throw new Error(`${title}: not equal in ${DEADLINE_MS} ms`);
+    await delay(50);
+  }
+  const milliseconds = performance.now() - startedAtMs;
+  isOver = true;
+  const bytes = (await linkBytes(nodes[0])) - bytesBefore;
+  const result = { title, bytes, milliseconds, stalls: await Promise.all(nodes.map(stallsOf)) };
+  // Before the next one each has to hear in a PING that the other has everything.
+  await delay(PINGS_MS);
+  return { ...result, p99Ms: await Promise.all(p99s) };
+}
+
+async function measureQuiet(nodes: readonly Node[]): Promise<Result> {
+  for (const node of nodes) await stallsOf(node);
+  const endMs = performance.now() + BASELINE_MS;
+  const p99Ms = await Promise.all(nodes.map((node) => p99Until(node, () => performance.now() > endMs)));
+  return { title: 'no repair', bytes: 0, milliseconds: 0, stalls: await Promise.all(nodes.map(stallsOf)), p99Ms };
+}
+
+/** Measures with so many keys, and gives the table. */
+export async function measureRepairs(program: string, keys: number, log: (line: string) => void): Promise<string> {
+  const [firstPort, secondPort] = [await freePort(), await freePort()];
+  const nodes = [await start(program, firstPort, null), await start(program, secondPort, firstPort)];
+  const results: Result[] = [];
+  const keep = (result: Result): void => {
+    results.push(result);
+    log(`${result.title}: ${(result.milliseconds / 1000).toFixed(1)} s, ${result.bytes} bytes`);
+  };
+  try {
+    // A node that has never had a peer computes its digests when the first one comes.
+    await untilLinked(nodes[0]);
+    await links(nodes, 'DOWN');
+    log(`writing ${keys} keys`);
+    await nodes[0].connection.fill(keys, VALUE_BYTES);
+    keep(await measureQuiet(nodes));
+    keep(await measureRepair('a full copy, to an empty node', nodes));
+    await links(nodes, 'DOWN');
+    for (let time = 0; time < TIMES; time++) await nodes[0].connection.fill(SOME, VALUE_BYTES);
+    keep(await measureRepair(`${SOME.toLocaleString('en')} keys differ`, nodes));
+    await links(nodes, 'DOWN');
+    await nodes[0].connection.fill(keys, VALUE_BYTES);
+    keep(await measureRepair('all keys differ', nodes));
+  } finally {
+    for (const { connection, server } of nodes) {
+      connection.close();
+      await server.stop();
+    }
+  }
+  const full = results[1].bytes;
+  const both = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(' / ');
+  return table(
+    ['', 'bytes', 'of a full copy', 's', 'longest stall, ms', '… CPU of it', 'over 20 ms', '… CPU', 'p99, ms'],
+    results.map(({ title, bytes, milliseconds, stalls, p99Ms }) => [
+      title,
+      bytes.toLocaleString('en'),
+      `${((100 * bytes) / full).toFixed(2)} %`,
+      (milliseconds / 1000).toFixed(1),
+      both(stalls.map(({ wallMs }) => wallMs)),
+      both(stalls.map(({ cpuMs }) => cpuMs)),
+      stalls.map(({ over20Wall }) => over20Wall).join(' / '),
+      stalls.map(({ over20Cpu }) => over20Cpu).join(' / '),
+      both(p99Ms),
+    ]),
+  );
+}
