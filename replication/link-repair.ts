@@ -61,6 +61,8 @@ export class LinkRepair {
   #tombstones: RecordSource | null = null;
   #hasOpened = false;
   #side: RepairSide | null = null;
+  /** The leader's digests, which came before this side had any. */
+  #groupsHeld: Buffer | null = null;
   #isWanted = false;
   #askPending = false;
   /** The leader has been asked and has not begun since. */
@@ -90,7 +92,8 @@ export class LinkRepair {
 
   /** True while a repair has been asked for or runs. */
   get isDue(): boolean {
-    return this.#isWanted || this.#side !== null || this.#hasAsked || this.#takes.length > 0;
+    if (this.#isWanted || this.#side !== null || this.#hasAsked) return true;
+    return this.#groupsHeld !== null || this.#takes.length > 0;
   }
 
   /** This node has yet to resynchronise with the peer. */
@@ -161,7 +164,7 @@ export class LinkRepair {
 
   /** Begins a repair if this side leads, one is wanted, and both streams are in place or one side resynchronises. */
   begin(nowMs: number): void {
-    if (this.#side !== null) return;
+    if (this.#side !== null || !this.#owner.replica.isDigested) return;
     if (this.#takes.length > 0) {
       if (!this.#leads || (this.#takes[0] === true && this.#told === null)) return;
     } else if (!this.#isWanted || !this.#sender.positioned || !this.#receiver.started) {
@@ -185,14 +188,22 @@ export class LinkRepair {
       this.#receiveRecords(buffer, start, end, flags, type === FRAME_REPAIR_RECORDS ? this.#taking : null);
     } else if (type === FRAME_REPAIR_GROUPS && !this.#leads && (this.#side === null || this.#side.isFinished)) {
       this.#hasAsked = false;
-      this.#side = new RepairResponder(this.#context());
-      this.#side.receive(type, buffer, start, end, flags);
+      this.#groupsHeld = Buffer.from(buffer.subarray(start, end));
+      this.#respond();
     } else if (this.#side !== null) {
       this.#side.receive(type, buffer, start, end, flags);
       this.#retire();
     } else {
       throw new PeerProtocolError(REFUSE_MALFORMED, `a frame of type ${type} that was not expected`);
     }
+  }
+
+  #respond(): void {
+    const groups = this.#groupsHeld;
+    if (groups === null || !this.#owner.replica.isDigested) return;
+    this.#groupsHeld = null;
+    this.#side = new RepairResponder(this.#context());
+    this.#side.receive(FRAME_REPAIR_GROUPS, groups, 0, groups.length, 0);
   }
 
   #receiveRecords(buffer: Buffer, start: number, end: number, flags: number, taking: Taking | null): void {
@@ -215,6 +226,7 @@ export class LinkRepair {
       this.#ruleSent = true;
       return encodeRule(this.#owner.horizon.rule());
     }
+    this.#respond();
     if (this.#side === null) return null;
     if (!this.#owner.repairRate.isReady(nowMs)) {
       this.isWaitingForRate = true;
@@ -257,6 +269,7 @@ export class LinkRepair {
   }
 
   close(): void {
+    this.#groupsHeld = null;
     this.#side?.close();
     this.#side = null;
     this.#tombstones?.close();

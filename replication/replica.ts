@@ -117,6 +117,8 @@ export interface Replica {
 
   /** 2 × 65,536 words, live (not a copy): bucket i's digest is words 2i (high) and 2i+1 (low). Kept up to date at each apply. */
   readonly digests: Uint32Array;
+  /** False while the digests are being computed for the first time: they are of no use yet. */
+  readonly isDigested: boolean;
   /** Number of distinct (database, key), tombstones included; an estimate is enough. */
   keyCount(): number;
   /** Begins a pass over all keys. */

@@ -1,3 +1,4 @@
+import { finishDigesting } from '../storage/digest-start.ts';
 import { expireDue } from '../storage/expiry.ts';
 import { recomputeDigests } from '../storage/register-scan.ts';
 import type { Node } from './node.ts';
@@ -9,6 +10,7 @@ export function contentDigest(node: Node): string {
   const { keyspace } = node;
   keyspace.clock.refresh();
   while (expireDue(keyspace, EXPIRY_SLICE_KEYS));
+  finishDigesting(keyspace);
   if (!keyspace.digesting) recomputeDigests(keyspace);
   return keyspace.digests.total();
 }

@@ -14,6 +14,7 @@ import type { DurableStore } from '../storage/backends/backend.ts';
 import { TYPE_STRING } from '../storage/block.ts';
 import type { FlusherStatus } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
+import { finishDigesting } from '../storage/digest-start.ts';
 import { recomputeDigests } from '../storage/register-scan.ts';
 import { incrementExactly, incrementFast } from '../storage/types/counter.ts';
 import { deleteKey, setString } from '../storage/types/string.ts';
@@ -227,6 +228,7 @@ export class Mantis {
   /** The digest of everything that this node shows; equal on all nodes at rest. */
   digest(): string {
     const { keyspace } = this.#open();
+    finishDigesting(keyspace);
     if (!keyspace.digesting) recomputeDigests(keyspace);
     return keyspace.digests.total();
   }

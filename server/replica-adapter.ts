@@ -71,6 +71,10 @@ export class ReplicaAdapter implements Replica {
     return this.#keyspace.digests.words;
   }
 
+  get isDigested(): boolean {
+    return this.#keyspace.digestStart === null;
+  }
+
   keyCount(): number {
     let count = 0;
     for (const { index, evictedDigests } of this.#keyspace.databases) count += index.count + evictedDigests.count;

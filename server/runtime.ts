@@ -20,7 +20,7 @@ import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
 import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { Verification } from '../storage/verification.ts';
-import { startDigesting } from '../storage/register-scan.ts';
+import { startDigesting } from '../storage/digest-start.ts';
 import { followAccessSettings, followConflictSettings } from './access-settings.ts';
 import { Blocking } from './blocking.ts';
 import { Commits, type JournalEnvironment, openJournal } from './commits.ts';
@@ -360,7 +360,7 @@ export class Runtime implements Node {
   }
 
   #joinCluster(): void {
-    startDigesting(this.keyspace);
+    startDigesting(this.keyspace, this.loading === null ? this.#environment.time : null);
     this.keyspace.feeding = true;
     this.keyspace.isShared = true;
   }

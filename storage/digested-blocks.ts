@@ -15,6 +15,14 @@ import { ExpiryHeap } from './expiry-heap.ts';
 import { NodeTable } from './node-table.ts';
 import { toggleCounterDigests } from './types/counter-payload.ts';
 
+/** The walk that takes what is there into the digests, while it is under way: see digest-start.ts. */
+export interface UnfinishedDigests {
+  /** Whether the walk has yet to come to the block's key. */
+  isAhead(database: Database, ref: number): boolean;
+  /** Takes in some more keys; false when all are. */
+  step(): boolean;
+}
+
 export class DigestedBlocks extends BlockWriter {
   readonly nodes: NodeTable;
   readonly digests = new Digests();
@@ -28,6 +36,8 @@ export class DigestedBlocks extends BlockWriter {
   readonly pruning = new Map<Collection, ElementCursor>();
   /** Somebody calls `pruneSome` after `objects.onGarbage`. */
   prunesInSteps = false;
+  /** Set while digests are being computed. */
+  digestStart: UnfinishedDigests | null = null;
   /** What each database may spend on `evictedDigests`, and keys that were evicted without being counted, for lack of it. */
   evictedDigestBytesMax = Infinity;
   evictedUncounted = 0;
@@ -62,8 +72,12 @@ export class DigestedBlocks extends BlockWriter {
     return ((words[word] & 0xff00) << 8) | (words[word + 1] >>> 16);
   }
 
-  /** Adds what the block shows to its bucket's digest, or takes it out again. */
-  toggleDigest(database: Database, ref: number): void {
+  /**
+   * Adds what the block shows to its bucket's digest, or takes it out again. Returns whether it did: not what is yet to be taken in by
+   * `digestStart`.
+   */
+  toggleDigest(database: Database, ref: number): boolean {
+    if (this.digestStart !== null && this.digestStart.isAhead(database, ref)) return false;
     const digests = this.digests;
     this.readKey(ref);
     const flags = this.flagsOf(ref);
@@ -73,6 +87,7 @@ export class DigestedBlocks extends BlockWriter {
       digests.hashKeyView(database.number, this.arena.views[ref >>> 20], this.keyStart, this.keyLength);
     }
     this.toggleHashed(ref, flags);
+    return true;
   }
 
   /** The same for a block whose key was the last to be hashed. */
@@ -136,7 +151,7 @@ export class DigestedBlocks extends BlockWriter {
     if ((this.flagsOf(ref) & HIDDEN) !== 0) return;
     const { digests } = this;
     const { words } = digests;
-    this.toggleDigest(database, ref);
+    if (!this.toggleDigest(database, ref)) return;
     const at = (digests.keyHi >>> 16) * 2;
     const hi = words[at];
     const lo = words[at + 1];

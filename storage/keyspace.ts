@@ -180,8 +180,7 @@ export class Keyspace extends ChangeTracker {
       // How often a key is used outlives its value.
       if (this.accessPolicy.countsUse && (oldFlags & HIDDEN) === 0) access = this.accessOf(ref);
       if (this.digesting && (oldFlags & HIDDEN) === 0) {
-        this.toggleDigest(database, ref);
-        this.#isHashed = true;
+        this.#isHashed = this.toggleDigest(database, ref);
       }
       this.#discount(database, ref, oldFlags);
       if ((oldFlags & OBJECT) !== 0) this.#leaveObject(ref, flags);

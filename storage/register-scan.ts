@@ -135,13 +135,6 @@ export class RegisterScan {
   }
 }
 
-/** Computes all digests from what is there; from then on they are kept up to date at each change. */
-export function startDigesting(keyspace: Keyspace): void {
-  if (keyspace.digesting) return;
-  recomputeDigests(keyspace);
-  keyspace.digesting = true;
-}
-
 /** Computes all digests from what is there, and from what is known of evicted keys. */
 export function recomputeDigests(keyspace: Keyspace): void {
   keyspace.digests.clear();

@@ -144,6 +144,7 @@ class ModelTaking implements Taking {
 
 export class ModelReplica implements Replica {
   readonly digests = new Uint32Array(bucketCount * 2);
+  isDigested = true;
   readonly node: Stamp;
   keys = new Map<string, ModelKey>();
   /** Keys looked at in one slice. */

@@ -62,6 +62,28 @@ describe('repair', () => {
     expect(cluster.nodes[0].replica.get('common 149')).toBe('b');
   });
 
+  it.each([
+    ['leads', 0],
+    ['follows', 1],
+  ])('waits for the digests of a node that %s and has yet to compute them', async (_name, late) => {
+    const cluster = await pair({}, (a, b) => {
+      for (let key = 0; key < 500; key++) both(a, b, `common ${key}`, 'same');
+      a.replica.set('only here', 'a');
+      b.replica.set('only there', 'b');
+    });
+    const { replica } = cluster.nodes[late];
+    replica.isDigested = false;
+    const kept = replica.digests.slice();
+    replica.digests.fill(0);
+    cluster.run(5000);
+    expect(cluster.nodes.map((node) => node.replicator.status().peers[0].repairs)).toEqual([0, 0]);
+    for (let at = 0; at < kept.length; at++) replica.digests[at] ^= kept[at];
+    replica.isDigested = true;
+    expect(cluster.settle()).toBe(true);
+    expect(cluster.nodes.map((node) => node.replica.get('only here'))).toEqual(['a', 'a']);
+    expect(bytesBetween(cluster)).toBeLessThan(30_000);
+  });
+
   it('costs a few kilobytes when nothing differs', async () => {
     const cluster = await pair({}, (a, b) => {
       for (let key = 0; key < 5000; key++) both(a, b, `common ${key}`, 'same');

@@ -6,7 +6,7 @@ import { MemoryStore } from '../../storage/backends/memory.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { EvictedKeys } from '../../storage/evicted-keys.ts';
 import { Eviction } from '../../storage/eviction.ts';
-import { startDigesting } from '../../storage/register-scan.ts';
+import { startDigesting } from '../../storage/digest-start.ts';
 import { drainDirty } from '../../storage/outflow.ts';
 import { hydrateWithin, type KeySource, ReadThrough } from '../../storage/read-through.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';

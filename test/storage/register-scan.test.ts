@@ -2,8 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import { Digests } from '../../storage/digests.ts';
 import { expireDue } from '../../storage/expiry.ts';
 import { Reaper } from '../../storage/reaper.ts';
-import { RegisterScan, startDigesting } from '../../storage/register-scan.ts';
+import { TYPE_HASH } from '../../storage/block.ts';
+import { startDigesting } from '../../storage/digest-start.ts';
+import { RegisterScan } from '../../storage/register-scan.ts';
 import { withSeed } from '../support/seed.ts';
+import { Replica as Collections } from './collections/replicas.ts';
 import { Replica, START_MS } from './replica.ts';
 
 const FILE = 'test/storage/register-scan.test.ts';
@@ -67,6 +70,43 @@ describe('digests', () => {
     expect(late.keyspace.digests.total()).toBe(early.keyspace.digests.total());
     for (const replica of [late, early]) replica.set('b', 'v');
     expect(late.keyspace.digests.total()).toBe(early.keyspace.digests.total());
+  });
+
+  it('begin in steps, while others write (random)', async () => {
+    await withSeed(FILE, (random) => {
+      const replica = new Collections(1, () => 1_700_000_000_000);
+      const { keyspace } = replica;
+      keyspace.digesting = false;
+      const write = (): void => {
+        const key = `key ${random.below(3000)}`;
+        const what = random.below(20);
+        if (what < 8) replica.set(key, String(random.uint32()));
+        else if (what < 12) replica.put(TYPE_HASH, `hash ${key}`, `f${random.below(5)}`, String(random.uint32()));
+        else if (what === 12) replica.remove(TYPE_HASH, `hash ${key}`, `f${random.below(5)}`);
+        else if (what === 13) replica.add(TYPE_HASH, `hash ${key}`, `f${random.below(5)}`, 1);
+        else if (what < 16) replica.increment(`counter ${key}`, 1);
+        else if (what < 18) replica.delete(random.chance(0.5) ? key : `hash ${key}`);
+        else replica.expireAt(key, 1_800_000_000_000);
+      };
+      for (let count = 0; count < 8000; count++) write();
+      const waiting: (() => void)[] = [];
+      let steps = 0;
+      // A clock by which each look at it takes half a slice.
+      const time = { monotonicMs: () => (steps += 0.5), defer: (work: () => void) => void waiting.push(work) };
+      startDigesting(keyspace, time);
+      let turns = 0;
+      for (let work = waiting.shift(); work !== undefined; work = waiting.shift(), turns++) {
+        work();
+        for (let writes = random.below(60); writes > 0; writes--) write();
+        if (turns === 20 && random.chance(0.2)) replica.flush();
+      }
+      expect(turns).toBeGreaterThan(10);
+      expect(keyspace.digestStart).toBeNull();
+      // It compares what was kept with what a walk over everything finds.
+      replica.digest();
+      for (let count = 0; count < 500; count++) write();
+      replica.digest();
+    });
   });
 });
 

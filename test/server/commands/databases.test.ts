@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../../protocol/change-record.ts';
 import { applyRecords } from '../../../storage/merge.ts';
 import { drainFeed } from '../../../storage/outflow.ts';
-import { startDigesting } from '../../../storage/register-scan.ts';
+import { startDigesting } from '../../../storage/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { Comparison } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
