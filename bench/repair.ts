@@ -1,15 +1,11 @@
 /**
- * What repair costs: bytes between two nodes that differ in nothing, in 1,000 keys and in all, the time until they are equal, how long
- * the event loops were held up, and what clients wait meanwhile.
+ * What repair costs: bytes between two nodes that differ in nothing, in 1,000 keys and in all, the time until they are equal, the
+ * longest turns of the event loops, and what clients wait meanwhile.
  */
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { Connection } from './connection.ts';
-import type { LoopStalls } from './loop-probe.ts';
-import { type Contender, MeasuredServer, freePort } from './measured-server.ts';
+import { type LongestTurn, MeasuredServer, freePort } from './measured-server.ts';
+import type { ProbedNode } from './pauses.ts';
 import { table } from './statistics.ts';
 
 const VALUE_BYTES = 64;
@@ -23,7 +19,6 @@ const PINGS_MS = 4000;
 
 interface Node {
   server: MeasuredServer;
-  probePort: number;
   connection: Connection;
 }
 
@@ -32,35 +27,22 @@ interface Result {
   bytes: number;
   milliseconds: number;
   /** A row for each node: the one that was written to, and the other. */
-  stalls: LoopStalls[];
+  turns: LongestTurn[];
   p99Ms: number[];
 }
 
-async function start(program: string, peerPort: number, upstream: number | null): Promise<Node> {
-  const probePort = await freePort();
-  const probe = pathToFileURL(join(import.meta.dirname, 'loop-probe.ts')).href;
-  const contender: Contender = {
-    name: 'Mantis',
-    program: process.execPath,
-    args: (port) => {
-      const own = ['--port', port, '--peer-port', peerPort, '--bind', '127.0.0.1', '--data-dir', 'none'];
-      const bounds = ['--outbox-bytes-max', '1mb', '--repair-interval', '1h', '--enable-debug-command', 'local'];
-      const peers = upstream === null ? [] : ['--peers', `127.0.0.1:${upstream}`];
-      return ['--import', probe, program, ...own, ...bounds, ...peers].map(String);
-    },
-  };
-  process.env['LOOP_PROBE_PORT'] = String(probePort);
-  const server = await MeasuredServer.start(contender);
-  return { server, probePort, connection: await Connection.open(server.port) };
+async function start(probed: ProbedNode, peerPort: number, upstream: number | null): Promise<Node> {
+  const contender = probed('none', peerPort, upstream);
+  const options = ['--outbox-bytes-max', '1mb', '--repair-interval', '1h', '--enable-debug-command', 'local'];
+  const server = await MeasuredServer.start({
+    ...contender,
+    args: (...ports) => [...contender.args(...ports), ...options],
+  });
+  return { server, connection: await Connection.open(server.port) };
 }
 
-/** What the event loop was held up since it was asked last. */
-async function stallsOf({ probePort }: Node): Promise<LoopStalls> {
-  const socket = connect(probePort, '127.0.0.1');
-  let text = '';
-  socket.setEncoding('utf8').on('data', (part: string) => (text += part));
-  await once(socket, 'end');
-  return JSON.parse(text) as LoopStalls;
+function turnsOf(nodes: readonly Node[]): Promise<LongestTurn[]> {
+  return Promise.all(nodes.map(({ server }) => server.longestTurn()));
 }
 
 async function areEqual(nodes: readonly Node[]): Promise<boolean> {
@@ -101,7 +83,7 @@ async function links(nodes: readonly Node[], to: 'UP' | 'DOWN'): Promise<void> {
 /** Lets the two see each other again, and measures until they are equal. */
 async function measureRepair(title: string, nodes: readonly Node[]): Promise<Result> {
   const bytesBefore = await linkBytes(nodes[0]);
-  for (const node of nodes) await stallsOf(node);
+  await turnsOf(nodes);
   let isOver = false;
   const p99s = nodes.map((node) => p99Until(node, () => isOver));
   const startedAtMs = performance.now();
@@ -113,23 +95,23 @@ async function measureRepair(title: string, nodes: readonly Node[]): Promise<Res
   const milliseconds = performance.now() - startedAtMs;
   isOver = true;
   const bytes = (await linkBytes(nodes[0])) - bytesBefore;
-  const result = { title, bytes, milliseconds, stalls: await Promise.all(nodes.map(stallsOf)) };
+  const result = { title, bytes, milliseconds, turns: await turnsOf(nodes) };
   // Before the next one each has to hear in a PING that the other has everything.
   await delay(PINGS_MS);
   return { ...result, p99Ms: await Promise.all(p99s) };
 }
 
 async function measureQuiet(nodes: readonly Node[]): Promise<Result> {
-  for (const node of nodes) await stallsOf(node);
+  await turnsOf(nodes);
   const endMs = performance.now() + BASELINE_MS;
   const p99Ms = await Promise.all(nodes.map((node) => p99Until(node, () => performance.now() > endMs)));
-  return { title: 'no repair', bytes: 0, milliseconds: 0, stalls: await Promise.all(nodes.map(stallsOf)), p99Ms };
+  return { title: 'no repair', bytes: 0, milliseconds: 0, turns: await turnsOf(nodes), p99Ms };
 }
 
 /** Measures with so many keys, and gives the table. */
-export async function measureRepairs(program: string, keys: number, log: (line: string) => void): Promise<string> {
+export async function measureRepairs(probed: ProbedNode, keys: number, log: (line: string) => void): Promise<string> {
   const [firstPort, secondPort] = [await freePort(), await freePort()];
-  const nodes = [await start(program, firstPort, null), await start(program, secondPort, firstPort)];
+  const nodes = [await start(probed, firstPort, null), await start(probed, secondPort, firstPort)];
   const results: Result[] = [];
   const keep = (result: Result): void => {
     results.push(result);
@@ -158,16 +140,14 @@ export async function measureRepairs(program: string, keys: number, log: (line: 
   const full = results[1].bytes;
   const both = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(' / ');
   return table(
-    ['', 'bytes', 'of a full copy', 's', 'longest stall, ms', '… CPU of it', 'over 20 ms', '… CPU', 'p99, ms'],
-    results.map(({ title, bytes, milliseconds, stalls, p99Ms }) => [
+    ['', 'bytes', 'of a full copy', 's', 'longest turn, ms', '… with GC', 'p99, ms'],
+    results.map(({ title, bytes, milliseconds, turns, p99Ms }) => [
       title,
       bytes.toLocaleString('en'),
       `${((100 * bytes) / full).toFixed(2)} %`,
       (milliseconds / 1000).toFixed(1),
-      both(stalls.map(({ wallMs }) => wallMs)),
-      both(stalls.map(({ cpuMs }) => cpuMs)),
-      stalls.map(({ over20Wall }) => over20Wall).join(' / '),
-      stalls.map(({ over20Cpu }) => over20Cpu).join(' / '),
+      both(turns.map(({ workMs }) => workMs)),
+      both(turns.map(({ totalMs }) => totalMs)),
       both(p99Ms),
     ]),
   );

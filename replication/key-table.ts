@@ -9,6 +9,9 @@ const PRESENT = 1;
 const MATCHED = 2;
 
 const SHARD_SLOTS_FIRST = 16;
+/** Shards fill alike. Each grows at another load between these, lest all of them grow at the same moment. */
+const LOAD_LEAST = 0.35;
+const LOAD_MOST = 0.65;
 
 function mix(hashHi: number, hashLo: number, seed: number): number {
   let word = Math.imul(hashLo ^ seed, 0x9e3779b1) ^ Math.imul(hashHi + seed, 0x85ebca6b);
@@ -19,9 +22,19 @@ function mix(hashHi: number, hashLo: number, seed: number): number {
 
 class Shard {
   size = 0;
+  readonly #load: number;
   /** Four words a slot: hash (high, low), digest (high, low). */
   words = new Uint32Array(4 * SHARD_SLOTS_FIRST);
   states = new Uint8Array(SHARD_SLOTS_FIRST);
+
+  /** @param load the share of its slots that may be taken */
+  constructor(load: number) {
+    this.#load = load;
+  }
+
+  get isFull(): boolean {
+    return this.size >= this.states.length * this.#load;
+  }
 
   /** The slot of a key, or the empty one where it belongs. */
   slotOf(hashHi: number, hashLo: number, mixed: number): number {
@@ -62,8 +75,10 @@ export class KeyTable {
   /** Sets a key's digest, which counts as not matched yet. */
   set(hashHi: number, hashLo: number, digestHi: number, digestLo: number): void {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const shard = (this.#shards[mixed >>> 24] ??= new Shard());
-    if (shard.size * 2 >= shard.states.length) shard.grow(this.#seed);
+    const index = mixed >>> 24;
+    const load = LOAD_LEAST + ((LOAD_MOST - LOAD_LEAST) * index) / KeyTable.shardCount;
+    const shard = (this.#shards[index] ??= new Shard(load));
+    if (shard.isFull) shard.grow(this.#seed);
     const slot = shard.slotOf(hashHi, hashLo, mixed);
     if (shard.states[slot] === EMPTY) {
       shard.size++;
