@@ -1,4 +1,5 @@
 /** Taking members off the ends of sorted sets, and waiting for them: ZPOPMIN, ZPOPMAX, ZMPOP, BZPOPMIN, BZPOPMAX, BZMPOP. */
+import { WORD_COPY_MAX } from '../../protocol/byte-view.ts';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import { TYPE_SORTED_SET } from '../../storage/block.ts';
 import { endChange, openCollection, removeElement } from '../../storage/collections/local.ts';
@@ -27,7 +28,9 @@ function popMembers(keyspace: Keyspace, set: SortedSet, { highest, count, nested
     const element = set.order.at(highest ? set.count - 1 : 0);
     if (nested) reply.array(2);
     elements.readName(element);
-    reply.bulk(elements.nameBuffer, elements.nameStart, elements.nameLength);
+    const { nameView, nameStart, nameLength } = elements;
+    if (nameView !== null && nameLength <= WORD_COPY_MAX) reply.bulkView(nameView, nameStart, nameLength);
+    else reply.bulk(elements.nameBuffer, nameStart, nameLength);
     replyScore({ reply }, set.scoreOf(element));
     removeElement(keyspace, set, element);
   }

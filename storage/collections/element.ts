@@ -1,7 +1,7 @@
 /** Element blocks, read and written: their layout is in element-layout.ts. */
 import { isViewed, viewOf } from '../../protocol/byte-view.ts';
 import { copyBytes } from '../block.ts';
-import { counterTotalAt } from '../types/counter-payload.ts';
+import { counterTotalAt, wholeTotalAt } from '../types/counter-payload.ts';
 import {
   DEADLINE_BYTES,
   ELEMENT_COUNTED,
@@ -240,6 +240,11 @@ export class Elements extends PlainElements {
     this.valueBuffer = this.#digits;
     this.valueView = null;
     this.valueStart = 0;
+  }
+
+  /** What a COUNTED element shows when that is whole, and kept so; NaN otherwise. */
+  wholeTotalOf(ref: number): number {
+    return wholeTotalAt(this.arena.words[ref >>> 20], this.payloadWord(ref));
   }
 
   /** The word at which a COUNTED element's payload begins. */

@@ -2,11 +2,12 @@
  * The visible elements of a sorted set in the order of (score, member bytes): a B+ tree whose inner nodes count what is below
  * them, so that a rank, and the element at a rank, cost O(log n). Leaves are linked both ways for ranges.
  *
- *   inner   | bounds: nothing below child i is less than bounds[i], nothing before it is greater | counts | children |
+ *   inner   | scores, and references, of the first element below each child but the first | counts | children |
  *   leaf    | scores, f64 each | refs, u32 each |    up to 64 of either
  *
- * A bound is a score alone, and stays when the element that it came from goes; among equal scores the child's first element
- * is asked.
+ * The first elements are in the inner nodes so that a step down among equal scores reads one element, and neither nodes nor leaves
+ * on the way to it: all of that is somewhere else in memory. An element comes first in a leaf that is not the first of all only
+ * when the leaf is split off, or by the removal of the one before it.
  */
 import assert from 'node:assert';
 import { isViewed, viewOf } from '../../protocol/byte-view.ts';
@@ -21,7 +22,7 @@ const LEAF_MERGED_MOST = (LEAF_MOST * 3) / 4;
 /** Bytes of a leaf besides its 12 an element, and of an inner node's entry. */
 const LEAF_OVERHEAD_BYTES = 260;
 const INNER_OVERHEAD_BYTES = 160;
-const INNER_ENTRY_BYTES = 24;
+const INNER_ENTRY_BYTES = 32;
 
 /** Up to so many entries of a leaf are moved by a loop, which is faster then than calls into native code. */
 const LOOP_MOST = 24;
@@ -45,7 +46,9 @@ class Leaf {
 
 class Inner {
   children: (Leaf | Inner)[] = [];
-  bounds: number[] = [];
+  /** Of the first element below each child; what is at 0 is not looked at. */
+  firstScores: number[] = [];
+  firstRefs: number[] = [];
   counts: number[] = [];
 }
 
@@ -54,11 +57,6 @@ const path: Inner[] = [];
 const places: number[] = [];
 /** The set that the path is in, while no change has made it stale. */
 let pathOwner: OrderedMembers | null = null;
-
-function firstLeaf(node: Leaf | Inner): Leaf {
-  while (node instanceof Inner) node = node.children[0]!;
-  return node;
-}
 
 export class OrderedMembers {
   count = 0;
@@ -99,6 +97,12 @@ export class OrderedMembers {
     const rank = this.#descend();
     this.#name = NO_BYTES;
     return rank;
+  }
+
+  /** How many elements come before one that is there, and has this score. */
+  rankOf(score: number, ref: number): number {
+    this.#seekElement(score, ref);
+    return this.#descendTo(ref);
   }
 
   /** How many elements have a score less than this, or not greater. */
@@ -164,7 +168,7 @@ export class OrderedMembers {
       leaf = right;
     }
     insertInto(leaf, index, score, ref);
-    this.#addChild(path.length - 1, right, right.scores[0], right.count);
+    this.#addChild(path.length - 1, right, right.scores[0], right.refs[0], right.count);
   }
 
   /** Whether the element belongs behind all others; stands at the end then. */
@@ -182,7 +186,7 @@ export class OrderedMembers {
     if (last < 0 || node.scores[last] > score) return false;
     if (node.scores[last] === score) {
       this.#seekElement(score, ref);
-      if (this.#compareName(node, last) >= 0) return false;
+      if (this.#compareName(node.refs[last]) >= 0) return false;
     }
     if (path.length !== depth) path.length = depth;
     this.#leaf = node;
@@ -195,7 +199,7 @@ export class OrderedMembers {
     // A pop has just been there.
     if (pathOwner !== this || this.#index >= this.#leaf.count || this.#leaf.refs[this.#index] !== ref) {
       this.#seekElement(score, ref);
-      this.#descend();
+      this.#descendTo(ref);
     }
     const leaf = this.#leaf;
     const index = this.#index;
@@ -212,6 +216,7 @@ export class OrderedMembers {
       }
     }
     this.#count(-1);
+    if (index === 0 && last > 0) setFirst(path.length - 1, scores[0], refs[0]);
     if (leaf.count < LEAF_SPARSE && path.length > 0) this.#tidy(leaf);
   }
 
@@ -242,6 +247,31 @@ export class OrderedMembers {
 
   /** Goes to the first element that is not before what is looked for; returns how many are. */
   #descend(): number {
+    const rank = this.#descendToLeaf();
+    const leaf = this.#leaf;
+    let low = 0;
+    let high = leaf.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#isBefore(leaf, middle)) low = middle + 1;
+      else high = middle;
+    }
+    this.#index = low;
+    return rank + low;
+  }
+
+  /** `#descend` for an element that is there: numbers that lie side by side are compared sooner than a few names that lie anywhere. */
+  #descendTo(ref: number): number {
+    const rank = this.#descendToLeaf();
+    const { refs, count } = this.#leaf;
+    let index = 0;
+    while (index < count && refs[index] !== ref) index++;
+    this.#index = index;
+    return rank + index;
+  }
+
+  /** Goes to the leaf in which that element is; returns how many come before the leaf. */
+  #descendToLeaf(): number {
     let rank = 0;
     let node = this.#root;
     let depth = 0;
@@ -261,49 +291,38 @@ export class OrderedMembers {
     }
     if (path.length !== depth) path.length = depth;
     pathOwner = this;
-    let low = 0;
-    let high = node.count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#isBefore(node, middle)) low = middle + 1;
-      else high = middle;
-    }
     this.#leaf = node;
-    this.#index = low;
-    return rank + low;
+    return rank;
   }
 
   /** Whether everything before the child is also before what is looked for. */
   #isReached(node: Inner, child: number): boolean {
     const mode = this.#mode;
     if (mode <= BY_SCORE_INCLUSIVE) {
-      const bound = node.bounds[child];
-      if (bound !== this.#score) return bound < this.#score;
+      const score = node.firstScores[child];
+      if (score !== this.#score) return score < this.#score;
       if (mode !== BY_KEY) return mode === BY_SCORE_INCLUSIVE;
     }
-    const leaf = firstLeaf(node.children[child]);
-    if (mode === BY_KEY && leaf.scores[0] !== this.#score) return false;
-    return this.#compareName(leaf, 0) <= 0;
+    return this.#compareName(node.firstRefs[child]) <= 0;
   }
 
   #isBefore(leaf: Leaf, index: number): boolean {
     const score = leaf.scores[index];
     switch (this.#mode) {
       case BY_KEY:
-        return score < this.#score || (score === this.#score && this.#compareName(leaf, index) < 0);
+        return score < this.#score || (score === this.#score && this.#compareName(leaf.refs[index]) < 0);
       case BY_SCORE:
         return score < this.#score;
       case BY_SCORE_INCLUSIVE:
         return score <= this.#score;
       case BY_NAME:
-        return this.#compareName(leaf, index) < 0;
+        return this.#compareName(leaf.refs[index]) < 0;
       default:
-        return this.#compareName(leaf, index) <= 0;
+        return this.#compareName(leaf.refs[index]) <= 0;
     }
   }
 
-  #compareName(leaf: Leaf, index: number): number {
-    const ref = leaf.refs[index];
+  #compareName(ref: number): number {
     const view = this.#nameView;
     if (view === null) return this.#elements.compareName(ref, this.#name, this.#nameStart, this.#nameLength);
     return this.#elements.compareNameView(ref, view, this.#nameStart, this.#nameLength);
@@ -348,12 +367,13 @@ export class OrderedMembers {
   }
 
   /** Puts a node that was split off behind the one on the path at `depth`; depth -1 is above the root. */
-  #addChild(depth: number, child: Leaf | Inner, bound: number, count: number): void {
+  #addChild(depth: number, child: Leaf | Inner, firstScore: number, firstRef: number, count: number): void {
     if (depth < 0) {
       const root = new Inner();
       this.#inners++;
       root.children = [this.#root, child];
-      root.bounds = [-Infinity, bound];
+      root.firstScores = [0, firstScore];
+      root.firstRefs = [0, firstRef];
       root.counts = [this.count - count, count];
       this.#root = root;
       return;
@@ -362,7 +382,8 @@ export class OrderedMembers {
     const place = places[depth] + 1;
     node.counts[place - 1] -= count;
     node.children.splice(place, 0, child);
-    node.bounds.splice(place, 0, bound);
+    node.firstScores.splice(place, 0, firstScore);
+    node.firstRefs.splice(place, 0, firstRef);
     node.counts.splice(place, 0, count);
     if (node.children.length <= INNER_MOST) return;
     const right = new Inner();
@@ -370,11 +391,12 @@ export class OrderedMembers {
     // What is added at the end goes on at the end.
     const kept = place === INNER_MOST ? INNER_MOST : INNER_MOST / 2;
     right.children = node.children.splice(kept);
-    right.bounds = node.bounds.splice(kept);
+    right.firstScores = node.firstScores.splice(kept);
+    right.firstRefs = node.firstRefs.splice(kept);
     right.counts = node.counts.splice(kept);
     let moved = 0;
     for (const below of right.counts) moved += below;
-    this.#addChild(depth - 1, right, right.bounds[0], moved);
+    this.#addChild(depth - 1, right, right.firstScores[0], right.firstRefs[0], moved);
   }
 
   /** Takes away a leaf that is empty, or puts it together with a neighbour below the same node. */
@@ -407,7 +429,8 @@ export class OrderedMembers {
     this.#unlink(right);
     node.counts[place] += right.count;
     node.children.splice(place + 1, 1);
-    node.bounds.splice(place + 1, 1);
+    node.firstScores.splice(place + 1, 1);
+    node.firstRefs.splice(place + 1, 1);
     node.counts.splice(place + 1, 1);
   }
 
@@ -420,15 +443,17 @@ export class OrderedMembers {
   #removeChild(depth: number, place: number): void {
     const node = path[depth];
     node.children.splice(place, 1);
-    node.bounds.splice(place, 1);
+    node.firstScores.splice(place, 1);
+    node.firstRefs.splice(place, 1);
     node.counts.splice(place, 1);
     if (node.children.length === 0) {
       // The root has at least two children, so it never comes to this.
       this.#inners--;
       this.#removeChild(depth - 1, places[depth - 1]);
-    } else if (node.children.length === 1) {
-      this.#lowerRoot();
+      return;
     }
+    if (place === 0) setFirst(depth - 1, node.firstScores[0], node.firstRefs[0]);
+    if (node.children.length === 1) this.#lowerRoot();
   }
 
   #lowerRoot(): void {
@@ -437,6 +462,14 @@ export class OrderedMembers {
       this.#inners--;
     }
   }
+}
+
+/** Another element is the first one below the node that the path reaches below `depth`. */
+function setFirst(depth: number, score: number, ref: number): void {
+  while (depth >= 0 && places[depth] === 0) depth--;
+  if (depth < 0) return;
+  path[depth].firstScores[places[depth]] = score;
+  path[depth].firstRefs[places[depth]] = ref;
 }
 
 /** Puts an element into a leaf that is not full. */

@@ -1,6 +1,7 @@
 /** A sorted set: members found by name, with the visible ones in the order of (score, member) beside. */
 import { TYPE_SORTED_SET } from '../block.ts';
 import type { Collection, CollectionHome } from './collection.ts';
+import { ELEMENT_COUNTED } from './element-layout.ts';
 import { MemberCollection } from './member-collection.ts';
 import { OrderedMembers } from './ordered-members.ts';
 import { readScore, totalScore } from './score.ts';
@@ -19,6 +20,10 @@ export class SortedSet extends MemberCollection {
   /** The score of a visible element. */
   scoreOf(ref: number): number {
     const { elements } = this;
+    if ((elements.flagsOf(ref) & ELEMENT_COUNTED) !== 0) {
+      const total = elements.wholeTotalOf(ref);
+      if (!Number.isNaN(total)) return total;
+    }
     elements.readValue(ref);
     return readScore(elements.valueBuffer, elements.valueStart, elements.valueLength);
   }
@@ -32,10 +37,7 @@ export class SortedSet extends MemberCollection {
 
   /** How many elements come before a visible one. */
   rankOf(ref: number): number {
-    const score = this.scoreOf(ref);
-    const { elements } = this;
-    elements.readName(ref);
-    return this.order.rank(score, elements.nameBuffer, elements.nameStart, elements.nameLength);
+    return this.order.rankOf(this.scoreOf(ref), ref);
   }
 
   override shown(ref: number): void {

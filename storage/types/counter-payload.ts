@@ -94,6 +94,11 @@ export function counterTotalAt(words: Uint32Array, bytes: Buffer, at: number, in
   return bytes.copy(into, 0, start, start + length);
 }
 
+/** The total of a payload in integer form; NaN for one in text form, and past 2^53. */
+export function wholeTotalAt(words: Uint32Array, at: number): number {
+  return ((words[at] >>> 16) & FORM_TEXT) === 0 ? readSafeInteger(words, at + 1) : NaN;
+}
+
 /** The byte offset in the segment at which a text form's texts begin. */
 function textStart(words: Uint32Array, at: number): number {
   const dormant = ((words[at] >>> 16) & FORM_DORMANT) !== 0 ? DORMANT_WORDS : 0;
