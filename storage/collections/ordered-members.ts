@@ -12,9 +12,8 @@
 import assert from 'node:assert';
 import { isViewed, viewOf } from '../../protocol/byte-view.ts';
 import type { Elements } from './element.ts';
+import { insertInto, Leaf, LEAF_LEAST, LEAF_MOST, removeFrom } from './ordered-leaf.ts';
 
-const LEAF_LEAST = 8;
-const LEAF_MOST = 64;
 const INNER_MOST = 64;
 /** A leaf with fewer elements is put together with its neighbour when the two leave room for more. */
 const LEAF_SPARSE = LEAF_MOST / 4;
@@ -24,9 +23,6 @@ const LEAF_OVERHEAD_BYTES = 260;
 const INNER_OVERHEAD_BYTES = 160;
 const INNER_ENTRY_BYTES = 32;
 
-/** Up to so many entries of a leaf are moved by a loop, which is faster then than calls into native code. */
-const LOOP_MOST = 24;
-
 /** What an element is compared with. */
 const BY_KEY = 0;
 const BY_SCORE = 1;
@@ -35,14 +31,6 @@ const BY_NAME = 3;
 const BY_NAME_INCLUSIVE = 4;
 
 const NO_BYTES = Buffer.alloc(0);
-
-class Leaf {
-  scores = new Float64Array(LEAF_LEAST);
-  refs = new Uint32Array(LEAF_LEAST);
-  count = 0;
-  next: Leaf | null = null;
-  previous: Leaf | null = null;
-}
 
 class Inner {
   children: (Leaf | Inner)[] = [];
@@ -61,7 +49,7 @@ let pathOwner: OrderedMembers | null = null;
 export class OrderedMembers {
   count = 0;
   readonly #elements: Elements;
-  #root: Leaf | Inner = new Leaf();
+  #root: Leaf | Inner = new Leaf(LEAF_LEAST);
   #leaves = 1;
   #inners = 0;
   /** What is looked for, set by the public methods. */
@@ -204,19 +192,9 @@ export class OrderedMembers {
     const leaf = this.#leaf;
     const index = this.#index;
     assert(leaf.refs[index] === ref && index < leaf.count, 'an element is in the order that its score gives it');
-    const { scores, refs } = leaf;
-    const last = --leaf.count;
-    if (last - index > LOOP_MOST) {
-      scores.copyWithin(index, index + 1, last + 1);
-      refs.copyWithin(index, index + 1, last + 1);
-    } else {
-      for (let at = index; at < last; at++) {
-        scores[at] = scores[at + 1];
-        refs[at] = refs[at + 1];
-      }
-    }
+    removeFrom(leaf, index);
     this.#count(-1);
-    if (index === 0 && last > 0) setFirst(path.length - 1, scores[0], refs[0]);
+    if (index === 0 && leaf.count > 0) setFirst(path.length - 1, leaf.scores[0], leaf.refs[0]);
     if (leaf.count < LEAF_SPARSE && path.length > 0) this.#tidy(leaf);
   }
 
@@ -349,7 +327,8 @@ export class OrderedMembers {
 
   /** Moves the upper half of a full leaf into a new one behind it; nothing when what comes next is the last of all. */
   #splitLeaf(leaf: Leaf, index: number): Leaf {
-    const right = new Leaf();
+    // A leaf at the end is mostly filled too.
+    const right = new Leaf(LEAF_MOST);
     const kept = index === LEAF_MOST && leaf.next === null ? LEAF_MOST : LEAF_MOST / 2;
     this.#leaves++;
     right.next = leaf.next;
@@ -357,8 +336,6 @@ export class OrderedMembers {
     if (leaf.next !== null) leaf.next.previous = right;
     leaf.next = right;
     if (kept === LEAF_MOST) return right;
-    right.scores = new Float64Array(LEAF_MOST);
-    right.refs = new Uint32Array(LEAF_MOST);
     right.scores.set(leaf.scores.subarray(kept));
     right.refs.set(leaf.refs.subarray(kept));
     right.count = LEAF_MOST - kept;
@@ -470,29 +447,4 @@ function setFirst(depth: number, score: number, ref: number): void {
   if (depth < 0) return;
   path[depth].firstScores[places[depth]] = score;
   path[depth].firstRefs[places[depth]] = ref;
-}
-
-/** Puts an element into a leaf that is not full. */
-function insertInto(leaf: Leaf, index: number, score: number, ref: number): void {
-  if (leaf.count === leaf.scores.length) {
-    const scores = new Float64Array(leaf.count * 2);
-    scores.set(leaf.scores);
-    leaf.scores = scores;
-    const refs = new Uint32Array(leaf.count * 2);
-    refs.set(leaf.refs);
-    leaf.refs = refs;
-  }
-  const { scores, refs } = leaf;
-  if (leaf.count - index > LOOP_MOST) {
-    scores.copyWithin(index + 1, index, leaf.count);
-    refs.copyWithin(index + 1, index, leaf.count);
-  } else {
-    for (let at = leaf.count; at > index; at--) {
-      scores[at] = scores[at - 1];
-      refs[at] = refs[at - 1];
-    }
-  }
-  leaf.count++;
-  scores[index] = score;
-  refs[index] = ref;
 }

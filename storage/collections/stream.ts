@@ -46,6 +46,7 @@ export class Stream extends Collection {
   readonly node: string;
   /** A visible entry between `insert` and `shown`: it is in no tree. */
   #fresh = 0;
+  #freshScore = 0;
   #freed = 0;
   /** The greatest `lastId` that a node has told. */
   #toldId: StreamId = LEAST_ID;
@@ -188,14 +189,19 @@ export class Stream extends Collection {
   #entryScore(ref: number): number {
     const { elements } = this;
     elements.readName(ref);
-    return elements.nameLength === ID_BYTES ? idScore(elements.nameBuffer, elements.nameStart) : -1;
+    const { nameView, nameStart } = elements;
+    if (elements.nameLength !== ID_BYTES) return -1;
+    if (nameView === null) return idScore(elements.nameBuffer, nameStart);
+    return nameView.getUint32(nameStart) * 0x100000000 + nameView.getUint32(nameStart + 4);
   }
 
   override insert(ref: number): void {
     const score = this.#entryScore(ref);
     if (score < 0) this.#others.insert(0, ref);
-    else if (this.elements.isVisible(ref)) this.#fresh = ref;
-    else this.#dead.insert(score, ref);
+    else if (this.elements.isVisible(ref)) {
+      this.#fresh = ref;
+      this.#freshScore = score;
+    } else this.#dead.insert(score, ref);
   }
 
   override replace(oldRef: number, newRef: number): void {
@@ -214,13 +220,17 @@ export class Stream extends Collection {
 
   override shown(ref: number): void {
     this.lastMs = NaN;
+    if (ref === this.#fresh) {
+      this.#fresh = 0;
+      this.#live.insert(this.#freshScore, ref);
+      return;
+    }
     const score = this.#entryScore(ref);
     if (score < 0) {
       this.#showOther(ref);
       return;
     }
-    if (ref === this.#fresh) this.#fresh = 0;
-    else this.#dead.remove(score, ref);
+    this.#dead.remove(score, ref);
     this.#live.insert(score, ref);
   }
 

@@ -68,10 +68,13 @@ export function visitFields(
 
 /** What `addNow` has added: its id as text, `idText[0, length)`. Numbers of up to 2^53 take 16 digits. */
 export const idText = Buffer.alloc(40);
+let idTextMs = -1;
+let idTextDash = 0;
 const COLON = 58;
 const COMMA = 44;
 const HYPHEN = 45;
 const idName = Buffer.alloc(ID_BYTES);
+const idView = new DataView(idName.buffer, idName.byteOffset, ID_BYTES);
 const fieldBytes = Buffer.alloc(4096);
 /** Digits, colon and comma of one field in `fieldBytes`. */
 const FIELD_OVERHEAD_BYTES = 6;
@@ -91,15 +94,19 @@ export function addNow(keyspace: Keyspace, stream: Stream, mark: number, size: n
   putElement(keyspace, stream, 0, idName, 0, ID_BYTES, fieldBytes, 0, size);
   stream.lastMs = ms;
   stream.lastSeq = seq;
-  const dash = writeInteger(idText, 0, ms);
-  idText[dash] = HYPHEN;
-  return writeInteger(idText, dash + 1, seq);
+  // Many entries are added in one millisecond, whose thirteen digits are there then.
+  if (ms !== idTextMs) {
+    idTextMs = ms;
+    idTextDash = writeInteger(idText, 0, ms);
+    idText[idTextDash] = HYPHEN;
+  }
+  return writeInteger(idText, idTextDash + 1, seq);
 }
 
 function writeWords(value: number, at: number): void {
   const high = Math.floor(value / 0x100000000);
-  idName.writeUInt32BE(high, at);
-  idName.writeUInt32BE(value - high * 0x100000000, at + 4);
+  idView.setUint32(at, high);
+  idView.setUint32(at + 4, value - high * 0x100000000);
 }
 
 /** `encodeFields` for `addNow`: the length, or -1 when there is no room for it. */
