@@ -327,9 +327,9 @@ export class OrderedMembers {
 
   /** Moves the upper half of a full leaf into a new one behind it; nothing when what comes next is the last of all. */
   #splitLeaf(leaf: Leaf, index: number): Leaf {
-    // A leaf at the end is mostly filled too.
-    const right = new Leaf(LEAF_MOST);
     const kept = index === LEAF_MOST && leaf.next === null ? LEAF_MOST : LEAF_MOST / 2;
+    // One at the end is mostly filled too, and where there are two it is little beside the others.
+    const right = new Leaf(kept === LEAF_MOST && leaf.previous === null ? LEAF_LEAST : LEAF_MOST);
     this.#leaves++;
     right.next = leaf.next;
     right.previous = leaf;
