@@ -2,6 +2,8 @@
 import { encodeCommand, readReplies, type Reply } from './simulated-client.ts';
 import type { Shown } from './promises.ts';
 
+const fieldsLapse = /^(ef:|passing$)/;
+
 /** Runs one command and gives its reply's bytes. */
 export type Ask = (command: string) => Buffer;
 
@@ -40,6 +42,15 @@ export class Content implements Shown {
       : this.#list('ZRANGE', key, '0', '-1');
   }
 
+  scores(key: string): Map<string, string> {
+    const flat = this.#list('ZRANGE', key, '0', '-1', 'WITHSCORES');
+    return new Map(flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1]] as [string, string]] : [])));
+  }
+
+  count(keys: readonly string[]): number {
+    return this.ask('PFCOUNT', ...keys) as number;
+  }
+
   entries(key: string): string[] {
     const entries = this.ask('XRANGE', key, '-', '+') as [string, string[]][];
     return entries.map(([, pairs]) => pairs[1]);
@@ -60,12 +71,18 @@ export class Content implements Shown {
     return lines.sort();
   }
 
+  /** With its own deadline, where fields are given some. */
+  #fieldOf(key: string, field: string, value: string): unknown[] {
+    if (!fieldsLapse.test(key)) return [field, value];
+    return [field, value, ...(this.ask('HPEXPIRETIME', key, 'FIELDS', '1', field) as Reply[])];
+  }
+
   #valueOf(type: string, key: string): unknown {
     switch (type) {
       case 'string':
         return this.get(key);
       case 'hash':
-        return [...this.fields(key)].sort();
+        return [...this.fields(key)].sort().map(([field, value]) => this.#fieldOf(key, field, value));
       case 'set':
         return [...this.members(key)].sort();
       case 'zset':

@@ -22,9 +22,13 @@ export interface Shown {
   members(key: string): Set<string>;
   elements(key: string): string[];
   entries(key: string): string[];
+  scores(key: string): Map<string, string>;
+  /** PFCOUNT. */
+  count(keys: readonly string[]): number;
 }
 
-const promisedKeys = /^(mark|gone|brief|count|counts|members|fields|roll|log|stream)(:|$)/;
+const promisedKeys =
+  /^(mark|gone|brief|count|counts|members|fields|roll|log|stream|shelf|done|scores|seen|passing|tide)(:|$)/;
 
 function isError(reply: Reply | undefined): boolean {
   return typeof reply === 'string' && reply.startsWith('-');
@@ -33,6 +37,7 @@ function isError(reply: Reply | undefined): boolean {
 export class Promises {
   readonly #all: Promised[] = [];
   #unpublished: Promised[] = [];
+  readonly #delivered = new Set<string>();
 
   static covers(command: Command): boolean {
     return command.length > 1 && promisedKeys.test(command[1]);
@@ -75,10 +80,36 @@ export class Promises {
     return !isForgotten && reply !== undefined && !isError(reply) && turn?.lostKeys.has(`0/${command[1]}`) !== true;
   }
 
-  /** What is wrong with what a node shows at the end; null when nothing is. */
-  broken(shown: Shown): string | null {
-    const marks = this.#brokenMarks(shown);
-    return marks ?? this.#brokenCounts(shown) ?? this.#brokenCollections(shown);
+  /**
+   * Entries that a group has given a reader, which it never gives twice while its node runs.
+   * @returns what is wrong; null when nothing is
+   */
+  delivered(node: number, run: number, command: Command, reply: Reply): string | null {
+    if (command[0] !== 'XREADGROUP' || command.at(-2) !== 'stream' || !Array.isArray(reply)) return null;
+    for (const [, entries] of reply as [string, [string, Reply][]][]) {
+      for (const [id] of entries) {
+        const name = `${node} ${run} ${id}`;
+        if (this.#delivered.has(name)) return `the entry ${id} was delivered twice by node ${node + 1}`;
+        this.#delivered.add(name);
+      }
+    }
+    return null;
+  }
+
+  /**
+   * What is wrong with what a node shows at the end; null when nothing is.
+   * @param estimate how many of these a HyperLogLog that has seen them counts
+   */
+  broken(shown: Shown, estimate: (elements: string[]) => number): string | null {
+    return (
+      this.#brokenMarks(shown) ??
+      this.#brokenCounts(shown) ??
+      this.#brokenCollections(shown) ??
+      this.#brokenShelf(shown) ??
+      this.#brokenSeen(shown, estimate) ??
+      this.#brokenPassing(shown) ??
+      this.#brokenTides(shown)
+    );
   }
 
   #of(name: string, key: RegExp): Promised[] {
@@ -119,9 +150,12 @@ export class Promises {
     };
     for (const one of this.#of('INCRBY', /^count:/)) add(one.command[1], one, Number(one.command[2]));
     for (const one of this.#of('HINCRBY', /^counts$/)) add(`counts/${one.command[2]}`, one, Number(one.command[3]));
+    for (const one of this.#of('ZINCRBY', /^scores$/)) add(`scores/${one.command[3]}`, one, Number(one.command[2]));
     const fields = shown.fields('counts');
+    const scores = shown.scores('scores');
     for (const [name, { least, most }] of sums) {
-      const text = name.startsWith('counts/') ? fields.get(name.slice(7)) : shown.get(name);
+      const [of, member] = name.split('/');
+      const text = member === undefined ? shown.get(name) : (of === 'counts' ? fields : scores).get(member);
       const value = Number(text ?? 0);
       if (!(value >= least && value <= most)) return `${name} is ${value}, and not from ${least} to ${most}`;
     }
@@ -142,8 +176,12 @@ export class Promises {
     for (const one of this.#of('ZADD', /^roll$/)) {
       if (!roll.has(one.command[3]) && this.#isCertain(one)) return `${one.command[3]} is missing in the sorted set`;
     }
+    const log = shown.elements('log');
+    const inserted = this.#of('LINSERT', /^log$/).filter(({ reply }) => typeof reply === 'number' && reply > 0);
     return (
-      this.#brokenOrder('list', this.#of('RPUSH', /^log$/), shown.elements('log'), 2) ??
+      this.#brokenOrder('list', this.#of('RPUSH', /^log$/), log, 2) ??
+      this.#brokenOrder('list', inserted, log, 4) ??
+      this.#brokenSequence(log) ??
       this.#brokenOrder('stream', this.#of('XADD', /^stream$/), shown.entries('stream'), 4)
     );
   }
@@ -154,6 +192,88 @@ export class Promises {
     if (once.size < there.length) return `the ${what} has an element twice`;
     for (const one of all) {
       if (!once.has(one.command[at]) && this.#isCertain(one)) return `${one.command[at]} is missing in the ${what}`;
+    }
+    return null;
+  }
+
+  /** What one node has pushed while it ran stands in that order. */
+  #brokenSequence(log: string[]): string | null {
+    const places = new Map(log.map((element, at) => [element, at]));
+    const last = new Map<string, string>();
+    for (const one of this.#of('RPUSH', /^log$/)) {
+      if (one.turn === null || !this.#isCertain(one)) continue;
+      const name = `${one.node} ${one.turn.run}`;
+      const before = last.get(name);
+      const element = one.command[2];
+      last.set(name, element);
+      if (before !== undefined && places.get(before)! > places.get(element)!)
+        return `${element} comes before ${before} in the list, and was pushed after it`;
+    }
+    return null;
+  }
+
+  /** What was moved from one list to another is in one of them, or in both where two nodes moved it. */
+  #brokenShelf(shown: Shown): string | null {
+    const isTorn = this.#all.some(({ turn }) => turn?.lostKeys.has('0/done') === true);
+    if (isTorn) return null;
+    const there = new Set([...shown.elements('shelf'), ...shown.elements('done')]);
+    for (const one of this.#of('RPUSH', /^shelf$/)) {
+      const element = one.command[2];
+      if (!there.has(element) && this.#isCertain(one)) return `${element} is on neither of the two lists`;
+    }
+    return null;
+  }
+
+  /** A HyperLogLog counts what all nodes have added, and several count as their union. */
+  #brokenSeen(shown: Shown, estimate: (elements: string[]) => number): string | null {
+    const all = this.#of('PFADD', /^seen:/);
+    const keys = [...new Set(all.map(({ command }) => command[1]))];
+    for (const some of [...keys.map((key) => [key]), keys]) {
+      if (some.length === 0) continue;
+      const added = all.filter(({ command, reply }) => some.includes(command[1]) && !isError(reply));
+      const least = estimate(added.filter((one) => this.#isCertain(one)).map(({ command }) => command[2]));
+      const most = estimate(added.map(({ command }) => command[2]));
+      const count = shown.count(some);
+      if (!(count >= least && count <= most))
+        return `${some.join(' ')} count ${count}, and not from ${least} to ${most}`;
+    }
+    return null;
+  }
+
+  /** Fields that were given a deadline are gone, the others are there. */
+  #brokenPassing(shown: Shown): string | null {
+    const fields = shown.fields('passing');
+    const ended = new Map(this.#of('HPEXPIRE', /^passing$/).map((one) => [one.command.at(-1)!, one]));
+    for (const one of this.#of('HSET', /^passing$/)) {
+      const field = one.command[2];
+      const end = ended.get(field);
+      if (end === undefined) {
+        if (!fields.has(field) && this.#isCertain(one)) return `field ${field} is gone, and was given no deadline`;
+      } else if (fields.has(field) && this.#isCertain(end) && Array.isArray(end.reply) && end.reply[0] === 1) {
+        return `field ${field} is there past its deadline`;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * A key that has lapsed is gone. Where it is made anew by the node that gave it its deadline, it has nothing of what it had
+   * before, also not from a node whose clock was behind.
+   */
+  #brokenTides(shown: Shown): string | null {
+    const writes = this.#of('HSET', /^tide:/);
+    for (const end of this.#of('PEXPIRE', /^tide:/)) {
+      const key = end.command[1];
+      if (end.reply !== 1 || !this.#isCertain(end)) continue;
+      const anew = writes.find(({ command }) => command[1] === key && command[2] === 'new');
+      const asked = this.#of('HEXISTS', /^tide:/).find(({ command }) => command[1] === key);
+      const fields = shown.fields(key);
+      if (anew === undefined) {
+        if (fields.size > 0) return `${key} is alive past its deadline`;
+      } else if (asked?.reply === 0 && this.#isCertain(anew)) {
+        const isSameRun = anew.turn !== null && end.turn?.node === anew.turn.node && end.turn.run === anew.turn.run;
+        if (isSameRun && fields.has('old')) return `${key} has what it had before it lapsed`;
+      }
     }
     return null;
   }

@@ -9,7 +9,7 @@ import type { Command } from './workload.ts';
 
 /** Errors that any of the commands may rightly get. */
 const expected =
-  /^-(WRONGTYPE|ERR (no such key|hash value|value is not|index out of range|.*not an integer|.*overflow)|MISCONF|EXECABORT)/;
+  /^-(WRONGTYPE|NOGROUP|BUSYGROUP|ERR (no such key|hash value|value is not|source and destination|index out of range|.*not an integer|.*overflow)|MISCONF|EXECABORT)/;
 
 /** What is wrong with a reply; null when nothing is. */
 export function problemOf(command: Command, reply: Reply): string | null {

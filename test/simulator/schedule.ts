@@ -1,6 +1,6 @@
 /** What happens in a simulation, drawn from its seed before it begins: its nodes, what is asked of them, and what goes wrong. */
 import { Draw } from './draw.ts';
-import { type Command, familyNames, Workload } from './workload.ts';
+import { type Command, DEADLINE_MS_MAX, familyNames, Workload } from './workload.ts';
 
 export const faultKinds = [
   'delay',
@@ -62,6 +62,8 @@ export interface Schedule {
   readonly skewsMs: readonly number[];
   readonly maxDelayMs: number;
   readonly durationMs: number;
+  /** By then every clock has passed every deadline, but those far away. */
+  readonly lapsedByMs: number;
   /** All nodes are stopped and started at the end, and must show the same as before. */
   readonly restartsAtEnd: boolean;
   readonly events: readonly ScheduledEvent[];
@@ -81,10 +83,12 @@ function drawNodes(draw: Draw): number {
   return draw.chance(0.5) ? 12 : 32;
 }
 
-/** No fault lasts longer than this, and then some: tombstones are kept for longer. */
+/** Most faults last no longer than this: tombstones are kept for longer. In some seeds some last far longer. */
 const FAULT_MS_MAX = 8_000;
+const LONG_FAULT_MS_MAX = 30_000;
 const CLOCK_MS_MAX = 8_000;
-const DRIFT_MS = 40_000;
+/** More than two clocks may be apart. */
+const DRIFTS_MS = [20_000, 40_000];
 /** In a replica without fault keys lapse this much late: later than on any clock, and before any node forgets the key. */
 export const LAPSE_MS = 10_000;
 
@@ -101,21 +105,36 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
     'flush-interval': draw.pick(['200ms', '1s']),
     'repair-interval': draw.pick(['4s', '12s']),
     'tombstone-horizon': `${horizonMs}ms`,
-    'max-clock-drift': `${DRIFT_MS}ms`,
-    'peer-timeout': '3s',
+    'max-clock-drift': `${draw.pick(DRIFTS_MS)}ms`,
+    'peer-timeout': draw.pick(['3s', '3s', '9s']),
     'peer-reconnect-delay-max': '2s',
   };
   const durability = drawDurability(draw, hasDisk, hasDatabase);
   const skewMs = draw.chance(0.4) ? CLOCK_MS_MAX : 0;
   const skewsMs = Array.from({ length: nodes }, () => Math.floor(draw.between(-skewMs, skewMs) / 2));
-  const outboxBytesMax = draw.chance(0.3) ? 16 << 10 : 64 << 20;
+  const outboxBytesMax = draw.chance(0.45) ? draw.pick([2 << 10, 6 << 10, 16 << 10]) : 64 << 20;
   const settings = { seed, nodes, durability, hasDisk, hasDatabase, options, outboxBytesMax, skewsMs };
   const maxDelayMs = draw.pick([2, 10, 60]);
-  const restartsAtEnd = hasDisk && draw.chance(0.3);
+  const restartsAtEnd = hasDisk && draw.chance(0.45);
   const bursts = drawBursts(draw, nodes, operations, durationMs);
   const faults = drawFaults(draw, nodes, durationMs, hasDisk, hasDatabase);
-  const events = [...bursts, ...faults].sort((a, b) => a.atMs - b.atMs);
-  return { ...settings, maxDelayMs, durationMs, restartsAtEnd, events };
+  const tides = drawTides(draw, nodes, durationMs);
+  const events = [...bursts, ...tides, ...faults].sort((a, b) => a.atMs - b.atMs);
+  return { ...settings, maxDelayMs, durationMs, lapsedByMs: lapsedBy(events), restartsAtEnd, events };
+}
+
+const deadlineCommands = ['PEXPIRE', 'HPEXPIRE'];
+
+function lapsedBy(events: readonly ScheduledEvent[]): number {
+  let lapsedByMs = 0;
+  for (const event of events) {
+    if (event.type !== 'burst') continue;
+    for (const command of event.commands) {
+      const text = deadlineCommands.includes(command[0]) ? command[2] : command[3] === 'PX' ? command[4] : '0';
+      lapsedByMs = Math.max(lapsedByMs, event.atMs + Number(text) + CLOCK_MS_MAX + 1000);
+    }
+  }
+  return lapsedByMs;
 }
 
 function drawDurability(draw: Draw, hasDisk: boolean, hasDatabase: boolean): Durability {
@@ -159,6 +178,35 @@ function drawRace(draw: Draw, nodes: number, atMs: number, events: ScheduledEven
   return nodes;
 }
 
+/** Keys that lapse, of which some are made anew soon after: by the same node, or by one that was away all the time. */
+function drawTides(draw: Draw, nodes: number, durationMs: number): ScheduledEvent[] {
+  const events: ScheduledEvent[] = [];
+  for (let number = draw.below(12); number > 0; number--) {
+    const key = `tide:${number}`;
+    const node = draw.below(nodes);
+    const client = draw.below(2);
+    const atMs = 2000 + draw.fraction() * Math.max(0, durationMs - 4000);
+    const lapseMs = Math.floor(draw.between(300, DEADLINE_MS_MAX));
+    const made: Command[] = [
+      ['HSET', key, 'old', 'v'],
+      ['PEXPIRE', key, `${lapseMs}`],
+    ];
+    events.push({ type: 'burst', atMs, node, client, commands: made });
+    const againMs = atMs + lapseMs + draw.between(5, draw.chance(0.5) ? 500 : 8000);
+    if (againMs > durationMs - 100 || draw.chance(0.2)) continue;
+    const again: Command[] = [['MULTI'], ['HEXISTS', key, 'old'], ['HSET', key, 'new', 'v'], ['EXEC']];
+    if (draw.chance(0.65)) {
+      events.push({ type: 'burst', atMs: againMs, node, client, commands: again });
+      continue;
+    }
+    const other = (node + 1 + draw.below(nodes - 1)) % nodes;
+    const away = { kind: 'isolate', node: other, other: node, durationMs: lapseMs + 100, amount: 0 } as const;
+    events.push({ type: 'fault', atMs: atMs - 50, ...away });
+    events.push({ type: 'burst', atMs: againMs, node: other, client, commands: again });
+  }
+  return events;
+}
+
 function drawFaults(
   draw: Draw,
   nodes: number,
@@ -172,6 +220,7 @@ function drawFaults(
   const kinds = draw.some(possible, 2 + draw.below(5));
   const events: ScheduledEvent[] = [];
   const everyMs = draw.pick([1500, 3000, 6000]);
+  const longShare = draw.chance(0.3) ? 0.3 : 0;
   let hasLeft = false;
   for (let atMs = 3000; atMs < durationMs; atMs += draw.fraction() * 2 * everyMs) {
     const kind = draw.pick(kinds);
@@ -179,8 +228,11 @@ function drawFaults(
     if (kind === 'leave') hasLeft = true;
     const node = draw.below(nodes);
     const other = (node + 1 + draw.below(nodes - 1)) % nodes;
-    const durationMs = draw.chance(0.3) ? draw.between(100, 1000) : draw.between(1000, FAULT_MS_MAX);
-    events.push({ type: 'fault', atMs, kind, node, other, durationMs, amount: draw.fraction() });
+    const shortMs = draw.chance(0.3) ? draw.between(100, 1000) : draw.between(1000, FAULT_MS_MAX);
+    // A clock that stands still for long is further behind than clocks may be here.
+    const isLong = draw.chance(longShare) && kind !== 'clock-freeze';
+    const lastsMs = isLong ? draw.between(FAULT_MS_MAX, LONG_FAULT_MS_MAX) : shortMs;
+    events.push({ type: 'fault', atMs, kind, node, other, durationMs: lastsMs, amount: draw.fraction() });
   }
   return events;
 }

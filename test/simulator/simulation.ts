@@ -45,8 +45,8 @@ export interface SimulationOptions {
 
 const CHECK_MS = 500;
 const SETTLE_MS = 120_000;
-/** No deadline that a clock could have set is later than this after the healing, but those far away. */
-const DEADLINES_MS = 17_000;
+/** At least so long is everything left alone after the healing. */
+const CALM_MS = 2000;
 
 /** Lets everything that waits on promises go on; only where no promise's callback is running. */
 const runMicrotasks = (process as unknown as { _tickCallback(): void })._tickCallback.bind(process);
@@ -199,6 +199,7 @@ export class Simulation {
     this.operations += commands.length;
     this.trace(`${node.host} is asked ${JSON.stringify(commands)}`);
     const isTransaction = commands[0][0] === 'MULTI';
+    const run = node.starts;
     const noted = commands.map((command) => {
       const isHere = commands[0][0] !== 'SELECT' && Promises.covers(command);
       return isHere ? this.promises.note(index, command) : null;
@@ -207,7 +208,8 @@ export class Simulation {
       this.trace(`${node.host} answers ${JSON.stringify(replies)}`);
       const results = isTransaction ? resultsOf(replies) : replies;
       for (let at = 0; at < noted.length; at++) {
-        const problem = problemOf(commands[at], results[at]);
+        const problem =
+          problemOf(commands[at], results[at]) ?? this.promises.delivered(index, run, commands[at], results[at]);
         if (problem !== null) this.fail(problem);
         const promised = noted[at];
         if (promised !== null) this.promises.answer(promised, results[at]);
@@ -397,7 +399,7 @@ export class Simulation {
     this.faults.healAll();
     runMicrotasks();
     const { time } = this.world;
-    this.#advance(time.monotonicMs() + DEADLINES_MS);
+    this.#advance(Math.max(this.schedule.lapsedByMs, time.monotonicMs() + CALM_MS));
     const endMs = time.monotonicMs() + SETTLE_MS;
     while (!this.#isSettled()) {
       if (time.monotonicMs() > endMs) throw new Violation(`not settled:\n${this.#describe()}`);

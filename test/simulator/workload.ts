@@ -7,10 +7,12 @@ import type { Draw } from './draw.ts';
 export type Command = readonly string[];
 
 /** Keys that lapse or change their type are only compared when everything is at rest. */
-export const restlessKeys = /^(e|m|brief):?/;
+export const restlessKeys = /^((e[a-z]*|m|brief|tide):|passing$)/;
 
 /** Keys that are given deadlines: what they come to depends on clocks, where they are written again at their deadline. */
-export const lapsingKeys = /^e[a-z]*:/;
+export const lapsingKeys = /^((e[a-z]*|tide):|passing$)/;
+
+export const DEADLINE_MS_MAX = 14_000;
 
 const long = 'x'.repeat(300);
 
@@ -19,6 +21,9 @@ type Maker = (draw: Draw, number: number) => Command;
 const key = (draw: Draw, kind: string, count = 6): string => `${kind}:${draw.below(count)}`;
 const value = (draw: Draw, number: number): string => (draw.chance(0.05) ? `${long}${number}` : `v${number}`);
 const member = (draw: Draw): string => `m${draw.below(12)}`;
+
+/** Milliseconds; sometimes so many that all nodes have heard of the key before it lapses. */
+const deadline = (draw: Draw): string => `${300 + draw.below(draw.chance(0.7) ? 6000 : DEADLINE_MS_MAX - 300)}`;
 
 const strings: Maker[] = [
   (draw, n) => ['SET', key(draw, 's', 12), value(draw, n)],
@@ -30,6 +35,9 @@ const strings: Maker[] = [
   (draw, n) => ['MSET', key(draw, 's', 12), `${n}`, key(draw, 's', 12), `${n}`],
   (draw) => ['SETBIT', key(draw, 'b'), `${draw.below(64)}`, `${draw.below(2)}`],
   (draw) => ['RENAME', key(draw, 's', 12), key(draw, 's', 12)],
+  (draw) => ['GETDEL', key(draw, 's', 12)],
+  (draw, n) => ['SETRANGE', key(draw, 's', 12), '3', `${n}`],
+  (draw) => ['COPY', key(draw, 's', 12), key(draw, 's', 12), 'REPLACE'],
 ];
 
 const counters: Maker[] = [
@@ -47,6 +55,19 @@ const hashes: Maker[] = [
   (draw) => ['HINCRBY', key(draw, 'hc'), member(draw), `${draw.below(50)}`],
   (draw) => ['HDEL', key(draw, 'hc'), member(draw)],
   (draw) => ['DEL', key(draw, 'h')],
+  (draw) => ['HINCRBYFLOAT', key(draw, 'hf'), member(draw), `${draw.below(100) / 4}`],
+];
+
+/** Fields with deadlines of their own. */
+const lapsingFields: Maker[] = [
+  (draw, n) => ['HSET', key(draw, 'ef'), member(draw), `${n}`],
+  (draw) => ['HINCRBY', key(draw, 'ef'), member(draw), `${draw.below(50)}`],
+  (draw) => ['HPEXPIRE', key(draw, 'ef'), deadline(draw), 'FIELDS', '2', member(draw), member(draw)],
+  (draw) => ['HPEXPIRE', key(draw, 'ef'), deadline(draw), 'FIELDS', '1', member(draw)],
+  (draw) => ['HEXPIRE', key(draw, 'ef'), '100000', 'GT', 'FIELDS', '1', member(draw)],
+  (draw) => ['HPERSIST', key(draw, 'ef'), 'FIELDS', '1', member(draw)],
+  (draw) => ['HDEL', key(draw, 'ef'), member(draw)],
+  (draw) => ['DEL', key(draw, 'ef')],
 ];
 
 const sets: Maker[] = [
@@ -59,6 +80,9 @@ const sets: Maker[] = [
   (draw) => ['ZREM', key(draw, 'z'), member(draw)],
   (draw) => ['ZPOPMIN', key(draw, 'z')],
   (draw) => ['DEL', key(draw, draw.pick(['t', 'z']))],
+  (draw) => ['ZADD', key(draw, 'z'), 'GT', `${draw.below(100)}`, member(draw)],
+  (draw) => ['ZUNIONSTORE', key(draw, 'z'), '2', key(draw, 'z'), key(draw, 'z')],
+  (draw) => ['GEOADD', key(draw, 'z'), `${draw.below(90)}`, `${draw.below(80)}`, member(draw)],
 ];
 
 const lists: Maker[] = [
@@ -69,6 +93,14 @@ const lists: Maker[] = [
   (draw, n) => ['LSET', key(draw, 'l'), '0', `${n}`],
   (draw) => ['LTRIM', key(draw, 'l'), '0', '8'],
   (draw) => ['LMOVE', key(draw, 'l'), key(draw, 'l'), 'LEFT', 'RIGHT'],
+  (draw, n) => [
+    'LINSERT',
+    key(draw, 'l'),
+    draw.pick(['BEFORE', 'AFTER']),
+    `${Math.max(1, n - draw.below(40))}`,
+    `${n}`,
+  ],
+  (draw, n) => ['LREM', key(draw, 'l'), '0', `${Math.max(1, n - draw.below(40))}`],
   (draw) => ['DEL', key(draw, 'l')],
 ];
 
@@ -77,23 +109,33 @@ const streams: Maker[] = [
   (draw, n) => ['XADD', key(draw, 'x', 3), 'MAXLEN', '20', '*', 'n', `${n}`],
   (draw) => ['XTRIM', key(draw, 'x', 3), 'MAXLEN', '10'],
   (draw) => ['DEL', key(draw, 'x', 3)],
-  (draw, n) => ['PFADD', key(draw, 'p', 2), `${n}`],
+  (draw) => ['XGROUP', 'CREATE', key(draw, 'x', 3), 'group', '0', 'MKSTREAM'],
+  (draw) => ['XREADGROUP', 'GROUP', 'group', 'reader', 'COUNT', '2', 'STREAMS', key(draw, 'x', 3), '>'],
+  (draw) => ['XAUTOCLAIM', key(draw, 'x', 3), 'group', 'other', '0', '0', 'COUNT', '2'],
+];
+
+const hyperLogLogs: Maker[] = [
+  (draw, n) => ['PFADD', key(draw, 'p', 4), `${n}`, `${n}b`],
+  (draw, n) => ['PFADD', key(draw, 'p', 4), `${n}`],
+  (draw) => ['PFMERGE', key(draw, 'p', 4), key(draw, 'p', 4), key(draw, 'p', 4)],
+  (draw) => ['PFCOUNT', key(draw, 'p', 4), key(draw, 'p', 4)],
+  (draw) => ['DEL', key(draw, 'p', 4)],
 ];
 
 const expiring: Maker[] = [
-  (draw, n) => ['SET', key(draw, 'e'), `${n}`, 'PX', `${500 + draw.below(6000)}`],
+  (draw, n) => ['SET', key(draw, 'e'), `${n}`, 'PX', deadline(draw)],
   (draw, n) => ['SET', key(draw, 'e'), `${n}`],
-  (draw) => ['PEXPIRE', key(draw, 'e'), `${300 + draw.below(6000)}`],
+  (draw) => ['PEXPIRE', key(draw, 'e'), deadline(draw)],
   (draw) => ['EXPIRE', key(draw, 'e'), '100000'],
   (draw) => ['PERSIST', key(draw, 'e')],
   (draw) => ['DEL', key(draw, 'e')],
   (draw) => ['HSET', key(draw, 'eh'), member(draw), '1'],
-  (draw) => ['PEXPIRE', key(draw, 'eh'), `${300 + draw.below(6000)}`],
+  (draw) => ['PEXPIRE', key(draw, 'eh'), deadline(draw)],
   (draw) => ['PERSIST', key(draw, 'eh')],
   (draw) => ['INCRBY', key(draw, 'ec'), `${draw.below(10)}`],
-  (draw) => ['PEXPIRE', key(draw, 'ec'), `${300 + draw.below(6000)}`],
+  (draw) => ['PEXPIRE', key(draw, 'ec'), deadline(draw)],
   (draw) => ['SADD', key(draw, 'et'), member(draw)],
-  (draw) => ['PEXPIRE', key(draw, 'et'), `${300 + draw.below(6000)}`],
+  (draw) => ['PEXPIRE', key(draw, 'et'), deadline(draw)],
 ];
 
 /** Keys that take whatever type comes. */
@@ -108,7 +150,18 @@ const clashing: Maker[] = [
   (draw) => ['DEL', key(draw, 'm', 4)],
 ];
 
-const families: Record<string, Maker[]> = { strings, counters, hashes, sets, lists, streams, expiring, clashing };
+const families: Record<string, Maker[]> = {
+  strings,
+  counters,
+  hashes,
+  lapsingFields,
+  sets,
+  lists,
+  streams,
+  hyperLogLogs,
+  expiring,
+  clashing,
+};
 
 /** Writes that hold whatever else happens. */
 const promises: Maker[] = [
@@ -121,6 +174,14 @@ const promises: Maker[] = [
   (_draw, n) => ['HSET', 'fields', `${n}`, `v${n}`],
   (_draw, n) => ['ZADD', 'roll', `${n}`, `${n}`],
   (_draw, n) => ['RPUSH', 'log', `${n}`],
+  (_draw, n) => ['LINSERT', 'log', 'AFTER', '', `${n}`],
+  (_draw, n) => ['RPUSH', 'shelf', `${n}`],
+  () => ['LMOVE', 'shelf', 'done', 'LEFT', 'RIGHT'],
+  (draw) => ['ZINCRBY', 'scores', `${1 + draw.below(9)}`, key(draw, 'm', 3)],
+  (draw, n) => ['PFADD', key(draw, 'seen', 3), `${n}`],
+  (_draw, n) => ['HSET', 'passing', `${n}`, 'v'],
+  () => ['XGROUP', 'CREATE', 'stream', 'group', '0', 'MKSTREAM'],
+  () => ['XREADGROUP', 'GROUP', 'group', 'reader', 'COUNT', '3', 'STREAMS', 'stream', '>'],
   (_draw, n) => ['XADD', 'stream', '*', 'n', `${n}`],
   (_draw, n) => ['SET', `brief:${n}`, 'v', 'PX', '3000'],
   (_draw, n) => ['SET', `gone:${n}`, 'v'],
@@ -140,7 +201,11 @@ export class Workload {
   readonly #draw: Draw;
   readonly #options: WorkloadOptions;
   #number = 0;
-  #gone: number[] = [];
+  readonly #gone: number[] = [];
+  /** What was pushed to the list that elements are inserted into. */
+  readonly #logged: number[] = [0];
+  /** Fields that no deadline was set on yet. */
+  readonly #passing: number[] = [];
 
   constructor(draw: Draw, options: WorkloadOptions) {
     this.#draw = draw;
@@ -169,7 +234,15 @@ export class Workload {
         const at = draw.below(this.#gone.length);
         return ['DEL', `gone:${this.#gone.splice(at, 1)[0]}`];
       }
-      const command = draw.pick(promises)(draw, number);
+      if (this.#passing.length > 0 && draw.chance(0.1)) {
+        const field = this.#passing.splice(draw.below(this.#passing.length), 1)[0];
+        return ['HPEXPIRE', 'passing', deadline(draw), 'FIELDS', '1', `${field}`];
+      }
+      const made = draw.pick(promises)(draw, number);
+      const isInsert = made[0] === 'LINSERT';
+      const command = isInsert ? ['LINSERT', 'log', 'AFTER', `${draw.pick(this.#logged)}`, `${number}`] : made;
+      if (command[0] === 'RPUSH' && command[1] === 'log') this.#logged.push(number);
+      if (command[1] === 'passing') this.#passing.push(number);
       if (command[1].startsWith('gone:')) this.#gone.push(number);
       return command;
     }
