@@ -328,7 +328,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'digest-without-low-stamps',
-    0,
+    1,
     'storage/digests.ts',
     '    hi = mix(mix(hi, stampLo), originLo);\n    let lo = mix(mix(this.keyLo, stampLo), originHi);',
     '    hi = mix(hi, originLo);\n    let lo = mix(this.keyLo, originHi);',
