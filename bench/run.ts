@@ -62,7 +62,17 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
-const suites = ['strings', 'collections', 'memory', 'pauses', 'eviction', 'durability', 'stores', 'replication', 'repair'];
+const suites = [
+  'strings',
+  'collections',
+  'memory',
+  'pauses',
+  'eviction',
+  'durability',
+  'stores',
+  'replication',
+  'repair',
+];
 
 const probe = join(import.meta.dirname, 'turn-probe.mjs');
 const probedMantis: ProbedNode = (directory, peerPort, upstreamPeerPort) => ({
