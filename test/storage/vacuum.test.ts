@@ -5,6 +5,7 @@ import { RecordReader } from '../../protocol/change-record.ts';
 import { migrate } from '../../storage/backends/mysql-schema.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { expireDue } from '../../storage/expiry.ts';
+import { FlushEngine } from '../../storage/flush-engine.ts';
 import { Flusher } from '../../storage/flusher.ts';
 import { dirtyCount, drainDirty, noteDirty } from '../../storage/outflow.ts';
 import { Reaper } from '../../storage/reaper.ts';
@@ -64,6 +65,9 @@ class StoredNode {
         flushIntervalMs: HOUR_MS,
         backoffMsMax: 50,
         environment: { ...storeEnvironment, nowMs: () => this.nowMs, random: () => 0.5 },
+        // In this thread: a hundred workers in one process now and then meet a fault of V8's (jit_page.has_value()).
+        makeEngine: (options, events, environment) =>
+          new FlushEngine(options, options.mysqlUrl, null, events, environment),
       },
       {
         get dirtyCount() {
