@@ -27,7 +27,7 @@ type EmbeddedPart = LevelEngine | StoreEngine;
 /** The table of registers in MySQL, as the engine uses it. */
 export type MysqlTable = DrainTarget &
   ProgressTarget &
-  Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'fetch'> &
+  Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty' | 'fetch'> &
   WatchedTable;
 
 /** Makes the stores. */
@@ -243,6 +243,7 @@ export class FlushEngine implements StoreEngine {
 
   /** MySQL first: what is still in the embedded store is found there again. */
   async removeExactly(registers: Buffer): Promise<void> {
+    this.#watch?.forget(registers);
     await this.#mysql?.remove(registers);
     await this.#level?.removeExactly(registers);
   }

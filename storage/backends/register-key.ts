@@ -36,6 +36,13 @@ export function keyOfRegisterKey(registerKey: Buffer, at: number): Buffer {
   return registerKey.subarray(at + 6, at + 6 + registerKey.readUInt32BE(at + 2));
 }
 
+/** The register key as Latin-1 text, for maps. */
+export function registerId(record: RecordView): string {
+  const key = Buffer.allocUnsafe(registerKeyLength(record));
+  writeRegisterKey(key, 0, record);
+  return key.toString('latin1');
+}
+
 /** Offsets of the newest record of each register in packed records, by register key as Latin-1 text. */
 export function newestOf(records: Buffer): Map<string, number> {
   const reader = new RecordReader();
@@ -44,9 +51,7 @@ export function newestOf(records: Buffer): Map<string, number> {
   for (let at = 0; at < records.length;) {
     const offset = at;
     at = reader.read(records, offset);
-    const key = Buffer.allocUnsafe(registerKeyLength(reader));
-    writeRegisterKey(key, 0, reader);
-    const id = key.toString('latin1');
+    const id = registerId(reader);
     const before = newest.get(id);
     if (before !== undefined) {
       other.read(records, before);
