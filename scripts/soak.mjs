@@ -6,15 +6,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { ensureBuilt } from './build.mjs';
-import { ensureDebianPackages, ensureInstalled, fail, nodeModules, pinnedNode, readIfThere } from './tools.mjs';
+import {
+  ensureDebianPackages,
+  ensureInstalled,
+  fail,
+  nodeModules,
+  pinnedNode,
+  readIfThere,
+  readOptions,
+} from './tools.mjs';
 import { spawn } from 'node:child_process';
 
 const modes = ['always', 'interval', 'replicas', 'mysql'];
-const { values } = parseArgs({
-  options: { mode: { type: 'string' }, rounds: { type: 'string', default: '200' } },
-});
+const usage = `npm run soak -- [--mode ${modes.join(' | ')}] [--rounds 200]: kills nodes under load and compares; all modes unless one is named`;
+const values = readOptions(usage, { mode: { type: 'string' }, rounds: { type: 'string', default: '200' } });
 const rounds = Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds takes a whole number from 1 on, not ${values.rounds}`);
 if (values.mode !== undefined && !modes.includes(values.mode)) fail(`--mode is one of ${modes.join(', ')}`);

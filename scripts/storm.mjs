@@ -1,11 +1,10 @@
 /** `npm run storm [-- --seconds N --seed N]`: five processes in bad weather, ten minutes unless it is told otherwise. */
-import { parseArgs } from 'node:util';
 import { ensureBuilt } from './build.mjs';
-import { ensureInstalled, pinnedNode, run } from './tools.mjs';
+import { ensureInstalled, pinnedNode, readOptions, run } from './tools.mjs';
 
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '600' }, seed: { type: 'string' } },
-});
+const usage =
+  'npm run storm -- [--seconds 600] [--seed N]: five processes in bad weather, with the same weather for the same seed';
+const values = readOptions(usage, { seconds: { type: 'string', default: '600' }, seed: { type: 'string' } });
 ensureInstalled();
 ensureBuilt();
 process.env['MANTIS_STORM_SECONDS'] = values.seconds;

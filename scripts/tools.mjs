@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 export const rootDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 export const nodeModules = join(rootDirectory, 'node_modules');
@@ -19,6 +20,18 @@ const installStamp = join(nodeModules, '.mantis-installed');
 export function fail(message) {
   console.error(message);
   process.exit(1);
+}
+
+/** The options of a script's command line; prints `usage` and ends the process for --help and for what is not among them. */
+export function readOptions(usage, options) {
+  try {
+    const { values } = parseArgs({ options: { ...options, help: { type: 'boolean', short: 'h', default: false } } });
+    if (!values.help) return values;
+  } catch (error) {
+    fail(`${error.message}\n\n${usage}`);
+  }
+  console.log(usage);
+  process.exit(0);
 }
 
 export function hashFiles(paths) {

@@ -8,20 +8,36 @@ import { defaultOperations, drawSchedule, type Schedule } from './schedule.ts';
 import { formatNumbers, parseNumbers, shrink, withEvents } from './shrink.ts';
 import { type Outcome, Simulation } from './simulation.ts';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string' },
-    nodes: { type: 'string' },
-    operations: { type: 'string' },
-    keep: { type: 'string' },
-    fault: { type: 'string' },
-    faults: { type: 'boolean' },
-    trace: { type: 'boolean' },
-    watch: { type: 'string' },
-    'no-shrink': { type: 'boolean' },
-  },
-});
+const usage = `npm run simulate -- [options]
+  --seed N          the seed, or the first of --seeds; 1
+  --seeds COUNT     how many, one after the other; 1
+  --operations N    requests a seed; ${defaultOperations}
+  --nodes N         as many nodes, whatever the seed draws
+  --keep 3-9,40     only these events of the schedule
+  --trace           all that happens, and the seed is run twice and compared
+  --watch KEY       with --trace: the registers of a key whenever they have changed
+  --no-shrink       leave a failing schedule as it is
+  --fault A,B       are these planted faults found?
+  --faults          are all of them?
+docs/simulator.md tells more.`;
+
+function readOptions() {
+  const text = { type: 'string' } as const;
+  const choice = { type: 'boolean' } as const;
+  const names = { seed: text, seeds: text, nodes: text, operations: text, keep: text, fault: text, watch: text };
+  const choices = { faults: choice, trace: choice, 'no-shrink': choice, help: choice };
+  try {
+    const { values } = parseArgs({ options: { ...names, ...choices } });
+    if (values.help !== true) return values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    process.exit(1);
+  }
+  console.log(usage);
+  process.exit(0);
+}
+
+const values = readOptions();
 
 /** One seed in this many is run twice, and must take the same way. */
 const TWICE_ONE_IN = 10;

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { TYPE_HASH } from '../../../storage/block.ts';
 import { spentElements, dropElements } from '../../../storage/collections/reap.ts';
 import { Model } from './model.ts';
-import { readInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -142,24 +142,7 @@ describe('deadlines of fields', () => {
   it('are commutative, associative and idempotent over whole states', () => {
     check((world) => {
       for (const replica of world.replicas) replica.hideDue();
-      const states = world.replicas.map((replica) => Buffer.from(replica.takeState()));
-      const orders = [
-        [0, 1, 2],
-        [2, 1, 0],
-        [1, 2, 0, 1, 2],
-      ];
-      const merged = orders.map((order) => {
-        const replica = world.take(90);
-        for (const index of order) replica.apply(states[index]);
-        return replica;
-      });
-      const inner = world.take(90);
-      inner.apply(states[1]);
-      inner.apply(states[2]);
-      const outer = world.take(90);
-      outer.apply(states[0]);
-      outer.apply(Buffer.from(inner.takeState()));
-      const all = [...merged, outer];
+      const all = mergedInOrders(world.replicas, () => world.take(90));
       for (const replica of all) replica.hideDue();
       for (const replica of all) expect(replica.view()).toEqual(all[0].view());
       expect(new Set(all.map((replica) => replica.digest())).size).toBe(1);

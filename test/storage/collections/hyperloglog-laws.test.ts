@@ -8,7 +8,7 @@ import {
   KIND_KEY_FLOOR,
 } from '../../../protocol/collection-kinds.ts';
 import { raiseRegisters, REGISTERS } from '../../../storage/types/hyperloglog.ts';
-import { readInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -151,24 +151,7 @@ describe('HyperLogLogs of several nodes', () => {
 
   it('are commutative, associative and idempotent over whole states, and come back from the stores', () => {
     check((world) => {
-      const states = world.replicas.map((replica) => Buffer.from(replica.takeState()));
-      const orders = [
-        [0, 1, 2],
-        [2, 1, 0],
-        [1, 2, 0, 1, 2],
-      ];
-      const merged = orders.map((order) => {
-        const replica = world.take(9);
-        for (const index of order) replica.apply(states[index]);
-        return replica;
-      });
-      const inner = world.take(9);
-      inner.apply(states[1]);
-      inner.apply(states[2]);
-      const outer = world.take(9);
-      outer.apply(states[0]);
-      outer.apply(Buffer.from(inner.takeState()));
-      const all = [...merged, outer];
+      const all = mergedInOrders(world.replicas, () => world.take(9));
       for (const replica of all) expect(replica.view()).toEqual(all[0].view());
       expect(new Set(all.map((replica) => replica.digest())).size).toBe(1);
       const restored = world.take(9);

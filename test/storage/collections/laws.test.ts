@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
 import { Model } from './model.ts';
-import { readInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -177,26 +177,9 @@ describe('merging', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
         const { replicas, fresh, release } = history(steps);
-        const states = replicas.map((replica) => Buffer.from(replica.takeState()));
-        const merged = [
-          [0, 1, 2],
-          [2, 1, 0],
-          [1, 2, 0, 1, 2],
-        ].map((order) => {
-          const replica = fresh(9);
-          for (const index of order) replica.apply(states[index]);
-          return replica;
-        });
-        // (0 ⊔ 1) ⊔ 2 against 0 ⊔ (1 ⊔ 2), the inner one passed on as a state of its own.
-        const inner = fresh(9);
-        inner.apply(states[1]);
-        inner.apply(states[2]);
-        const outer = fresh(9);
-        outer.apply(states[0]);
-        outer.apply(Buffer.from(inner.takeState()));
-        const views = [...merged, outer].map((replica) => replica.view());
-        for (const view of views) expect(view).toEqual(views[0]);
-        expect(new Set([...merged, outer].map((replica) => replica.digest())).size).toBe(1);
+        const all = mergedInOrders(replicas, () => fresh(9));
+        for (const replica of all) expect(replica.view()).toEqual(all[0].view());
+        expect(new Set(all.map((replica) => replica.digest())).size).toBe(1);
         release();
       }),
       { numRuns: 1000 },

@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { editList, valuesOfList } from './list-edits.ts';
 import { Model } from './model.ts';
-import { readInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 
 const NODES = 3;
@@ -154,23 +154,8 @@ describe('merging lists', () => {
     fc.assert(
       fc.property(steps, (steps) => {
         const { replicas, fresh, release } = history(steps);
-        const states = replicas.map((replica) => Buffer.from(replica.takeState()));
-        const merged = [
-          [0, 1, 2],
-          [2, 1, 0],
-          [1, 2, 0, 1, 2],
-        ].map((order) => {
-          const replica = fresh(9);
-          for (const index of order) replica.apply(states[index]);
-          return replica;
-        });
-        const inner = fresh(9);
-        inner.apply(states[1]);
-        inner.apply(states[2]);
-        const outer = fresh(9);
-        outer.apply(states[0]);
-        outer.apply(Buffer.from(inner.takeState()));
-        for (const replica of [...merged, outer]) {
+        const merged = mergedInOrders(replicas, () => fresh(9));
+        for (const replica of merged) {
           expect(replica.view()).toEqual(merged[0].view());
           expect(replica.digest()).toBe(merged[0].digest());
         }

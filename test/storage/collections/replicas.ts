@@ -346,3 +346,22 @@ export function readInOrders(stored: readonly Buffer[], seed: number, fresh: () 
     return restored;
   });
 }
+
+/** Nodes that merged the states of three in several orders, one of them twice, and one that was passed on already merged. */
+export function mergedInOrders(replicas: readonly Replica[], fresh: () => Replica): Replica[] {
+  const states = replicas.map((replica) => Buffer.from(replica.takeState()));
+  const merge = (parts: readonly Buffer[]): Replica => {
+    const replica = fresh();
+    for (const part of parts) replica.apply(part);
+    return replica;
+  };
+  const [first, second, third] = states;
+  const inner = Buffer.from(merge([second, third]).takeState());
+  return [
+    merge(states),
+    merge([third, second, first]),
+    merge([second, third, first, second, third]),
+    // first ⊔ (second ⊔ third), where the first of these is (first ⊔ second) ⊔ third.
+    merge([first, inner]),
+  ];
+}

@@ -11,7 +11,7 @@ import {
   type StreamId,
 } from '../../../storage/types/stream-id.ts';
 import { Model } from './model.ts';
-import { Replica } from './replicas.ts';
+import { mergedInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
 import { editStream, type StreamEdit, type StreamView, viewStream } from './stream-edits.ts';
 
@@ -202,24 +202,8 @@ describe('merging streams', () => {
     fc.assert(
       fc.property(steps, (steps) => {
         const { replicas, fresh, release } = history(steps);
-        const states = replicas.map((replica) => Buffer.from(replica.takeState()));
-        const merged = [
-          [0, 1, 2],
-          [2, 1, 0],
-          [1, 2, 0, 1, 2],
-        ].map((order) => {
-          const replica = fresh(2);
-          for (const index of order) replica.apply(states[index]);
-          return replica;
-        });
-        // (0 ⊔ 1) ⊔ 2 against 0 ⊔ (1 ⊔ 2), the inner one passed on as a state of its own.
-        const inner = fresh(2);
-        inner.apply(states[1]);
-        inner.apply(states[2]);
-        const outer = fresh(2);
-        outer.apply(states[0]);
-        outer.apply(Buffer.from(inner.takeState()));
-        for (const replica of [...merged, outer]) {
+        const merged = mergedInOrders(replicas, () => fresh(2));
+        for (const replica of merged) {
           expect(replica.view()).toEqual(merged[0].view());
           expect(replica.digest()).toBe(merged[0].digest());
           for (const key of KEYS) expect(viewStream(replica, key)).toEqual(viewStream(merged[0], key));
