@@ -3,13 +3,16 @@
  * order of hashes; what it has not come to yet is left out of the digests whatever happens to it, and taken in as it is then.
  */
 import { HIDDEN, OBJECT } from './block.ts';
-import { recomputeElements } from './collections/element-writes.ts';
+import { type Collection, ElementCursor } from './collections/collection.ts';
+import { recomputeElements, recomputeSome } from './collections/element-writes.ts';
 import type { Database } from './database.ts';
 import type { UnfinishedDigests } from './digested-blocks.ts';
 import type { Keyspace } from './keyspace.ts';
 
 const HASH_END = 0x100000000;
 const KEYS_A_STEP = 200;
+/** Larger collections are gone through in steps of so many elements. */
+const ELEMENTS_A_STEP = 500;
 /** How long the event loop may be held between other work. */
 const SLICE_MS = 1;
 
@@ -25,6 +28,8 @@ class DigestStart implements UnfinishedDigests {
   #database = 0;
   #at = 0;
   #isVisiting = false;
+  /** Large collections that the walk over the keys has left behind. */
+  readonly #within = new Map<Collection, ElementCursor>();
 
   constructor(keyspace: Keyspace) {
     this.#keyspace = keyspace;
@@ -34,32 +39,87 @@ class DigestStart implements UnfinishedDigests {
     keyspace.digestStart = this;
   }
 
-  /** Whether the walk has yet to come to the block's key. */
   isAhead(database: Database, ref: number): boolean {
-    if (this.#isVisiting || database.number < this.#database) return false;
+    if (this.#isVisiting) return false;
+    return this.#isKeyAhead(database, ref) || this.#isWithinKey(ref);
+  }
+
+  /** Whether the walk over the keys has yet to come to the block's. */
+  #isKeyAhead(database: Database, ref: number): boolean {
+    if (database.number < this.#database) return false;
     if (database.number > this.#database) return true;
     const keyspace = this.#keyspace;
     keyspace.readKey(ref);
     return keyspace.hashOf(keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength) >>> 0 >= this.#at;
   }
 
-  /** Takes in about 200 more keys; false when all are. */
+  #isWithinKey(ref: number): boolean {
+    const keyspace = this.#keyspace;
+    if (this.#within.size === 0 || (keyspace.flagsOf(ref) & OBJECT) === 0 || keyspace.isPacked(ref)) return false;
+    return this.#within.has(keyspace.glanceAt(ref));
+  }
+
+  isElementAhead(collection: Collection, ref: number): boolean {
+    if (this.#isVisiting) return false;
+    const cursor = this.#within.get(collection);
+    return cursor !== undefined && collection.isAhead(cursor, ref);
+  }
+
+  isWithin(collection: Collection): boolean {
+    return this.#within.has(collection);
+  }
+
+  asIfTakenIn(database: Database, ref: number, work: () => void): void {
+    const keyspace = this.#keyspace;
+    const isAhead = this.isAhead(database, ref);
+    this.#isVisiting = true;
+    if (isAhead && (keyspace.flagsOf(ref) & OBJECT) !== 0) recomputeElements(keyspace, keyspace.collectionAt(ref));
+    work();
+    this.#isVisiting = false;
+  }
+
   step(): boolean {
     const keyspace = this.#keyspace;
+    const [within] = this.#within;
+    if (within === undefined) this.#stepKeys();
+    else this.#stepWithin(...within);
+    if (this.#database < keyspace.databases.length || this.#within.size > 0) return true;
+    keyspace.digestStart = null;
+    return false;
+  }
+
+  /** Takes in about 200 more keys, but for large collections. */
+  #stepKeys(): void {
+    const keyspace = this.#keyspace;
     const database = keyspace.databases[this.#database];
-    this.#isVisiting = true;
     const next = database.index.visitRange(this.#at, KEYS_A_STEP, (ref) => {
       const flags = keyspace.flagsOf(ref);
       if ((flags & HIDDEN) !== 0) return;
+      const collection = (flags & OBJECT) === 0 || keyspace.isPacked(ref) ? null : keyspace.glanceAt(ref);
+      if (collection !== null && collection.count > ELEMENTS_A_STEP) {
+        this.#within.set(collection, new ElementCursor());
+        return;
+      }
+      this.#isVisiting = true;
       if ((flags & OBJECT) !== 0) recomputeElements(keyspace, keyspace.collectionAt(ref));
       keyspace.toggleDigest(database, ref);
+      this.#isVisiting = false;
     });
-    this.#isVisiting = false;
     this.#at = next >= HASH_END ? 0 : next;
     if (next >= HASH_END) this.#database++;
-    if (this.#database < keyspace.databases.length) return true;
-    keyspace.digestStart = null;
-    return false;
+  }
+
+  #stepWithin(collection: Collection, cursor: ElementCursor): void {
+    const keyspace = this.#keyspace;
+    // Nothing is left of it when its key was deleted meanwhile, or written over.
+    const isThere = keyspace.objects.holds(collection);
+    this.#isVisiting = true;
+    if (!isThere || !recomputeSome(keyspace, collection, cursor, ELEMENTS_A_STEP)) {
+      this.#within.delete(collection);
+      const isShown = isThere && (keyspace.flagsOf(collection.ref) & HIDDEN) === 0;
+      if (isShown) keyspace.toggleDigest(keyspace.databases[collection.database], collection.ref);
+    }
+    this.#isVisiting = false;
   }
 }
 

@@ -19,7 +19,13 @@ import { toggleCounterDigests } from './types/counter-payload.ts';
 export interface UnfinishedDigests {
   /** Whether the walk has yet to come to the block's key. */
   isAhead(database: Database, ref: number): boolean;
-  /** Takes in some more keys; false when all are. */
+  /** The same for an element of a collection that the walk has come to. */
+  isElementAhead(collection: Collection, ref: number): boolean;
+  /** Whether the walk is within the collection. */
+  isWithin(collection: Collection): boolean;
+  /** Does `work`, before the block is dropped, as if the walk had come to it. */
+  asIfTakenIn(database: Database, ref: number, work: () => void): void;
+  /** Takes in some more; false when all is. */
   step(): boolean;
 }
 
@@ -167,7 +173,8 @@ export class DigestedBlocks extends BlockWriter {
       this.evictedUncounted++;
       return;
     }
-    this.digestOf(database, ref);
+    if (this.digestStart === null) this.digestOf(database, ref);
+    else this.digestStart.asIfTakenIn(database, ref, () => this.digestOf(database, ref));
     const { digests, keyDigestHi, keyDigestLo } = this;
     const deadlineMs = this.deadlineOf(ref);
     database.evictedDigests.add(digests.keyHi, digests.keyLo, keyDigestHi, keyDigestLo, deadlineMs, this.clock.nowMs);

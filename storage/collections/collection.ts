@@ -131,6 +131,8 @@ export abstract class Collection {
   abstract remove(ref: number): void;
   /** Visits about `limit` more elements, tombstones included; false when all were visited. `visit` may write. */
   abstract walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void): boolean;
+  /** Whether a walk that stands at `cursor` has yet to come to a visible element. */
+  abstract isAhead(cursor: ElementCursor, ref: number): boolean;
   /** Frees about `limit` of the blocks of a collection that is in no table any more; true when none is left. */
   abstract freeElements(limit: number): boolean;
   /** Bytes of the index and order, about; the elements' blocks are counted by the arena. */

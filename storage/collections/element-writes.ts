@@ -23,12 +23,15 @@ export function beginChange(keyspace: Keyspace, collection: Collection): void {
   keyspace.elements.deadlineMs = -1;
   if (!keyspace.digesting) return;
   const { ref } = collection;
-  if ((keyspace.flagsOf(ref) & HIDDEN) === 0) {
-    keyspace.toggleDigest(keyspace.databases[collection.database], ref);
-  } else {
-    keyspace.readKey(ref);
-    keyspace.digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
-  }
+  const isHidden = (keyspace.flagsOf(ref) & HIDDEN) !== 0;
+  if (!isHidden && keyspace.toggleDigest(keyspace.databases[collection.database], ref)) return;
+  hashKeyOf(keyspace, collection);
+}
+
+/** What `toggleElement` goes by. */
+function hashKeyOf(keyspace: Keyspace, collection: Collection): void {
+  keyspace.readKey(collection.ref);
+  keyspace.digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
 }
 
 /** Closes what `beginChange` opened: shows or hides the key, and tells everybody. */
@@ -67,7 +70,8 @@ export function decodeElementCounter(keyspace: Keyspace, ref: number): CounterSt
 
 /** Adds what a visible element shows to its collection's digest, or takes it out; the key was hashed by `beginChange`. */
 function toggleElement(keyspace: Keyspace, collection: Collection, ref: number): void {
-  const { digests, elements, nodes } = keyspace;
+  const { digests, elements, nodes, digestStart } = keyspace;
+  if (digestStart !== null && digestStart.isElementAhead(collection, ref)) return;
   const flags = elements.flagsOf(ref);
   elements.readName(ref);
   const hash = digests.hashElement(
@@ -127,17 +131,29 @@ function toggleSumsDeadline(keyspace: Keyspace, collection: Collection, ref: num
 
 /** Computes the digest of a collection's elements afresh: it is not kept while the keyspace is not digesting. */
 export function recomputeElements(keyspace: Keyspace, collection: Collection): void {
-  const { digests, elements } = keyspace;
-  keyspace.readKey(collection.ref);
-  digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
-  collection.digestHi = 0;
-  collection.digestLo = 0;
   const cursor = new ElementCursor();
-  const visit = (ref: number): void => {
+  while (recomputeSome(keyspace, collection, cursor, 1000));
+}
+
+/** The same in steps of about `limit` elements, with one cursor: false when it is done. */
+export function recomputeSome(
+  keyspace: Keyspace,
+  collection: Collection,
+  cursor: ElementCursor,
+  limit: number,
+): boolean {
+  const { elements } = keyspace;
+  if (cursor.isFresh) {
+    cursor.isFresh = false;
+    collection.digestHi = 0;
+    collection.digestLo = 0;
+  }
+  hashKeyOf(keyspace, collection);
+  const more = collection.walk(cursor, limit, (ref) => {
     if (elements.isVisible(ref)) toggleElement(keyspace, collection, ref);
-  };
-  while (collection.walk(cursor, 1000, visit));
+  });
   elements.deadlineMs = -1;
+  return more;
 }
 
 /**

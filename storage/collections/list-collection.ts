@@ -204,6 +204,12 @@ export class ListCollection extends Collection {
     return cursor.hash !== WALK_DONE;
   }
 
+  override isAhead(cursor: ElementCursor, ref: number): boolean {
+    // The visible ones come first.
+    if (cursor.hash !== 0) return false;
+    return cursor.name === null || this.elements.compareName(ref, cursor.name, 0, cursor.name.length) > 0;
+  }
+
   #standAfter(order: RefOrder, name: Buffer | null): void {
     if (order.length === 0) return;
     if (name === null) order.seek(0);

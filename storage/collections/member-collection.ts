@@ -88,6 +88,10 @@ export class MemberCollection extends Collection {
     return cursor.hash < HASH_END;
   }
 
+  override isAhead(cursor: ElementCursor, ref: number): boolean {
+    return this.hashOf(ref) >= cursor.hash;
+  }
+
   /** Visits visible elements from `cursor` (a position in hash order) on, about `count`; returns the position reached. */
   scan(cursor: number, count: number, visit: (ref: number) => void): number {
     return this.index.visitRange(cursor, count, (ref) => {

@@ -329,6 +329,12 @@ export class Stream extends Collection {
     return cursor.hash < WALK_END;
   }
 
+  override isAhead(cursor: ElementCursor, ref: number): boolean {
+    const place = this.#entryScore(ref) < 0 ? WALK_OTHERS : WALK_ENTRIES;
+    if (place !== cursor.hash) return place > cursor.hash;
+    return cursor.name === null || this.elements.compareName(ref, cursor.name, 0, cursor.name.length) > 0;
+  }
+
   #rankAfter(tree: OrderedMembers, isOther: boolean, name: Buffer): number {
     const rank = tree.rank(isOther ? 0 : idScore(name, 0), name, 0, name.length);
     const isThere = rank < tree.count && this.elements.nameEquals(tree.at(rank), name, 0, name.length);
