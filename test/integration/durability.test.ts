@@ -7,6 +7,7 @@ import { appendFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
+import { RespClient } from '../support/resp-client.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -47,6 +48,14 @@ function ageOfLoss(load: Load, values: ReadonlyMap<string, string | null>, kille
   return ageMs;
 }
 
+/** Adds to an error what the node says of itself. */
+async function explain(error: unknown, node: MantisProcess): Promise<never> {
+  const client = await RespClient.connect(node.port);
+  const info = await client.command('INFO', 'replication', 'persistence', 'clients');
+  await client.close();
+  throw new Error(`${String(error)}\n${String(info)}\n${node.server.logs}`, { cause: error });
+}
+
 /** Kills and restarts; what one round found must still be there, unchanged, in all later ones. */
 async function killRepeatedly(plan: Plan, random: SeededRandom): Promise<void> {
   const found = new Map<string, string | null>();
@@ -59,7 +68,9 @@ async function killRepeatedly(plan: Plan, random: SeededRandom): Promise<void> {
       connections: 4,
       batch: 1 + random.below(64),
     });
-    await waitFor('the first acknowledgements', () => load.acknowledged > 0);
+    await waitFor('the first acknowledgements', () => load.acknowledged > 0).catch((error: unknown) =>
+      explain(error, node),
+    );
     const endAtMs = performance.now() + 2 * flushIntervalMs * random.fraction() + plan.allowanceMs;
     await waitFor('the instant of the kill', () => performance.now() >= endAtMs, { intervalMs: 1 });
     const killedAtMs = performance.now();
