@@ -29,10 +29,16 @@ export interface Contender {
   startDeadlineMs?: number;
 }
 
-/** CPU milliseconds of the longest turn of the event loop without garbage collection, and of the longest with it. */
+/**
+ * CPU milliseconds of the longest turn of the event loop without garbage collection, and of the longest with it; of how many
+ * milliseconds 99 % and 99.9 % of all turns are at most; and the share of the time in which the event loop worked.
+ */
 export interface LongestTurn {
   workMs: number;
   totalMs: number;
+  p99Ms: number;
+  p999Ms: number;
+  busyShare: number;
 }
 
 /** A running contender, and what the kernel says of its process. Linux only: it reads /proc. */

@@ -138,9 +138,10 @@ export async function measureRepairs(probed: ProbedNode, keys: number, log: (lin
     }
   }
   const full = results[1].bytes;
-  const both = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(' / ');
+  const both = (values: readonly number[], digits = 1): string =>
+    values.map((value) => value.toFixed(digits)).join(' / ');
   return table(
-    ['', 'bytes', 'of a full copy', 's', 'longest turn, ms', '… with GC', 'p99, ms'],
+    ['', 'bytes', 'of a full copy', 's', 'longest turn, ms', '… with GC', 'p99', 'p99.9', 'busy', 'GET p99, ms'],
     results.map(({ title, bytes, milliseconds, turns, p99Ms }) => [
       title,
       bytes.toLocaleString('en'),
@@ -148,7 +149,19 @@ export async function measureRepairs(probed: ProbedNode, keys: number, log: (lin
       (milliseconds / 1000).toFixed(1),
       both(turns.map(({ workMs }) => workMs)),
       both(turns.map(({ totalMs }) => totalMs)),
-      both(p99Ms),
+      both(
+        turns.map((turn) => turn.p99Ms),
+        2,
+      ),
+      both(
+        turns.map(({ p999Ms }) => p999Ms),
+        2,
+      ),
+      both(
+        turns.map(({ busyShare }) => busyShare),
+        2,
+      ),
+      both(p99Ms, 2),
     ]),
   );
 }

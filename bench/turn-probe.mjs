@@ -1,18 +1,25 @@
 /**
- * Loaded into a server with --import: measures its turns of the event loop, and answers its parent's messages with the longest. A
- * turn is the CPU time of the main thread between two runs of a timer that is due every millisecond: what other processes
- * take does not count, nor does waiting. Garbage collection is told apart by its own times.
+ * Loaded into a server with --import: measures its turns of the event loop, and answers its parent's messages with the longest and
+ * with how long most are. What is measured is CPU time of the main thread between two runs of a timer that is due every
+ * millisecond: what other processes take does not count, nor does waiting. libuv says how many turns that were; of several within
+ * a millisecond each counts as their mean. Garbage collection is told apart by its own times.
  */
 import { Server } from 'node:net';
 import { PerformanceObserver, performance } from 'node:perf_hooks';
 
 const COUNTED_MS = 3;
 const KEPT_MS = 60_000;
+/** Turns are counted by their length, in steps of so much. */
+const STEP_MS = 0.05;
+const STEPS = 4000;
 
 /** @type {{ startMs: number, endMs: number, cpuMs: number }[]} */
 let turns = [];
 /** @type {{ startMs: number, endMs: number }[]} */
 let collections = [];
+const counts = new Uint32Array(STEPS);
+let totalCpuMs = 0;
+let beganMs = 0;
 
 new PerformanceObserver((list) => {
   for (const { startTime, duration } of list.getEntries()) {
@@ -22,27 +29,53 @@ new PerformanceObserver((list) => {
   if (collections[0].startMs < oldestMs) collections = collections.filter(({ endMs }) => endMs > oldestMs);
 }).observe({ entryTypes: ['gc'] });
 
+/**
+ * The kernel brings what a running thread has used up to date at its ticks, milliseconds apart, and when somebody asks for all of
+ * the process's.
+ */
+function threadCpuMs() {
+  process.cpuUsage();
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 let lastMs = 0;
-let lastCpu = process.threadCpuUsage();
+let lastCpuMs = threadCpuMs();
+let lastLoops = 0;
 
 function tick() {
   const nowMs = performance.now();
-  const cpu = process.threadCpuUsage();
-  const cpuMs = (cpu.user + cpu.system - lastCpu.user - lastCpu.system) / 1000;
+  const nowCpuMs = threadCpuMs();
+  const { loopCount } = performance.nodeTiming.uvMetricsInfo;
+  const cpuMs = nowCpuMs - lastCpuMs;
+  const loops = Math.max(1, loopCount - lastLoops);
+  counts[Math.min(STEPS - 1, Math.floor(cpuMs / loops / STEP_MS))] += loops;
+  totalCpuMs += cpuMs;
   if (cpuMs > COUNTED_MS) turns.push({ startMs: lastMs, endMs: nowMs, cpuMs });
   lastMs = nowMs;
-  lastCpu = cpu;
+  lastCpuMs = nowCpuMs;
+  lastLoops = loopCount;
 }
 
 // Until it listens nobody waits for it.
 const { listen } = Server.prototype;
 Server.prototype.listen = function (...args) {
   Server.prototype.listen = listen;
-  lastMs = performance.now();
-  lastCpu = process.threadCpuUsage();
+  lastMs = beganMs = performance.now();
+  lastCpuMs = threadCpuMs();
   setInterval(tick, 1).unref();
   return listen.apply(this, args);
 };
+
+/** The length in milliseconds that a share of the turns does not exceed. */
+function quantile(share) {
+  let left = share * counts.reduce((sum, count) => sum + count, 0);
+  for (let step = 0; step < STEPS; step++) {
+    left -= counts[step];
+    if (left <= 0) return (step + 1) * STEP_MS;
+  }
+  return STEPS * STEP_MS;
+}
 
 function take() {
   let workMs = 0;
@@ -55,8 +88,14 @@ function take() {
     workMs = Math.max(workMs, cpuMs - collectedMs);
     totalMs = Math.max(totalMs, cpuMs);
   }
+  const nowMs = performance.now();
+  const busyShare = totalCpuMs / Math.max(1, nowMs - beganMs);
+  const result = { workMs, totalMs, p99Ms: quantile(0.99), p999Ms: quantile(0.999), busyShare };
   turns = [];
-  return { workMs, totalMs };
+  counts.fill(0);
+  totalCpuMs = 0;
+  beganMs = nowMs;
+  return result;
 }
 
 // Entries of the last collections are handed out a little later than they were made.

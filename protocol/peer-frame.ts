@@ -35,6 +35,8 @@ export const PEER_VERSION_PUBLISH = 3;
 export const FRAME_HEADER_BYTES = 12;
 /** The smallest value of the length word: checksum, type, version and flags. */
 const FRAME_LENGTH_MIN = FRAME_HEADER_BYTES - 4;
+/** The first byte of a frame that its checksum is of. */
+const SUMMED_FROM = 8;
 
 /** Longest frame from a peer that has not authenticated yet. */
 export const FRAME_BYTES_BEFORE_AUTHENTICATION = 64 * 1024;
@@ -119,7 +121,7 @@ export function allocateFrame(
 /** Writes the checksum; the frame may be sent after that, and shared, but not changed. */
 export function sealFrame(frame: Buffer): Buffer {
   assert(frame.readUInt32LE(0) === frame.length - 4, 'a frame whose length word is not its length');
-  frame.writeUInt32LE(crc32c(frame, 8, frame.length), 4);
+  frame.writeUInt32LE(crc32c(frame, SUMMED_FROM, frame.length), 4);
   return frame;
 }
 
@@ -146,6 +148,9 @@ export class FrameDecoder {
   #fedEnd = 0;
   #carried: Buffer = NO_BYTES;
   #carriedLength = 0;
+  /** The checksum of the carried frame's bytes up to here, so that a long frame is not summed up at once. */
+  #summedLength = SUMMED_FROM;
+  #sum = 0;
 
   constructor(frameBytesMax: number) {
     this.frameBytesMax = frameBytesMax;
@@ -177,7 +182,7 @@ export class FrameDecoder {
       if (available >= total) {
         const start = this.#fedStart;
         this.#fedStart += total;
-        this.#open(this.#fed, start, total);
+        this.#open(this.#fed, start, total, crc32c(this.#fed, start + SUMMED_FROM, start + total));
         return true;
       }
     }
@@ -204,13 +209,22 @@ export class FrameDecoder {
     if (this.#carriedLength < 4) return false;
     const total = this.#totalOf(this.#carried, 0);
     this.#carry(Math.min(total - this.#carriedLength, this.#fedEnd - this.#fedStart), total);
+    this.#sumCarried();
     if (this.#carriedLength < total) return false;
     const frame = this.#carried;
-    this.#carriedLength = 0;
-    this.#open(frame, 0, total);
+    const sum = this.#sum;
+    this.#carriedLength = this.#sum = 0;
+    this.#summedLength = SUMMED_FROM;
+    this.#open(frame, 0, total, sum);
     // A large buffer is not kept for the next small tail.
     if (frame.length > FRAME_BYTES_BEFORE_AUTHENTICATION) this.#carried = NO_BYTES;
     return true;
+  }
+
+  #sumCarried(): void {
+    if (this.#carriedLength <= this.#summedLength) return;
+    this.#sum = crc32c(this.#carried, this.#summedLength, this.#carriedLength, this.#sum);
+    this.#summedLength = this.#carriedLength;
   }
 
   #totalOf(buffer: Buffer, at: number): number {
@@ -240,9 +254,8 @@ export class FrameDecoder {
     this.#fedStart += count;
   }
 
-  #open(buffer: Buffer, start: number, total: number): void {
-    const sum = buffer.readUInt32LE(start + 4);
-    if (crc32c(buffer, start + 8, start + total) !== sum) {
+  #open(buffer: Buffer, start: number, total: number, sum: number): void {
+    if (buffer.readUInt32LE(start + 4) !== sum) {
       throw new PeerProtocolError(REFUSE_CHECKSUM, 'a frame with a wrong checksum');
     }
     this.type = buffer[start + 8]!;

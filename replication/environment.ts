@@ -48,6 +48,8 @@ export interface Connection {
   events: ConnectionEvents | null;
   /** Queues buffers in order; they must not be changed afterwards. */
   write(buffers: readonly Buffer[]): void;
+  /** Reports nothing more that has come for so long, and leaves it where it is, so that the other side comes to wait as well. */
+  rest(durationMs: number): void;
   /** Bytes queued that the network has not taken yet. */
   queuedBytes(): number;
   /** Sends what is queued, for a while, then closes. */

@@ -9,6 +9,8 @@ const PRESENT = 1;
 const MATCHED = 2;
 
 const SHARD_SLOTS_FIRST = 16;
+/** The first ten bits of the mixed hash name the shard. */
+const SHARD_SHIFT = 22;
 /** Shards fill alike. Each grows at another load between these, lest all of them grow at the same moment. */
 const LOAD_LEAST = 0.35;
 const LOAD_MOST = 0.65;
@@ -63,7 +65,7 @@ class Shard {
 
 /** Hash → digest. `size` is for the caller to bound. */
 export class KeyTable {
-  static readonly shardCount = 256;
+  static readonly shardCount = 1024;
   size = 0;
   #seed: number;
   #shards: (Shard | undefined)[] = new Array<Shard | undefined>(KeyTable.shardCount);
@@ -75,7 +77,7 @@ export class KeyTable {
   /** Sets a key's digest, which counts as not matched yet. */
   set(hashHi: number, hashLo: number, digestHi: number, digestLo: number): void {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const index = mixed >>> 24;
+    const index = mixed >>> SHARD_SHIFT;
     const load = LOAD_LEAST + ((LOAD_MOST - LOAD_LEAST) * index) / KeyTable.shardCount;
     const shard = (this.#shards[index] ??= new Shard(load));
     if (shard.isFull) shard.grow(this.#seed);
@@ -93,14 +95,14 @@ export class KeyTable {
 
   has(hashHi: number, hashLo: number): boolean {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const shard = this.#shards[mixed >>> 24];
+    const shard = this.#shards[mixed >>> SHARD_SHIFT];
     return shard !== undefined && shard.states[shard.slotOf(hashHi, hashLo, mixed)] !== EMPTY;
   }
 
   /** True when the key is here with this very digest; it is marked as matched then. */
   match(hashHi: number, hashLo: number, digestHi: number, digestLo: number): boolean {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const shard = this.#shards[mixed >>> 24];
+    const shard = this.#shards[mixed >>> SHARD_SHIFT];
     if (shard === undefined) return false;
     const slot = shard.slotOf(hashHi, hashLo, mixed);
     if (shard.states[slot] === EMPTY) return false;

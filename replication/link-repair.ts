@@ -39,6 +39,8 @@ export class LinkRepair {
   peerKnowsTombstones = false;
   /** Repairs that ran to their end. */
   finished = 0;
+  /** Frames of repairs that have come. */
+  framesIn = 0;
   recordBytesIn = 0;
   recordBytesOut = 0;
   readonly counters = { summaries: 0 };
@@ -178,6 +180,7 @@ export class LinkRepair {
 
   receive(type: number, buffer: Buffer, start: number, end: number, flags: number, nowMs: number): void {
     this.#movedAtMs = nowMs;
+    this.framesIn++;
     if (type === FRAME_REPAIR_GROUPS || type === FRAME_REPAIR_BUCKETS) this.#noteDigests();
     if (type === FRAME_REPAIR_ASK) {
       if (!this.#leads) throw new PeerProtocolError(REFUSE_MALFORMED, 'the leader of repairs asked for one');

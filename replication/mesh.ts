@@ -26,16 +26,15 @@ import { Membership, type Member, streamOf } from './membership.ts';
 import type { Outbox } from './outbox.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { RepairRate } from './repair.ts';
+import { RepairTurns } from './repair-turns.ts';
 import type { Replica, Stamp } from './replica.ts';
 import type { KnownMember, ReplicatorSettings } from './settings.ts';
 import { Standing } from './standing.ts';
 
 /** Bytes a connection may hold that the network has not taken; the rest stays in the shared outbox. */
-const QUEUED_BYTES_MAX = 1024 * 1024;
+const QUEUED_BYTES_MAX = 256 * 1024;
 /** Accepted connections that have not authenticated. */
 const STRANGERS_MAX = 128;
-/** How long a repair waits when the rate limit is reached. */
-const RATE_WAIT_MS = 10;
 /** After a member is lost, the others compare notes within this time: it may have died after telling only some of them. */
 const REPAIR_AFTER_LOSS_MS = 3000;
 
@@ -81,9 +80,7 @@ export class Mesh implements LinkOwner {
   #sessions = new Set<Session>();
   #clockAtTick = none;
   #complete = none;
-  #slices = 0;
-  #turnScheduled = false;
-  #rateTimerSet = false;
+  #turns: RepairTurns<Session>;
   #isStopped = false;
 
   constructor(
@@ -100,7 +97,9 @@ export class Mesh implements LinkOwner {
     this.network = environment.network;
     this.#environment = environment;
     this.#log = new RefusalLog(environment.log);
-    this.repairRate = new RepairRate(settings.repairBytesPerSecond, environment.time.monotonicMs());
+    const { time } = environment;
+    this.#turns = new RepairTurns(time, settings.commandCount, this.live, (session) => this.pump(session));
+    this.repairRate = new RepairRate(settings.repairBytesPerSecond, time.monotonicMs());
     this.membership = new Membership(settings);
     this.applied = applied;
     applied.streams = () => this.membership.streams();
@@ -170,7 +169,10 @@ export class Mesh implements LinkOwner {
         this.pump(session);
       },
       received: (buffer, start, end) => {
-        link.received(buffer, start, end, this.nowMs());
+        const repairFrames = link.repair?.framesIn;
+        const nowMs = this.nowMs();
+        link.received(buffer, start, end, nowMs);
+        if (link.repair?.framesIn !== repairFrames) this.#turns.received(connection, nowMs);
         this.pump(session);
       },
       writable: () => this.pump(session),
@@ -274,12 +276,7 @@ export class Mesh implements LinkOwner {
   }
 
   takeSlice(): boolean {
-    if (this.#slices > 0) {
-      this.#slices--;
-      return true;
-    }
-    this.#scheduleTurn();
-    return false;
+    return this.#turns.takeSlice();
   }
 
   // Movement.
@@ -304,8 +301,8 @@ export class Mesh implements LinkOwner {
     if (frames.length > 0) connection.write(frames);
     const { repair } = link;
     if (repair === null || queued >= QUEUED_BYTES_MAX) return;
-    if (repair.isWaitingForRate) this.#scheduleRate();
-    else if (repair.isScanning) this.#scheduleTurn();
+    if (repair.isWaitingForRate) this.#turns.scheduleRate();
+    else if (repair.isScanning) this.#turns.schedule();
   }
 
   /** Sends messages on channels to everyone who is linked now. */
@@ -362,36 +359,6 @@ export class Mesh implements LinkOwner {
     if (this.dialer.hasUnmetPeers()) return true;
     for (const { link } of this.live.values()) if (link.tellsOfStrangers) return true;
     return false;
-  }
-
-  /** One slice of one link's repair in each turn of the event loop, the links taking turns. */
-  #scheduleTurn(): void {
-    if (this.#turnScheduled || this.#isStopped) return;
-    this.#turnScheduled = true;
-    this.#environment.time.defer(() => {
-      this.#turnScheduled = false;
-      this.#slices = 1;
-      for (const [id, session] of [...this.live]) {
-        if (session.link.repair?.isScanning !== true) continue;
-        if (this.#slices === 0) {
-          this.#scheduleTurn();
-          break;
-        }
-        this.live.delete(id);
-        this.live.set(id, session);
-        this.pump(session);
-      }
-      this.#slices = 0;
-    });
-  }
-
-  #scheduleRate(): void {
-    if (this.#rateTimerSet || this.#isStopped) return;
-    this.#rateTimerSet = true;
-    this.#environment.time.setTimer(RATE_WAIT_MS, () => {
-      this.#rateTimerSet = false;
-      this.pumpAll();
-    });
   }
 
   /** A link is over: says so to the peer if it is still there, and to the operator. */
@@ -480,6 +447,7 @@ export class Mesh implements LinkOwner {
 
   stop(): void {
     this.#isStopped = true;
+    this.#turns.stop();
     this.dialer.isPaused = true;
     this.#dropAll((link) => link.refuse(REFUSE_STOPPING, 'the node is stopping'));
   }

@@ -5,7 +5,7 @@ import { encodeRepairRecords } from '../protocol/peer-repair.ts';
 import type { KeySelection, Replica, ReplicaScan } from './replica.ts';
 
 /** Aim of one frame; small enough that merging it does not hold up the other side's clients. */
-const FRAME_RECORDS_BYTES = 32 * 1024;
+const FRAME_RECORDS_BYTES = 4 * 1024;
 
 export class RecordSource {
   #scan: ReplicaScan | null;

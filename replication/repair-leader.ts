@@ -32,8 +32,8 @@ import { RecordSource } from './record-source.ts';
 import type { RepairContext, RepairSide } from './repair.ts';
 import { listedKeys, skipBucket, wholeBucket, type ReplicaScan, type Stamp } from './replica.ts';
 
-/** Keys of one SUMMARIES frame. */
-const SUMMARIES_PER_FRAME = 4096;
+/** Keys of one SUMMARIES frame: few, because the other side takes a frame in one go. */
+const SUMMARIES_PER_FRAME = 256;
 
 type Phase = 'groups' | 'summaries' | 'turn' | 'records' | 'done' | 'finished';
 

@@ -34,7 +34,7 @@ import { RecordSource } from './record-source.ts';
 import type { RepairContext, RepairSide } from './repair.ts';
 import { listedKeys, skipBucket, wholeBucket, type ReplicaScan, type Stamp } from './replica.ts';
 
-const WANTS_PER_FRAME = 4096;
+const WANTS_PER_FRAME = 256;
 /** Own keys looked at in one slice, if time allows. */
 const COMPARED_PER_SLICE = 8192;
 /** The most summaries that any leader may send in a round. */

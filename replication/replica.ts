@@ -58,21 +58,21 @@ export interface SummarySink {
  */
 export interface ReplicaScan {
   /**
-   * Goes on for at most `maxKeys` delivered keys or about 1 ms, whichever is first, and may deliver nothing.
+   * Goes on for at most `maxKeys` delivered keys or about 0.15 ms, whichever is first, and may deliver nothing.
    * Delivers the keys whose bucket is non-zero in `buckets` (65,536 bytes), those that are only tombstones among them: it is
    * by them that a deletion spreads.
    * @returns true while there is more
    */
   summaries(buckets: Uint8Array, sink: SummarySink, maxKeys: number): boolean;
   /**
-   * Goes on until `writer` holds `maxBytes` or more, or for about 1 ms, whichever is first, and may write nothing.
+   * Goes on until `writer` holds `maxBytes` or more, or for about 0.15 ms, whichever is first, and may write nothing.
    * Writes every register of each selected key, and at its first call what belongs to no key (the databases' floors), whatever
    * is selected. Never stops inside a register; may stop between two registers of a key.
    * @returns true while there is more
    */
   records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean;
   /**
-   * Deletes, of each selected key, the registers up to the rule's bound: the peer does not have the key. For about 1 ms.
+   * Deletes, of each selected key, the registers up to the rule's bound: the peer does not have the key. For about 0.15 ms.
    * @returns true while there is more
    */
   forsake(selection: KeySelection, rule: TakeRule): boolean;

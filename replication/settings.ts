@@ -43,6 +43,8 @@ export interface ReplicatorOptions {
   readonly isDurabilityTold?: boolean;
   /** True once this node has dropped keys that were not deleted. */
   readonly hasEvicted?: () => boolean;
+  /** Commands of clients since the start: while it grows, repairs leave them time. */
+  readonly commandCount?: () => number;
   /** A member that nobody has been linked to for this long is set aside: tombstones do not wait for it. */
   readonly tombstoneHorizonMs?: number;
   readonly outboxBytesMax?: number;
@@ -95,6 +97,7 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     writers: [options.nodeId],
     isDurabilityTold: false,
     hasEvicted: () => false,
+    commandCount: () => 0,
     tombstoneHorizonMs: DAY_MS,
     outboxBytesMax: 64 * megabyte,
     frameBytesMax: FRAME_BYTES_MAX_DEFAULT,

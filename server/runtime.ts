@@ -349,7 +349,9 @@ export class Runtime implements Node {
     const filled = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
     if (filled === null) return;
     const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
-    const options = { ...filled, horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted };
+    const commandCount = (): number => this.statistics.commandsProcessed;
+    const isDurabilityTold = this.flusher !== null;
+    const options = { ...filled, horizon: facts, writers, isDurabilityTold, hasEvicted, commandCount };
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());

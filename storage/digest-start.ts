@@ -10,11 +10,11 @@ import type { UnfinishedDigests } from './digested-blocks.ts';
 import type { Keyspace } from './keyspace.ts';
 
 const HASH_END = 0x100000000;
-const KEYS_A_STEP = 200;
+const KEYS_A_STEP = 25;
 /** Larger collections are gone through in steps of so many elements. */
-const ELEMENTS_A_STEP = 500;
+const ELEMENTS_A_STEP = 100;
 /** How long the event loop may be held between other work. */
-const SLICE_MS = 1;
+const SLICE_MS = 0.25;
 
 /** What it takes to work between other work. */
 interface Pacer {
@@ -88,7 +88,7 @@ class DigestStart implements UnfinishedDigests {
     return false;
   }
 
-  /** Takes in about 200 more keys, but for large collections. */
+  /** Takes in about 25 more keys, but for large collections. */
   #stepKeys(): void {
     const keyspace = this.#keyspace;
     const database = keyspace.databases[this.#database];

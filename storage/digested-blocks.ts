@@ -84,16 +84,20 @@ export class DigestedBlocks extends BlockWriter {
    */
   toggleDigest(database: Database, ref: number): boolean {
     if (this.digestStart !== null && this.digestStart.isAhead(database, ref)) return false;
-    const digests = this.digests;
-    this.readKey(ref);
     const flags = this.flagsOf(ref);
-    if ((flags & LONG_KEY) !== 0) {
-      digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
-    } else {
-      digests.hashKeyView(database.number, this.arena.views[ref >>> 20], this.keyStart, this.keyLength);
-    }
+    this.hashForDigests(database, ref, flags);
     this.toggleHashed(ref, flags);
     return true;
+  }
+
+  /** Hashes the block's key as the digests do, and reads it. */
+  hashForDigests(database: Database, ref: number, flags: number): void {
+    this.readKey(ref);
+    if ((flags & LONG_KEY) !== 0) {
+      this.digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
+    } else {
+      this.digests.hashKeyView(database.number, this.arena.views[ref >>> 20], this.keyStart, this.keyLength);
+    }
   }
 
   /** The same for a block whose key was the last to be hashed. */

@@ -9,7 +9,7 @@ import { encodeFloor, encodeKey, encodeShadowAt } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
 
 const HASH_END = 0x100000000;
-const KEYS_A_STEP = 200;
+const KEYS_A_STEP = 25;
 
 /** Larger collections are encoded in slices. */
 const ELEMENTS_AT_ONCE = 64;
@@ -35,14 +35,13 @@ export class RegisterScan {
     this.#keyspace = keyspace;
   }
 
-  /** Visits about 200 more keys; false when all were visited. `hi`, `lo`: the key's hash as in Digests. */
+  /** Visits some more keys; false when all were visited. `hi`, `lo`: the key's hash as in Digests. */
   step(visit: (database: number, ref: number, hi: number, lo: number) => void): boolean {
     const keyspace = this.#keyspace;
     const database = keyspace.databases[this.#database];
     if (database === undefined) return false;
     this.#at = database.index.visitRange(this.#at, KEYS_A_STEP, (ref) => {
-      keyspace.readKey(ref);
-      keyspace.digests.hashKey(database.number, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+      keyspace.hashForDigests(database, ref, keyspace.flagsOf(ref));
       visit(database.number, ref, keyspace.digests.keyHi, keyspace.digests.keyLo);
     });
     if (this.#at >= HASH_END) {

@@ -180,4 +180,78 @@ describe('a connection over TCP', () => {
     for (const connection of accepted) connection.close();
     await listener.close();
   });
+
+  it('gives the kernel a bounded part of what is written in a turn, all of it in order', async () => {
+    const received: Buffer[] = [];
+    let bytes = 0;
+    const network = tcpNetwork();
+    const ignore = { opened: () => undefined, writable: () => undefined, closed: () => undefined };
+    const accepted: Connection[] = [];
+    const listener = await network.listen('127.0.0.1', 0, (connection) => {
+      accepted.push(connection);
+      const keep = (buffer: Buffer, start: number, end: number): void => {
+        received.push(Buffer.from(buffer.subarray(start, end)));
+        bytes += end - start;
+      };
+      connection.events = { ...ignore, received: keep };
+    });
+    const written = Array.from({ length: 40 }, (_, index) => Buffer.alloc(index * 10_000 + 1, index));
+    const total = written.reduce((sum, { length }) => sum + length, 0);
+    const connection = network.connect('127.0.0.1', listener.port);
+    let wasWritable = false;
+    connection.events = {
+      ...ignore,
+      received: () => undefined,
+      opened: () => {
+        connection.write(written.slice(0, 30));
+        connection.write(written.slice(30));
+        expect(connection.queuedBytes()).toBeGreaterThanOrEqual(total - (128 << 10));
+      },
+      writable: () => (wasWritable = true),
+    };
+    await waitFor('everything', () => bytes === total);
+    expect(Buffer.concat(received).equals(Buffer.concat(written))).toBe(true);
+    await waitFor('the end of the queue', () => wasWritable && connection.queuedBytes() === 0);
+    connection.write(written);
+    connection.close();
+    await waitFor('what was queued when it was closed', () => bytes === 2 * total);
+    for (const one of accepted) one.close();
+    await listener.close();
+  });
+
+  it('reports nothing while it rests, and then goes on in the middle of what it had read', async () => {
+    const network = tcpNetwork();
+    const accepted: Connection[] = [];
+    const received: Buffer[] = [];
+    let bytes = 0;
+    let isResting = false;
+    let duringRest = 0;
+    const listener = await network.listen('127.0.0.1', 0, (connection) => {
+      accepted.push(connection);
+      connection.events = {
+        opened: () => undefined,
+        writable: () => undefined,
+        closed: () => undefined,
+        received: (buffer, start, end) => {
+          if (isResting) duringRest++;
+          received.push(Buffer.from(buffer.subarray(start, end)));
+          bytes += end - start;
+          if (bytes >= 256 << 10) return;
+          isResting = true;
+          setTimeout(() => (isResting = false), 1);
+          connection.rest(5);
+        },
+      };
+    });
+    const sent = Buffer.alloc(1 << 20);
+    for (let at = 0; at < sent.length; at += 4) sent.writeUInt32LE(at, at);
+    const sending = connect(listener.port, '127.0.0.1');
+    sending.write(sent);
+    await waitFor('everything', () => bytes === sent.length);
+    expect(duringRest).toBe(0);
+    expect(Buffer.concat(received).equals(sent)).toBe(true);
+    sending.destroy();
+    for (const connection of accepted) connection.close();
+    await listener.close();
+  });
 });

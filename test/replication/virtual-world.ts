@@ -193,6 +193,9 @@ class VirtualConnection implements Connection {
     if (!this.isClosed) this.events?.writable();
   }
 
+  /** Work takes no virtual time: nobody has to rest. */
+  rest(): void {}
+
   queuedBytes(): number {
     return this.#inFlight;
   }
