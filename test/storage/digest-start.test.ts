@@ -16,7 +16,7 @@ class Turns {
   #nowMs = 0;
 
   monotonicMs(): number {
-    this.#nowMs += 0.6;
+    this.#nowMs += 0.2;
     return this.#nowMs;
   }
 
