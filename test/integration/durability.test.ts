@@ -39,6 +39,8 @@ interface Plan {
   start(): Promise<MantisProcess>;
   /** The node that must have everything after the kill; it is asked for all keys. */
   survivor(killed: MantisProcess): Promise<MantisProcess>;
+  /** Another node, whose log may explain what went wrong. */
+  other?(): MantisProcess;
 }
 
 /** How long before the kill the oldest of what was lost had been acknowledged, in steps of 50 ms; 0 when nothing was. */
@@ -48,12 +50,14 @@ function ageOfLoss(load: Load, values: ReadonlyMap<string, string | null>, kille
   return ageMs;
 }
 
-/** Adds to an error what the node says of itself. */
-async function explain(error: unknown, node: MantisProcess): Promise<never> {
+/** Adds to an error what the nodes say of themselves. */
+async function explain(error: unknown, node: MantisProcess, other?: MantisProcess): Promise<never> {
   const client = await RespClient.connect(node.port);
   const info = await client.command('INFO', 'replication', 'persistence', 'clients');
   await client.close();
-  throw new Error(`${String(error)}\n${String(info)}\n${node.server.logs}`, { cause: error });
+  throw new Error(`${String(error)}\n${String(info)}\n${node.server.logs}\n${other?.server.logs ?? ''}`, {
+    cause: error,
+  });
 }
 
 /** Kills and restarts; what one round found must still be there, unchanged, in all later ones. */
@@ -136,7 +140,7 @@ describe('after SIGKILL under load', () => {
         other = await startMantis({ args: [...args, '--peers', `127.0.0.1:${next.peerPort}`], readyDeadlineMs });
         return next;
       };
-      const plan = { mode: 'replicas', usualRounds: 4, allowanceMs: 0, start, survivor };
+      const plan = { mode: 'replicas', usualRounds: 4, allowanceMs: 0, start, survivor, other: () => other };
       await withSeed(testFile, (random) => killRepeatedly(plan, random));
       await other.server.stop();
     },
