@@ -1,6 +1,6 @@
 /**
- * What repair costs: bytes between two nodes that differ in nothing, in 1,000 keys and in all, the time until they are equal, the
- * longest turns of the event loops, and what clients wait meanwhile.
+ * What repair costs: bytes between two nodes that differ in nothing, in 1,000 keys, in all, and in one field of a large hash, the time
+ * until they are equal, the longest turns of the event loops, and what clients wait meanwhile.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Connection } from './connection.ts';
@@ -16,6 +16,9 @@ const DEADLINE_MS = 150_000;
 const SAMPLE_EVERY_MS = 1;
 const BASELINE_MS = 5000;
 const PINGS_MS = 4000;
+const FIELDS_A_COMMAND = 1000;
+/** More than the outbox holds. */
+const OUTBOX_BYTES = 1 << 20;
 
 interface Node {
   server: MeasuredServer;
@@ -108,44 +111,75 @@ async function measureQuiet(nodes: readonly Node[]): Promise<Result> {
   return { title: 'no repair', bytes: 0, milliseconds: 0, turns: await turnsOf(nodes), p99Ms };
 }
 
-/** Measures with so many keys, and gives the table. */
-export async function measureRepairs(probed: ProbedNode, keys: number, log: (line: string) => void): Promise<string> {
+/** Two linked nodes, and their links cut. */
+async function withNodes(probed: ProbedNode, work: (nodes: readonly Node[]) => Promise<void>): Promise<void> {
   const [firstPort, secondPort] = [await freePort(), await freePort()];
   const nodes = [await start(probed, firstPort, null), await start(probed, secondPort, firstPort)];
-  const results: Result[] = [];
-  const keep = (result: Result): void => {
-    results.push(result);
-    log(`${result.title}: ${(result.milliseconds / 1000).toFixed(1)} s, ${result.bytes} bytes`);
-  };
   try {
     // A node that has never had a peer computes its digests when the first one comes.
     await untilLinked(nodes[0]);
     await links(nodes, 'DOWN');
-    log(`writing ${keys} keys`);
-    await nodes[0].connection.fill(keys, VALUE_BYTES);
-    keep(await measureQuiet(nodes));
-    keep(await measureRepair('a full copy, to an empty node', nodes));
-    await links(nodes, 'DOWN');
-    for (let time = 0; time < TIMES; time++) await nodes[0].connection.fill(SOME, VALUE_BYTES);
-    keep(await measureRepair(`${SOME.toLocaleString('en')} keys differ`, nodes));
-    await links(nodes, 'DOWN');
-    await nodes[0].connection.fill(keys, VALUE_BYTES);
-    keep(await measureRepair('all keys differ', nodes));
+    await work(nodes);
   } finally {
     for (const { connection, server } of nodes) {
       connection.close();
       await server.stop();
     }
   }
-  const full = results[1].bytes;
+}
+
+async function measureKeys(nodes: readonly Node[], keys: number, keep: (result: Result) => void): Promise<void> {
+  await nodes[0].connection.fill(keys, VALUE_BYTES);
+  keep(await measureQuiet(nodes));
+  keep(await measureRepair('a full copy, to an empty node', nodes));
+  await links(nodes, 'DOWN');
+  for (let time = 0; time < TIMES; time++) await nodes[0].connection.fill(SOME, VALUE_BYTES);
+  keep(await measureRepair(`${SOME.toLocaleString('en')} keys differ`, nodes));
+  await links(nodes, 'DOWN');
+  await nodes[0].connection.fill(keys, VALUE_BYTES);
+  keep(await measureRepair('all keys differ', nodes));
+}
+
+async function measureFields(nodes: readonly Node[], fields: number, keep: (result: Result) => void): Promise<void> {
+  const { connection } = nodes[0];
+  const value = 'x'.repeat(VALUE_BYTES);
+  for (let first = 0; first < fields; first += FIELDS_A_COMMAND) {
+    const pairs: string[] = [];
+    for (let field = first; field < Math.min(fields, first + FIELDS_A_COMMAND); field++) {
+      pairs.push(`field:${String(field).padStart(10, '0')}`, value);
+    }
+    await connection.command('HSET', 'hash', ...pairs);
+  }
+  const count = fields.toLocaleString('en');
+  keep(await measureRepair(`a full copy of a hash of ${count} fields`, nodes));
+  await links(nodes, 'DOWN');
+  await connection.command('HSET', 'hash', 'field:0000000007', 'another value');
+  await connection.command('SET', 'filler', 'x'.repeat(OUTBOX_BYTES + 1));
+  await connection.command('DEL', 'filler');
+  keep(await measureRepair('1 field of it differs', nodes));
+}
+
+/** Measures with so many keys, and fields of a hash, and gives the table. */
+export async function measureRepairs(probed: ProbedNode, keys: number, log: (line: string) => void): Promise<string> {
+  const results: Result[] = [];
+  const keep = (result: Result): void => {
+    results.push(result);
+    log(`${result.title}: ${(result.milliseconds / 1000).toFixed(1)} s, ${result.bytes} bytes`);
+  };
+  log(`writing ${keys} keys`);
+  await withNodes(probed, (nodes) => measureKeys(nodes, keys, keep));
+  const keyRows = results.length;
+  log(`writing a hash of ${keys} fields`);
+  await withNodes(probed, (nodes) => measureFields(nodes, keys, keep));
+  const fullOf = (row: number): number => results[row < keyRows ? 1 : keyRows].bytes;
   const both = (values: readonly number[], digits = 1): string =>
     values.map((value) => value.toFixed(digits)).join(' / ');
   return table(
     ['', 'bytes', 'of a full copy', 's', 'longest turn, ms', '… with GC', 'p99', 'p99.9', 'busy', 'GET p99, ms'],
-    results.map(({ title, bytes, milliseconds, turns, p99Ms }) => [
+    results.map(({ title, bytes, milliseconds, turns, p99Ms }, row) => [
       title,
       bytes.toLocaleString('en'),
-      `${((100 * bytes) / full).toFixed(2)} %`,
+      `${((100 * bytes) / fullOf(row)).toFixed(2)} %`,
       (milliseconds / 1000).toFixed(1),
       both(turns.map(({ workMs }) => workMs)),
       both(turns.map(({ totalMs }) => totalMs)),

@@ -1,5 +1,5 @@
 /**
- * The frames of the peer channel, versions 1 to 3. A connection begins with the four bytes `MNTS` in each direction, then frames
+ * The frames of the peer channel, versions 1 to 4. A connection begins with the four bytes `MNTS` in each direction, then frames
  * follow back to back. Little-endian unless said; what a frame's payload holds is drawn in peer-message.ts.
  *
  *   offset  size
@@ -23,13 +23,15 @@ import { crc32c } from './crc32c.ts';
 export const PEER_MAGIC = Buffer.from('MNTS', 'latin1');
 
 export const PEER_VERSION_LOWEST = 1;
-export const PEER_VERSION_HIGHEST = 3;
+export const PEER_VERSION_HIGHEST = 4;
 /** From this version on a peer reads SEEN frames. */
 export const PEER_VERSION_SEEN = 2;
-/** The layout of every payload but that of PUBLISH, which has its own: versions 2 and 3 only added a frame each. */
+/** The layout of every payload but those of PUBLISH and of the comparison of elements: later versions only added frames. */
 const FRAME_LAYOUT_VERSION = 1;
 /** From this version on a peer takes PUBLISH frames. */
 export const PEER_VERSION_PUBLISH = 3;
+/** From this version on a peer compares the elements of large collections. */
+export const PEER_VERSION_ELEMENTS = 4;
 
 /** Bytes before the payload. */
 export const FRAME_HEADER_BYTES = 12;
@@ -71,6 +73,9 @@ export const FRAME_REPAIR_TURN = 23;
 export const FRAME_REPAIR_DONE = 24;
 export const FRAME_REPAIR_RULE = 25;
 export const FRAME_REPAIR_TOMBSTONES = 26;
+export const FRAME_REPAIR_RANGES = 27;
+export const FRAME_REPAIR_CELLS = 28;
+export const FRAME_REPAIR_PICK = 29;
 
 /** Why a link is refused or closed; carried by the REFUSE frame. The numbers are part of the wire format. */
 export const REFUSE_MAGIC = 1;

@@ -22,7 +22,7 @@ export function makeHello(owner: Speaker): Hello {
   const clock = replica.currentStamp();
   return {
     versionLowest: PEER_VERSION_LOWEST,
-    versionHighest: PEER_VERSION_HIGHEST,
+    versionHighest: settings.peerVersionHighest,
     nodeHi: settings.nodeId.hi,
     nodeLo: settings.nodeId.lo,
     incarnationHi: settings.incarnation.hi,

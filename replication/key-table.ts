@@ -111,7 +111,18 @@ export class KeyTable {
     return true;
   }
 
-  /** Hashes (two words each) of the keys in one shard that `match` has not marked. */
+  /** Marks a key that is here with another digest as matched all the same; false when it is not here, or is marked already. */
+  claim(hashHi: number, hashLo: number): boolean {
+    const mixed = mix(hashHi, hashLo, this.#seed);
+    const shard = this.#shards[mixed >>> 24];
+    if (shard === undefined) return false;
+    const slot = shard.slotOf(hashHi, hashLo, mixed);
+    if (shard.states[slot] !== PRESENT) return false;
+    shard.states[slot] = MATCHED;
+    return true;
+  }
+
+  /** Hashes (two words each) of the keys in one shard that neither `match` nor `claim` has marked. */
   unmatched(shardIndex: number): Uint32Array {
     const shard = this.#shards[shardIndex];
     if (shard === undefined) return new Uint32Array(0);

@@ -6,10 +6,12 @@ import {
   FRAME_REPAIR_RECORDS,
   FRAME_REPAIR_RULE,
   FRAME_REPAIR_TOMBSTONES,
+  PEER_VERSION_ELEMENTS,
   PeerProtocolError,
   REFUSE_HORIZON,
   REFUSE_MALFORMED,
 } from '../protocol/peer-frame.ts';
+import type { Hello } from '../protocol/peer-message.ts';
 import { REPAIR_BUCKET_COUNT, decodeRule, encodeEmpty, encodeRule, type RepairRule } from '../protocol/peer-repair.ts';
 import { compareStamp } from '../protocol/stamp.ts';
 import type { Written } from '../protocol/written.ts';
@@ -36,14 +38,16 @@ export class LinkRepair {
   /** True once this node has resynchronised with the peer. */
   hasTaken = false;
   /** False for a peer whose release takes tombstones for records like others. */
-  peerKnowsTombstones = false;
+  #peerKnowsTombstones = false;
+  /** False for a peer whose release takes large collections only whole. */
+  #peerComparesElements = false;
   /** Repairs that ran to their end. */
   finished = 0;
   /** Frames of repairs that have come. */
   framesIn = 0;
   recordBytesIn = 0;
   recordBytesOut = 0;
-  readonly counters = { summaries: 0 };
+  readonly counters = { summaries: 0, comparedKeys: 0 };
   /** True when a repair waits for the rate limit. */
   isWaitingForRate = false;
   /** What the peer has of all writers, as it said last. */
@@ -106,6 +110,12 @@ export class LinkRepair {
   /** The peer has yet to resynchronise with this node: it may not push. */
   get isGiving(): boolean {
     return this.#takes.includes(false);
+  }
+
+  /** What the peer's release knows. */
+  knows({ horizon, versionHighest }: Hello): void {
+    this.#peerKnowsTombstones = horizon !== null;
+    this.#peerComparesElements = versionHighest >= PEER_VERSION_ELEMENTS;
   }
 
   /** Which of the two has to resynchronise before anything else, as both have found. The side that does not lead goes first. */
@@ -308,12 +318,16 @@ export class LinkRepair {
       this.#taking = replica.startTaking(rule);
       take = { rule, taking: this.#taking };
     }
+    const isOwnVersion = settings.peerVersionHighest >= PEER_VERSION_ELEMENTS;
+    // What is missing in a key that is taken has been deleted: that shows only where all of it is sent.
+    const comparesElements = this.#peerComparesElements && isOwnVersion && !isTaking && !isGiving;
     this.#hasOpened = false;
     this.#member.compared = { ...this.#member.compared, running: replica.currentStamp() };
     this.#tellTombstones(isTaking);
     return {
       replica,
       summariesMax: settings.repairSummariesMax,
+      elementsMin: comparesElements ? settings.repairElementsMin : Infinity,
       seed: random.bytes(4).readInt32LE(0),
       counters: this.counters,
       take,
@@ -343,8 +357,8 @@ export class LinkRepair {
       has: () => false,
       tombstonesAbove: this.#member.held,
     };
-    const type = this.peerKnowsTombstones ? FRAME_REPAIR_TOMBSTONES : FRAME_REPAIR_RECORDS;
-    this.#tombstones = new RecordSource(this.#owner.replica, selection, true, type);
+    const type = this.#peerKnowsTombstones ? FRAME_REPAIR_TOMBSTONES : FRAME_REPAIR_RECORDS;
+    this.#tombstones = new RecordSource(this.#owner.replica.startScan(), selection, true, type);
   }
 
   #jitteredInterval(): number {

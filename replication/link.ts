@@ -346,7 +346,7 @@ export class Link {
     if (isBehind) this.#owner.setBehind(this, true, theirs.reaped);
     if (isPeerBehind) this.#owner.setBehind(this, false, own.reaped);
     for (const forget of this.#owner.horizon.forgets.values()) this.tell(encodeForget(forget));
-    this.repair!.peerKnowsTombstones = theirs !== null;
+    this.repair!.knows(hello);
     this.repair!.resynchronise(isBehind, isPeerBehind);
   }
 

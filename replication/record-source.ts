@@ -2,13 +2,13 @@
 import { RecordWriter } from '../protocol/change-record.ts';
 import { FRAME_PART_BYTES, FRAME_REPAIR_RECORDS } from '../protocol/peer-frame.ts';
 import { encodeRepairRecords } from '../protocol/peer-repair.ts';
-import type { KeySelection, Replica, ReplicaScan } from './replica.ts';
+import type { KeySelection, RecordScan } from './replica.ts';
 
 /** Aim of one frame; small enough that merging it does not hold up the other side's clients. */
 const FRAME_RECORDS_BYTES = 4 * 1024;
 
 export class RecordSource {
-  #scan: ReplicaScan | null;
+  #scan: RecordScan | null;
   #selection: KeySelection;
   #writer = new RecordWriter(FRAME_RECORDS_BYTES + 4096);
   /** Encoded records that did not fit one frame, and how much of them has been sent. */
@@ -18,9 +18,9 @@ export class RecordSource {
   #frameType: number;
 
   /** @param isWholePass false = no key is selected, and only what belongs to no key is sent */
-  constructor(replica: Replica, selection: KeySelection, isWholePass: boolean, frameType = FRAME_REPAIR_RECORDS) {
+  constructor(scan: RecordScan, selection: KeySelection, isWholePass: boolean, frameType = FRAME_REPAIR_RECORDS) {
     this.#frameType = frameType;
-    this.#scan = replica.startScan();
+    this.#scan = scan;
     this.#selection = selection;
     this.#isWholePass = isWholePass;
   }

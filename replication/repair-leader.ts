@@ -6,6 +6,8 @@
 import {
   FRAME_REPAIR_BUCKETS,
   FRAME_REPAIR_DONE,
+  FRAME_REPAIR_PICK,
+  FRAME_REPAIR_RANGES,
   FRAME_REPAIR_SUMMARIES,
   FRAME_REPAIR_TURN,
   FRAME_REPAIR_WANT,
@@ -26,6 +28,7 @@ import {
   entryCount,
   groupDigests,
 } from '../protocol/peer-repair.ts';
+import { ElementAnswerer } from './element-answerer.ts';
 import { Forsaking } from './forsaking.ts';
 import { KeyTable } from './key-table.ts';
 import { RecordSource } from './record-source.ts';
@@ -35,7 +38,7 @@ import { listedKeys, skipBucket, wholeBucket, type ReplicaScan, type Stamp } fro
 /** Keys of one SUMMARIES frame: few, because the other side takes a frame in one go. */
 const SUMMARIES_PER_FRAME = 256;
 
-type Phase = 'groups' | 'summaries' | 'turn' | 'records' | 'done' | 'finished';
+type Phase = 'groups' | 'summaries' | 'turn' | 'records' | 'elements' | 'done' | 'finished';
 
 export class RepairLeader implements RepairSide {
   #context: RepairContext;
@@ -45,7 +48,10 @@ export class RepairLeader implements RepairSide {
   /** Buckets that are still to be compared key by key. */
   #remaining: number[] = [];
   #bucketsPerRound: number;
-  #round: { compare: number[]; exchange: number[]; buckets: Uint8Array; count: number } | null = null;
+  #round: { compare: number[]; exchange: number[]; buckets: Uint8Array; count: number; hasGiven: boolean } | null =
+    null;
+  /** Large collections that both sides have, but otherwise. */
+  #elements: ElementAnswerer;
   #scan: ReplicaScan | null = null;
   /** Grows as far as summaries need it: most comparisons find nothing. */
   #words = new Uint32Array(64);
@@ -57,6 +63,7 @@ export class RepairLeader implements RepairSide {
   constructor(context: RepairContext) {
     this.#context = context;
     this.#wanted = new KeyTable(context.seed);
+    this.#elements = new ElementAnswerer(context.replica);
     const keysPerBucket = Math.max(1, context.replica.keyCount() / REPAIR_BUCKET_COUNT);
     this.#bucketsPerRound = Math.max(1, Math.floor(context.summariesMax / 2 / keysPerBucket));
     const cover = context.ownCover();
@@ -68,13 +75,15 @@ export class RepairLeader implements RepairSide {
   }
 
   get isScanning(): boolean {
-    return this.#phase === 'summaries' || this.#phase === 'records';
+    return this.#phase === 'summaries' || this.#phase === 'records' || this.#phase === 'elements';
   }
 
   receive(type: number, buffer: Buffer, start: number, end: number): void {
     if (type === FRAME_REPAIR_BUCKETS && this.#phase === 'groups') this.#receiveBuckets(buffer, start, end);
     else if (type === FRAME_REPAIR_WANT && this.#phase === 'turn') this.#receiveWant(buffer, start, end);
-    else if (type === FRAME_REPAIR_TURN && this.#phase === 'turn') this.#startRecords();
+    else if (type === FRAME_REPAIR_RANGES && this.#phase === 'turn') this.#receiveRanges(buffer, start, end);
+    else if (type === FRAME_REPAIR_PICK && this.#phase === 'turn') this.#elements.receivePick(buffer, start, end);
+    else if (type === FRAME_REPAIR_TURN && this.#phase === 'turn') this.#receiveTurn();
     else if (type === FRAME_REPAIR_DONE && this.#phase === 'done') this.#finish();
     else throw new PeerProtocolError(REFUSE_MALFORMED, `a repair frame of type ${type} out of turn`);
   }
@@ -84,6 +93,7 @@ export class RepairLeader implements RepairSide {
     if (queued !== undefined) return queued;
     if (this.#phase === 'summaries') return this.#nextSummaries();
     if (this.#phase === 'records') return this.#nextRecords();
+    if (this.#phase === 'elements') return this.#nextElements();
     return null;
   }
 
@@ -94,6 +104,7 @@ export class RepairLeader implements RepairSide {
     this.#source = null;
     this.#forsaking?.close();
     this.#forsaking = null;
+    this.#elements.close();
   }
 
   #receiveBuckets(buffer: Buffer, start: number, end: number): void {
@@ -125,7 +136,7 @@ export class RepairLeader implements RepairSide {
       buckets[bucket] = 1;
     }
     for (const bucket of exchange) plan[bucket] = PLAN_EXCHANGE;
-    this.#round = { compare, exchange, buckets, count: 0 };
+    this.#round = { compare, exchange, buckets, count: 0, hasGiven: false };
     this.#queue.push(encodePlan(plan));
     this.#wanted = new KeyTable(this.#context.seed);
     this.#phase = 'summaries';
@@ -191,8 +202,21 @@ export class RepairLeader implements RepairSide {
     }
   }
 
+  #receiveRanges(buffer: Buffer, start: number, end: number): void {
+    if (this.#context.elementsMin === Infinity)
+      throw new PeerProtocolError(REFUSE_MALFORMED, 'ranges of elements in a repair of whole keys');
+    this.#elements.receiveRanges(buffer, start, end);
+  }
+
+  #receiveTurn(): void {
+    this.#elements.turned();
+    if (this.#round!.hasGiven) this.#phase = 'elements';
+    else this.#startRecords();
+  }
+
   #startRecords(): void {
     const round = this.#round!;
+    round.hasGiven = true;
     const isNeeded = round.exchange.length > 0 || this.#wanted.size > 0;
     const buckets = new Uint8Array(REPAIR_BUCKET_COUNT).fill(skipBucket);
     for (const bucket of round.exchange) buckets[bucket] = wholeBucket;
@@ -200,7 +224,7 @@ export class RepairLeader implements RepairSide {
     const wanted = this.#wanted;
     const { replica, take } = this.#context;
     if (take === null) {
-      this.#source = new RecordSource(replica, { buckets, has: (hi, lo) => wanted.has(hi, lo) }, isNeeded);
+      this.#source = new RecordSource(replica.startScan(), { buckets, has: (hi, lo) => wanted.has(hi, lo) }, isNeeded);
     } else {
       for (const bucket of round.exchange) buckets[bucket] = listedKeys;
       const isExchanged = new Uint8Array(REPAIR_BUCKET_COUNT);
@@ -214,12 +238,35 @@ export class RepairLeader implements RepairSide {
 
   #nextRecords(): Buffer | null {
     if (this.#forsaking !== null) {
-      if (!this.#forsaking.step()) this.#endRound();
+      if (!this.#forsaking.step()) this.#startElements();
       return this.#queue.shift() ?? null;
     }
     const frame = this.#source!.next();
-    if (this.#source!.isDone) this.#endRound();
+    if (this.#source!.isDone) this.#startElements();
     return frame ?? this.#queue.shift() ?? null;
+  }
+
+  #startElements(): void {
+    this.close();
+    this.#phase = 'elements';
+    if (this.#elements.isDone) this.#endTurn();
+  }
+
+  #nextElements(): Buffer | null {
+    const frame = this.#elements.next();
+    if (this.#elements.isDone) this.#endTurn();
+    return frame ?? this.#queue.shift() ?? null;
+  }
+
+  /** What was told of elements in this turn the other side picks from in another one; without any the round is over. */
+  #endTurn(): void {
+    if (!this.#elements.isOpen) {
+      this.#endRound();
+      return;
+    }
+    this.#elements.endTurn();
+    this.#queue.push(encodeEmpty(FRAME_REPAIR_TURN));
+    this.#phase = 'turn';
   }
 
   #endRound(): void {

@@ -4,6 +4,7 @@
  */
 import {
   FRAME_FLAG_MORE,
+  FRAME_REPAIR_CELLS,
   FRAME_REPAIR_DONE,
   FRAME_REPAIR_GROUPS,
   FRAME_REPAIR_PLAN,
@@ -28,6 +29,7 @@ import {
   entryCount,
   groupDigests,
 } from '../protocol/peer-repair.ts';
+import { ElementAsker } from './element-asker.ts';
 import { Forsaking } from './forsaking.ts';
 import { KeyTable } from './key-table.ts';
 import { RecordSource } from './record-source.ts';
@@ -40,7 +42,7 @@ const COMPARED_PER_SLICE = 8192;
 /** The most summaries that any leader may send in a round. */
 const REPAIR_SUMMARIES_LIMIT = 1 << 20;
 
-type Phase = 'buckets' | 'plan' | 'summaries' | 'compare' | 'records' | 'last' | 'finished';
+type Phase = 'buckets' | 'plan' | 'summaries' | 'compare' | 'records' | 'elements' | 'last' | 'finished';
 
 export class RepairResponder implements RepairSide {
   #context: RepairContext;
@@ -54,6 +56,8 @@ export class RepairResponder implements RepairSide {
   #sending: KeyTable;
   #compareBuckets: Uint8Array = new Uint8Array(0);
   #scan: ReplicaScan | null = null;
+  /** Large collections that both sides have, but otherwise. */
+  #elements: ElementAsker;
   /** Shards of `#told` whose wants have been sent. */
   #shardsWanted = 0;
   #source: RecordSource | null = null;
@@ -66,6 +70,7 @@ export class RepairResponder implements RepairSide {
     this.#context = context;
     this.#told = new KeyTable(context.seed);
     this.#sending = new KeyTable(context.seed);
+    this.#elements = new ElementAsker(context.replica, context.elementsMin);
   }
 
   get isFinished(): boolean {
@@ -73,11 +78,13 @@ export class RepairResponder implements RepairSide {
   }
 
   get isScanning(): boolean {
-    return this.#phase === 'compare' || this.#phase === 'records' || this.#phase === 'last';
+    const phase = this.#phase;
+    return phase === 'compare' || phase === 'records' || phase === 'elements' || phase === 'last';
   }
 
   receive(type: number, buffer: Buffer, start: number, end: number, flags: number): void {
     if (type === FRAME_REPAIR_GROUPS && this.#phase === 'buckets') this.#receiveGroups(buffer, start, end);
+    else if (this.#phase === 'plan' && this.#elements.isOpen) this.#receiveElements(type, flags, buffer, start, end);
     else if (type === FRAME_REPAIR_PLAN && (this.#phase === 'plan' || this.#phase === 'summaries'))
       this.#receivePlan(buffer, start, end);
     else if (type === FRAME_REPAIR_SUMMARIES && this.#phase === 'summaries')
@@ -86,11 +93,24 @@ export class RepairResponder implements RepairSide {
     else throw new PeerProtocolError(REFUSE_MALFORMED, `a repair frame of type ${type} out of turn`);
   }
 
+  /** The leader answers what it was told of large collections. */
+  #receiveElements(type: number, flags: number, buffer: Buffer, start: number, end: number): void {
+    if (type === FRAME_REPAIR_CELLS) {
+      this.#elements.receiveCells(flags, buffer, start, end);
+    } else if (type === FRAME_REPAIR_TURN) {
+      this.#elements.answered();
+      this.#phase = 'elements';
+    } else {
+      throw new PeerProtocolError(REFUSE_MALFORMED, `a repair frame of type ${type} out of turn`);
+    }
+  }
+
   next(): Buffer | null {
     const queued = this.#queue.shift();
     if (queued !== undefined) return queued;
     if (this.#phase === 'compare') this.#compareSlice();
     else if (this.#phase === 'records') return this.#nextRecords();
+    else if (this.#phase === 'elements') return this.#nextElements();
     else if (this.#phase === 'last' && !this.#forsaking!.step()) this.#end();
     return null;
   }
@@ -102,6 +122,7 @@ export class RepairResponder implements RepairSide {
     this.#source = null;
     this.#forsaking?.close();
     this.#forsaking = null;
+    this.#elements.close();
   }
 
   #receiveGroups(buffer: Buffer, start: number, end: number): void {
@@ -157,7 +178,8 @@ export class RepairResponder implements RepairSide {
       key: (hashHi: number, hashLo: number, digestHi: number, digestLo: number): void => {
         const isSame = this.#told.match(hashHi, hashLo, digestHi, digestLo);
         // A node that resynchronises sends nothing, and what is not told goes in a pass of its own.
-        if (!isSame && this.#context.take === null) this.#sending.set(hashHi, hashLo, 0, 0);
+        if (isSame || this.#context.take !== null || this.#comparesElements(hashHi, hashLo)) return;
+        this.#sending.set(hashHi, hashLo, 0, 0);
       },
     };
     const more = this.#scan!.summaries(this.#compareBuckets, sink, COMPARED_PER_SLICE);
@@ -165,6 +187,15 @@ export class RepairResponder implements RepairSide {
     if (more) this.#sendWholeBuckets();
     this.close();
     this.#startRecords();
+  }
+
+  /** Whether the key, which differs if the leader has it, is to be compared by its elements. */
+  #comparesElements(hashHi: number, hashLo: number): boolean {
+    if (!this.#told.has(hashHi, hashLo)) return false;
+    const large = this.#scan!.largeKey(this.#context.elementsMin);
+    if (large === null || !this.#elements.add(large)) return false;
+    this.#context.counters.comparedKeys++;
+    return this.#told.claim(hashHi, hashLo);
   }
 
   /** Far more keys here than there: sending those buckets whole costs less memory than a list. */
@@ -183,7 +214,7 @@ export class RepairResponder implements RepairSide {
     this.#phase = 'records';
     const { replica, take } = this.#context;
     if (take === null) {
-      this.#source = new RecordSource(replica, { buckets, has: (hi, lo) => sending.has(hi, lo) }, isNeeded);
+      this.#source = new RecordSource(replica.startScan(), { buckets, has: (hi, lo) => sending.has(hi, lo) }, isNeeded);
       return;
     }
     // What the leader sends of whole buckets is still to come.
@@ -202,7 +233,7 @@ export class RepairResponder implements RepairSide {
     if (this.#forsaking !== null) {
       if (this.#forsaking.step()) return null;
       this.#endRound();
-      return this.#queue.shift()!;
+      return this.#queue.shift() ?? null;
     }
     const frame = this.#source!.next();
     if (this.#source!.isDone) this.#endRound();
@@ -211,6 +242,17 @@ export class RepairResponder implements RepairSide {
 
   #endRound(): void {
     this.close();
+    this.#phase = 'elements';
+    if (this.#elements.isDone) this.#endTurn();
+  }
+
+  #nextElements(): Buffer | null {
+    const frame = this.#elements.next();
+    if (this.#elements.isDone) this.#endTurn();
+    return frame ?? this.#queue.shift() ?? null;
+  }
+
+  #endTurn(): void {
     this.#queue.push(encodeEmpty(FRAME_REPAIR_TURN));
     this.#phase = 'plan';
   }

@@ -28,9 +28,11 @@ export interface RepairContext {
   readonly replica: Replica;
   /** Key summaries of one round; more buckets than that wait for the next round. */
   readonly summariesMax: number;
+  /** Collections of more elements than this are compared by their elements; infinite where that cannot be. */
+  readonly elementsMin: number;
   /** Random 32 bits for the key tables. */
   readonly seed: number;
-  readonly counters: { summaries: number };
+  readonly counters: { summaries: number; comparedKeys: number };
   /** The stamp up to which this node's own writes are in its digests now; the peer may acknowledge it from now on. */
   ownCover(): Stamp;
   /** Everything that the peer wrote up to `cover` is here. */

@@ -12,6 +12,7 @@
  * Every 64-bit number travels as two unsigned 32-bit numbers, high word first.
  */
 import type { RecordWriter } from '../protocol/change-record.ts';
+import type { KeyName } from '../protocol/peer-elements.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
 
 /** Number of digest buckets; a key's bucket is the upper 16 bits of its key hash. */
@@ -51,12 +52,50 @@ export interface SummarySink {
   key(hashHi: number, hashLo: number, digestHi: number, digestLo: number): void;
 }
 
+/** What records are taken from in slices. */
+export interface RecordScan {
+  /**
+   * Goes on until `writer` holds `maxBytes` or more, or for about 0.15 ms, whichever is first, and may write nothing. Never stops
+   * inside a register; may stop between two registers of a key.
+   * @returns true while there is more
+   */
+  records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean;
+  /** Releases what the scan holds. Called exactly once, also after the last slice. */
+  close(): void;
+}
+
+/** A key that can be compared by its elements. */
+export interface LargeKey extends KeyName {
+  /** About how many elements it has. */
+  readonly elementCount: number;
+}
+
+/** A key of which everything is to be sent, or what is in some of its 2^bits cells and what belongs to all of the key. */
+export interface KeyPart extends KeyName {
+  readonly bits: number;
+  /** A byte for each cell, 1 for those wanted; null = all of the key. */
+  readonly cells: Uint8Array | null;
+}
+
+/**
+ * One pass over the elements of a key, for the digests of its cells: of the XOR of its elements' register digests by the first
+ * bits of a hash of their names that all nodes compute alike. What changes during the pass may be seen old or new.
+ */
+export interface CellScan {
+  /** Two words for each cell, high then low; complete when `step` has returned false. */
+  readonly words: Uint32Array;
+  /** The key was deleted, replaced or evicted meanwhile: the digests are of no use. */
+  readonly isLost: boolean;
+  /** Goes on for about 1 ms. @returns true while there is more */
+  step(): boolean;
+}
+
 /**
  * One full pass over all keys, tombstones and floors included, in slices. Order is free; a key present during the whole pass
  * is delivered at least once, even when the table grows meanwhile. A key delivered twice does no harm. What changes during the
  * pass may be seen old or new: live frames carry it anyway. A scan is used either for summaries or for records, not both.
  */
-export interface ReplicaScan {
+export interface ReplicaScan extends RecordScan {
   /**
    * Goes on for at most `maxKeys` delivered keys or about 0.15 ms, whichever is first, and may deliver nothing.
    * Delivers the keys whose bucket is non-zero in `buckets` (65,536 bytes), those that are only tombstones among them: it is
@@ -65,10 +104,13 @@ export interface ReplicaScan {
    */
   summaries(buckets: Uint8Array, sink: SummarySink, maxKeys: number): boolean;
   /**
-   * Goes on until `writer` holds `maxBytes` or more, or for about 0.15 ms, whichever is first, and may write nothing.
+   * To be asked while `sink.key` is told of a key.
+   * @returns null for a key that has at most so many elements, or cannot be compared by them
+   */
+  largeKey(elementsMin: number): LargeKey | null;
+  /**
    * Writes every register of each selected key, and at its first call what belongs to no key (the databases' floors), whatever
-   * is selected. Never stops inside a register; may stop between two registers of a key.
-   * @returns true while there is more
+   * is selected.
    */
   records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean;
   /**
@@ -76,8 +118,6 @@ export interface ReplicaScan {
    * @returns true while there is more
    */
   forsake(selection: KeySelection, rule: TakeRule): boolean;
-  /** Releases what the scan holds. Called exactly once, also after the last slice. */
-  close(): void;
 }
 
 /** One turn of a peer's stream: what the peer itself has written, up to a stamp. */
@@ -123,6 +163,10 @@ export interface Replica {
   keyCount(): number;
   /** Begins a pass over all keys. */
   startScan(): ReplicaScan;
+  /** Begins a pass over the elements of a key; null where it is not here, of another kind, or not whole. */
+  startCells(name: KeyName, bits: number): CellScan | null;
+  /** Begins to write keys, or parts of keys; the selection that its `records` is given counts for nothing. */
+  startParts(parts: readonly KeyPart[]): RecordScan;
   /** Begins to take a peer's state. */
   startTaking(rule: TakeRule): Taking;
 }

@@ -1,5 +1,5 @@
 /** The options of replication, with their defaults. Durations are milliseconds, sizes bytes. */
-import { FRAME_BYTES_MAX_DEFAULT, FRAME_PART_BYTES } from '../protocol/peer-frame.ts';
+import { FRAME_BYTES_MAX_DEFAULT, FRAME_PART_BYTES, PEER_VERSION_HIGHEST } from '../protocol/peer-frame.ts';
 import type { PeerAddress } from './address.ts';
 import type { HorizonFacts } from './horizon.ts';
 import type { Stamp } from './replica.ts';
@@ -61,6 +61,10 @@ export interface ReplicatorOptions {
   /** 0 = no limit. */
   readonly repairBytesPerSecond?: number;
   readonly repairSummariesMax?: number;
+  /** Collections of more elements than this are compared by their elements where they differ. */
+  readonly repairElementsMin?: number;
+  /** The highest version of the peer protocol to speak: less than this release's own stands for an older one. */
+  readonly peerVersionHighest?: number;
   readonly membersMax?: number;
   /** A member that nobody has been linked to for this long is dropped from the list. */
   readonly memberReapMs?: number;
@@ -111,6 +115,8 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     repairIntervalMs: 60_000,
     repairBytesPerSecond: 32 * megabyte,
     repairSummariesMax: 1 << 20,
+    repairElementsMin: 256,
+    peerVersionHighest: PEER_VERSION_HIGHEST,
     membersMax: 256,
     memberReapMs: REAP_HORIZONS * (options.tombstoneHorizonMs ?? DAY_MS),
     forgetBanMs: 60_000,

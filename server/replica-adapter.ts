@@ -1,8 +1,13 @@
 /** The keyspace as replication sees it. */
 import { KIND_FLOOR, RecordReader, type RecordWriter } from '../protocol/change-record.ts';
+import { COMPARED_KEY_BYTES_MAX, type KeyName } from '../protocol/peer-elements.ts';
 import { KeyTable } from '../replication/key-table.ts';
 import type {
+  CellScan,
+  KeyPart,
   KeySelection,
+  LargeKey,
+  RecordScan,
   Replica,
   ReplicaScan,
   Stamp,
@@ -13,6 +18,8 @@ import type {
 } from '../replication/replica.ts';
 import { listedKeys, skipBucket } from '../replication/replica.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
+import { keyKindOf } from '../storage/collections/kinds.ts';
+import { CellDigests, CellRecords, comparableAt } from '../storage/element-cells.ts';
 import { EvictedDigests } from '../storage/evicted-digests.ts';
 import { forsakeKey, takeKey, takeNewKey } from '../storage/forsake.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
@@ -83,6 +90,23 @@ export class ReplicaAdapter implements Replica {
 
   startScan(): ReplicaScan {
     return new AdapterScan(this.#keyspace, this.#monotonicMs);
+  }
+
+  startCells({ database, key, kind }: KeyName, bits: number): CellScan | null {
+    const keyspace = this.#keyspace;
+    if (keyspace.databases[database] === undefined) return null;
+    const collection = comparableAt(keyspace, keyspace.find(keyspace.databases[database], key, 0, key.length));
+    if (collection === null || keyKindOf(collection.type) !== kind) return null;
+    return new AdapterCells(new CellDigests(keyspace, collection, bits), this.#monotonicMs);
+  }
+
+  startParts(parts: readonly KeyPart[]): RecordScan {
+    const scan = new CellRecords(this.#keyspace, parts);
+    const records: RecordScan['records'] = (_selection, writer, maxBytes) => {
+      const endMs = this.#monotonicMs() + SLICE_MS;
+      return scan.step(writer, maxBytes, () => this.#monotonicMs() >= endMs);
+    };
+    return { records, close: () => undefined };
   }
 
   startTaking(rule: TakeRule): Taking {
@@ -162,6 +186,30 @@ class AdapterTaking implements Taking {
   }
 }
 
+class AdapterCells implements CellScan {
+  readonly #digests: CellDigests;
+  readonly #monotonicMs: () => number;
+
+  constructor(digests: CellDigests, monotonicMs: () => number) {
+    this.#digests = digests;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  get words(): Uint32Array {
+    return this.#digests.words;
+  }
+
+  get isLost(): boolean {
+    return this.#digests.isLost;
+  }
+
+  step(): boolean {
+    const endMs = this.#monotonicMs() + SLICE_MS;
+    while (this.#digests.step()) if (this.#monotonicMs() >= endMs) return true;
+    return false;
+  }
+}
+
 class AdapterScan implements ReplicaScan {
   readonly #keyspace: Keyspace;
   readonly #scan: RegisterScan;
@@ -169,6 +217,9 @@ class AdapterScan implements ReplicaScan {
   #evictedDatabase = 0;
   #evictedTable = 0;
   readonly #monotonicMs: () => number;
+  /** The key that is being told of; 0 for an evicted one. */
+  #toldDatabase = 0;
+  #toldRef = 0;
 
   constructor(keyspace: Keyspace, monotonicMs: () => number) {
     this.#keyspace = keyspace;
@@ -187,9 +238,12 @@ class AdapterScan implements ReplicaScan {
         if (buckets[hi >>> 16] === 0) return;
         keyspace.digestOf(keyspace.databases[database], ref);
         left--;
+        this.#toldDatabase = database;
+        this.#toldRef = ref;
         sink.key(hi, lo, keyspace.keyDigestHi, keyspace.keyDigestLo);
       });
     }
+    this.#toldRef = 0;
     // After the others: what is evicted meanwhile is not missed.
     while (!more && this.#hasEvicted && left > 0 && this.#monotonicMs() < endMs) {
       this.#nextEvicted((evicted, table) =>
@@ -201,6 +255,18 @@ class AdapterScan implements ReplicaScan {
       );
     }
     return more || this.#hasEvicted;
+  }
+
+  largeKey(elementsMin: number): LargeKey | null {
+    const keyspace = this.#keyspace;
+    const collection = comparableAt(keyspace, this.#toldRef);
+    if (collection === null || collection.count <= elementsMin) return null;
+    keyspace.readKey(this.#toldRef);
+    const { keyBuffer, keyStart, keyLength } = keyspace;
+    if (keyLength > COMPARED_KEY_BYTES_MAX) return null;
+    const key = Buffer.from(keyBuffer.subarray(keyStart, keyStart + keyLength));
+    const kind = keyKindOf(collection.type);
+    return { database: this.#toldDatabase, key, kind, elementCount: collection.count };
   }
 
   get #hasEvicted(): boolean {

@@ -9,6 +9,7 @@ import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
+import type { ReplicatorOptions } from '../replication/settings.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
@@ -57,6 +58,8 @@ export interface RuntimeEnvironment extends Environment, JournalEnvironment {
   exit(code: number): void;
   /** Makes the durable stores; a worker thread with them unless it is given. */
   readonly makeEngine?: MakeEngine;
+  /** What of replication no option sets. */
+  readonly replication?: Partial<ReplicatorOptions>;
 }
 
 /** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
@@ -350,8 +353,8 @@ export class Runtime implements Node {
     if (filled === null) return;
     const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
     const commandCount = (): number => this.statistics.commandsProcessed;
-    const isDurabilityTold = this.flusher !== null;
-    const options = { ...filled, horizon: facts, writers, isDurabilityTold, hasEvicted, commandCount };
+    const known = { horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted, commandCount };
+    const options = { ...filled, ...known, ...this.#environment.replication };
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
     this.replicator.onFirstMember(() => this.#joinCluster());

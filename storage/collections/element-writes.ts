@@ -68,10 +68,13 @@ export function decodeElementCounter(keyspace: Keyspace, ref: number): CounterSt
   return decodeCounterAt(words[ref >>> 20], bytes[ref >>> 20], keyspace.elements.payloadWord(ref));
 }
 
-/** Adds what a visible element shows to its collection's digest, or takes it out; the key was hashed by `beginChange`. */
-function toggleElement(keyspace: Keyspace, collection: Collection, ref: number): void {
+/**
+ * Adds what a visible element shows to its collection's digest, or takes it out; the key was hashed by `beginChange`. Returns the
+ * hash of the element's name, or 0 when it is yet to be taken in by `digestStart`.
+ */
+export function toggleElement(keyspace: Keyspace, collection: Collection, ref: number): number {
   const { digests, elements, nodes, digestStart } = keyspace;
-  if (digestStart !== null && digestStart.isElementAhead(collection, ref)) return;
+  if (digestStart !== null && digestStart.isElementAhead(collection, ref)) return 0;
   const flags = elements.flagsOf(ref);
   elements.readName(ref);
   const hash = digests.hashElement(
@@ -98,7 +101,7 @@ function toggleElement(keyspace: Keyspace, collection: Collection, ref: number):
     collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
     collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
   }
-  if ((flags & ELEMENT_COUNTED) === 0) return;
+  if ((flags & ELEMENT_COUNTED) === 0) return hash;
   if ((flags & (ELEMENT_DEAD | ELEMENT_DEADLINE)) === (ELEMENT_DEAD | ELEMENT_DEADLINE)) {
     toggleSumsDeadline(keyspace, collection, ref, hash);
   }
@@ -108,6 +111,7 @@ function toggleElement(keyspace: Keyspace, collection: Collection, ref: number):
     collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
     collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
   }
+  return hash;
 }
 
 /** The deadline of sums over a dead base is a register of its own. */

@@ -78,6 +78,17 @@ export function encodeFloorRegister(
   writer.end();
 }
 
+/** Appends the registers of the key itself: its creation and deadline, and its floor. */
+export function encodeKeyRegisters(
+  keyspace: Keyspace,
+  database: Database,
+  collection: Collection,
+  writer: RecordWriter,
+): void {
+  encodeKeyRegister(keyspace, database, collection, writer);
+  encodeFloorRegister(keyspace, database, collection, writer);
+}
+
 /** Appends the registers of one element: its last writer, and the sums that each node has added. */
 export function encodeElement(
   keyspace: Keyspace,
@@ -217,6 +228,7 @@ export function encodeCollectionStore(
 /**
  * Appends everything from `cursor` on until the writer holds `bytesMax` or `isTimeUp`; false when something is left. A fresh
  * cursor begins with the KEY register and the floor.
+ * @param isWanted says of an element whether it is to be appended; null = all are
  */
 export function encodeCollection(
   keyspace: Keyspace,
@@ -226,18 +238,20 @@ export function encodeCollection(
   writer: RecordWriter,
   bytesMax: number,
   isTimeUp: () => boolean = () => false,
+  isWanted: ((element: number) => boolean) | null = null,
 ): boolean {
   const collection = keyspace.collectionAt(ref);
   if (cursor.isFresh) {
-    encodeKeyRegister(keyspace, database, collection, writer);
-    encodeFloorRegister(keyspace, database, collection, writer);
+    encodeKeyRegisters(keyspace, database, collection, writer);
     cursor.isFresh = false;
   }
-  const step = Math.ceil(BYTES_A_STEP / Math.max(ELEMENT_BYTES_LEAST, collection.longestBytes));
+  const longStep = Math.ceil(BYTES_A_STEP / Math.max(ELEMENT_BYTES_LEAST, collection.longestBytes));
+  // Few of them are wanted where not all are.
+  const step = isWanted === null ? Math.min(ELEMENTS_A_STEP, longStep) : ELEMENTS_A_STEP;
   let more = true;
   while (more && writer.length < bytesMax && !isTimeUp()) {
-    more = collection.walk(cursor, Math.min(ELEMENTS_A_STEP, step), (element) => {
-      encodeElement(keyspace, database, collection, element, writer);
+    more = collection.walk(cursor, step, (element) => {
+      if (isWanted === null || isWanted(element)) encodeElement(keyspace, database, collection, element, writer);
     });
   }
   return !more;

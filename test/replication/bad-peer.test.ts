@@ -84,11 +84,11 @@ describe('before authentication', () => {
   });
 
   it('closes when there is no common version', async () => {
-    const peer = new RawPeer(await oneNode(), { versionLowest: 4, versionHighest: 9 });
+    const peer = new RawPeer(await oneNode(), { versionLowest: 5, versionHighest: 9 });
     peer.sayHello();
     expect(peer.refusal).toEqual({
       reason: REFUSE_VERSION,
-      message: 'no common version: one side speaks 4 to 9, the other 1 to 3',
+      message: 'no common version: one side speaks 5 to 9, the other 1 to 4',
     });
   });
 

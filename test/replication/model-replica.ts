@@ -6,7 +6,10 @@ import {
   bucketCount,
   listedKeys,
   wholeBucket,
+  type CellScan,
+  type KeyPart,
   type KeySelection,
+  type RecordScan,
   type Replica,
   type ReplicaScan,
   type Stamp,
@@ -74,6 +77,10 @@ class ModelScan implements ReplicaScan {
       delivered++;
     }
     return true;
+  }
+  /** A model's keys hold one register each. */
+  largeKey(): null {
+    return null;
   }
   records(selection: KeySelection, writer: RecordWriter, maxBytes: number): boolean {
     for (let looked = 0; looked < this.#sliceKeys && writer.length < maxBytes; looked++) {
@@ -185,6 +192,19 @@ export class ModelReplica implements Replica {
   }
   startScan(): ReplicaScan {
     return new ModelScan(this, this.sliceKeys);
+  }
+  startCells(): CellScan | null {
+    return null;
+  }
+  startParts(parts: readonly KeyPart[]): RecordScan {
+    const records: RecordScan['records'] = (_selection, writer) => {
+      for (const { database, key } of parts) {
+        const found = this.keys.get(`${database}:${key.toString('latin1')}`);
+        for (const record of found?.registers.values() ?? []) writer.raw(record, 0, record.length);
+      }
+      return false;
+    };
+    return { records, close: () => undefined };
   }
   startTaking(rule: TakeRule): Taking {
     return new ModelTaking(this, rule);

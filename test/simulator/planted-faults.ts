@@ -155,6 +155,35 @@ export const plantedFaults: readonly PlantedFault[] = [
     '    if (atMost(previous, this.#applied)) {',
     '    if (previous.hi >= 0) {',
   ),
+  // Repair below the key.
+  fault(
+    'cells-that-differ-taken-for-equal',
+    15,
+    'replication/element-asker.ts',
+    'words[cell * 2 + 1] !== lo) differing[cell] = 1;',
+    'words[cell * 2 + 1] !== lo) differing[cell] = 0;',
+  ),
+  fault(
+    'picked-cells-not-given',
+    15,
+    'replication/element-answerer.ts',
+    'cells: isAll ? null : decodePick(buffer, start, end, bits) };',
+    'cells: isAll ? null : new Uint8Array(2 ** bits) };',
+  ),
+  fault(
+    'ranges-that-differ-not-told',
+    15,
+    'replication/element-answerer.ts',
+    '|| own[range * 2 + 1] !== ranges[range * 2 + 1]) differing.push(range);',
+    '|| own[range * 2 + 1] !== ranges[range * 2 + 1]) differing.length = 0;',
+  ),
+  fault(
+    'cells-without-their-tombstones',
+    18,
+    'storage/element-cells.ts',
+    '      elements.readName(element);\n',
+    '      if (!elements.isVisible(element)) return false;\n      elements.readName(element);\n',
+  ),
   // Streams.
   fault(
     'resumed-from-the-tail',

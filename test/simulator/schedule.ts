@@ -58,6 +58,10 @@ export interface Schedule {
   readonly hasDatabase: boolean;
   readonly options: Record<string, string>;
   readonly outboxBytesMax: number;
+  /** Collections of more elements than this are compared by their elements. */
+  readonly repairElementsMin: number;
+  /** The number of a node whose release compares whole keys only; 0 = none. */
+  readonly oldNode: number;
   /** Wall clocks minus true time at the beginning. */
   readonly skewsMs: readonly number[];
   readonly maxDelayMs: number;
@@ -120,7 +124,9 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
   const faults = drawFaults(draw, nodes, durationMs, hasDisk, hasDatabase);
   const tides = drawTides(draw, nodes, durationMs);
   const events = [...bursts, ...tides, ...faults].sort((a, b) => a.atMs - b.atMs);
-  return { ...settings, maxDelayMs, durationMs, lapsedByMs: lapsedBy(events), restartsAtEnd, events };
+  // Drawn last: what was drawn before them stays what it was.
+  const repairs = { repairElementsMin: draw.pick([1, 2, 8]), oldNode: draw.chance(0.15) ? 1 + draw.below(nodes) : 0 };
+  return { ...settings, ...repairs, maxDelayMs, durationMs, lapsedByMs: lapsedBy(events), restartsAtEnd, events };
 }
 
 const deadlineCommands = ['PEXPIRE', 'HPEXPIRE'];

@@ -25,6 +25,10 @@ export interface NodeSettings {
   /** Options by name, as in a configuration file. */
   options: Record<string, string>;
   outboxBytesMax: number;
+  /** Less than any release has: collections are never large here. */
+  repairElementsMin: number;
+  /** The highest version of the peer protocol that it speaks. */
+  peerVersionHighest: number;
   hasDisk: boolean;
   database: SimulatedDatabase | null;
 }
@@ -169,7 +173,7 @@ export class SimulatedNode {
   }
 
   #environmentOf(incarnation: Incarnation): RuntimeEnvironment {
-    const { database } = this.settings;
+    const { database, repairElementsMin, peerVersionHighest } = this.settings;
     const log = this.#logOf(incarnation);
     return {
       time: incarnation,
@@ -177,6 +181,7 @@ export class SimulatedNode {
       network: this.#networkOf(incarnation),
       log,
       logger: silent,
+      replication: { repairElementsMin, peerVersionHighest },
       wallClockMs: () => this.wallClockMs(),
       exit: () => {
         if (incarnation.isAlive()) this.onFailure(`${this.host} has given up its stores`);

@@ -1,5 +1,6 @@
 /** One simulation from its schedule: runs it, heals everything, and looks whether all that was promised holds. */
 import { createHash } from 'node:crypto';
+import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
 import { parseNodeId } from '../../protocol/stamp.ts';
 import { formatNodeId } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
@@ -83,11 +84,14 @@ export class Simulation {
   }
 
   #makeNode(number: number): SimulatedNode {
-    const { hasDisk, hasDatabase, durability, options, outboxBytesMax, skewsMs } = this.schedule;
+    const { hasDisk, hasDatabase, durability, options, skewsMs, oldNode } = this.schedule;
+    const { outboxBytesMax, repairElementsMin } = this.schedule;
     const seeds = [1, 2, 3].filter((one) => one !== number);
     const node = new SimulatedNode(this.world, number, {
       hasDisk,
       outboxBytesMax,
+      repairElementsMin,
+      peerVersionHighest: number === oldNode ? PEER_VERSION_ELEMENTS - 1 : PEER_VERSION_ELEMENTS,
       database: hasDatabase ? this.database : null,
       options: {
         ...options,
