@@ -23,7 +23,7 @@ export class KeyHasher {
   hash(buffer: Uint8Array, start: number, length: number): number {
     if (start === this.#knownStart && buffer === this.#knownBuffer && length === this.#knownLength)
       return this.#knownHash;
-    return this.#compute(buffer, start, length);
+    return this.hashViewed(viewOf(buffer), start, length);
   }
 
   /** The hash of these bytes was computed before; to be forgotten before they change. */
@@ -38,12 +38,12 @@ export class KeyHasher {
     this.#knownBuffer = null;
   }
 
-  #compute(buffer: Uint8Array, start: number, length: number): number {
+  /** The hash of bytes that there is a view of. */
+  hashViewed(view: DataView, start: number, length: number): number {
     let v0 = this.#key0;
     let v1 = this.#key1;
     let v2 = 0x6c796765 ^ v0;
     let v3 = 0x74656462 ^ v1;
-    const view = viewOf(buffer);
     const end = start + length;
     const wordsEnd = start + (length & ~3);
     let at = start;
@@ -64,7 +64,7 @@ export class KeyHasher {
       v0 ^= word;
     }
     word = length << 24;
-    for (let shift = 0; at < end; at++, shift += 8) word |= buffer[at] << shift;
+    for (let shift = 0; at < end; at++, shift += 8) word |= view.getUint8(at) << shift;
     v3 ^= word;
     for (let round = 0; round < 4; round++) {
       v0 = (v0 + v1) | 0;

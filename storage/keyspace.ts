@@ -101,6 +101,10 @@ export class Keyspace extends ChangeTracker {
     return this.hasher.hash(key, start, length);
   }
 
+  hashViewed(view: DataView, start: number, length: number): number {
+    return this.hasher.hashViewed(view, start, length);
+  }
+
   // ---- reading ------------------------------------------------------------------------------------------------------
 
   /** The block of a key, tombstones included, or 0. Leaves the hash in `hash`. */

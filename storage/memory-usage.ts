@@ -41,7 +41,7 @@ function collectionBytes(keyspace: Keyspace, ref: number, samples: number): numb
       bytes += keyspace.elements.bytesOf(element, arena.capacity(element));
     });
   }
-  return collection.bytes + (more ? (bytes / seen) * collection.count : bytes);
+  return collection.bytes + collection.orderBytes + (more ? (bytes / seen) * collection.count : bytes);
 }
 
 /** Bytes of a database's index. */

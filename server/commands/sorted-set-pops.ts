@@ -31,7 +31,7 @@ function popMembers(keyspace: Keyspace, set: SortedSet, { highest, count, nested
     const { nameView, nameStart, nameLength } = elements;
     if (nameView !== null && nameLength <= WORD_COPY_MAX) reply.bulkView(nameView, nameStart, nameLength);
     else reply.bulk(elements.nameBuffer, nameStart, nameLength);
-    replyScore({ reply }, set.scoreOf(element));
+    replyScore({ reply }, set.order.foundScore);
     removeElement(keyspace, set, element);
   }
   endChange(keyspace, set, true);

@@ -91,10 +91,11 @@ export function addMembers(
     const length = lengths[index + stride - 1];
     let element = set === null ? 0 : set.find(buffer, start, length);
     const isNew = element === 0 || !keyspace.elements.isVisible(element);
+    let current = NaN;
     if (isNew) {
       if ((options & XX) !== 0) continue;
     } else {
-      const current = set!.scoreOf(element);
+      current = set!.scoreOf(element);
       if (score === current || !mayChange(options, current, score)) continue;
     }
     if (!isOpen) {
@@ -105,7 +106,7 @@ export function addMembers(
     }
     if (isNew) added++;
     else updated++;
-    putScore(keyspace, set!, element, buffer, start, length, score);
+    putScore(keyspace, set!, element, buffer, start, length, score, current);
   }
   if (isOpen) endChange(keyspace, set!, true);
   call.reply.integer((options & CH) !== 0 ? added + updated : added);

@@ -13,6 +13,8 @@ export interface CollectionHome {
   readonly nodes: NodeTable;
   /** The keyed hash of bytes, 32 bits, signed or not. */
   hashOf(bytes: Uint8Array, start: number, length: number): number;
+  /** The same hash of bytes that there is a view of. */
+  hashViewed(view: DataView, start: number, length: number): number;
 }
 
 /** The KEY register (creation, deadline) or the KEY FLOOR has yet to be sent to peers, or to the stores. */
@@ -137,6 +139,11 @@ export abstract class Collection {
   abstract freeElements(limit: number): boolean;
   /** Bytes of the index and order, about; the elements' blocks are counted by the arena. */
   abstract get indexBytes(): number;
+
+  /** Bytes of the order that are blocks of the arena, which counts them. */
+  get orderBytes(): number {
+    return 0;
+  }
 
   /** The element is visible from now on, or has its new value: for types that keep visible elements in an order of their own. */
   shown(_ref: number): void {}

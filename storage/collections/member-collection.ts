@@ -73,9 +73,11 @@ export class MemberCollection extends Collection {
 
   /** The hash of an element's name, 32 bits unsigned. */
   hashOf(ref: number): number {
-    const { elements } = this;
+    const { elements, home } = this;
     elements.readName(ref);
-    return this.home.hashOf(elements.nameBuffer, elements.nameStart, elements.nameLength) >>> 0;
+    const { nameView, nameStart, nameLength } = elements;
+    if (nameView === null) return home.hashOf(elements.nameBuffer, nameStart, nameLength) >>> 0;
+    return home.hashViewed(nameView, nameStart, nameLength) >>> 0;
   }
 
   override walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void): boolean {

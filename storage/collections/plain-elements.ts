@@ -11,7 +11,7 @@ const SHORT_COPY_MAX = 12;
 const NO_BYTES = Buffer.alloc(0);
 
 export class PlainElements {
-  protected readonly arena: Arena;
+  readonly arena: Arena;
   nameBuffer: Buffer = NO_BYTES;
   nameStart = 0;
   nameLength = 0;

@@ -45,7 +45,9 @@ export class SortedSet extends MemberCollection {
   }
 
   override hidden(ref: number): void {
-    this.order.remove(this.scoreOf(ref), ref);
+    // A pop has just been there.
+    if (this.order.isAt(ref)) this.order.removeFound();
+    else this.order.remove(this.scoreOf(ref), ref);
   }
 
   /** Visits every visible element in order. `visit` may not write to this collection. */
@@ -62,7 +64,13 @@ export class SortedSet extends MemberCollection {
     return totalScore(base, sums);
   }
 
-  override get indexBytes(): number {
-    return super.indexBytes + this.order.bytes;
+  override freeElements(limit: number): boolean {
+    if (!super.freeElements(limit)) return false;
+    this.order.clear();
+    return true;
+  }
+
+  override get orderBytes(): number {
+    return this.order.nodeBytes;
   }
 }

@@ -138,7 +138,12 @@ export class PendingList {
   }
 
   get bytes(): number {
-    return this.#members.bytes;
+    return this.#members.nodeBytes;
+  }
+
+  /** Frees what the order takes; the elements go some other way. */
+  free(): void {
+    this.#members.clear();
   }
 }
 
@@ -199,6 +204,18 @@ export class StreamGroup {
   /** The consumers that commands see, by name. */
   get sortedConsumers(): StreamConsumer[] {
     return [...this.consumers.values()].filter(({ exists }) => exists).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  get bytes(): number {
+    let bytes = this.pending.bytes;
+    for (const { pending } of this.consumers.values()) bytes += pending.bytes;
+    return bytes;
+  }
+
+  /** Frees the orders of a stream that goes. */
+  free(): void {
+    this.pending.free();
+    for (const { pending } of this.consumers.values()) pending.free();
   }
 
   get isGone(): boolean {

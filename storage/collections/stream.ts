@@ -46,7 +46,7 @@ export class Stream extends Collection {
   readonly node: string;
   /** A visible entry between `insert` and `shown`: it is in no tree. */
   #fresh = 0;
-  #freshScore = 0;
+  #freshScore = NaN;
   #freed = 0;
   /** The greatest `lastId` that a node has told. */
   #toldId: StreamId = LEAST_ID;
@@ -354,10 +354,20 @@ export class Stream extends Collection {
       }
       before += tree.count;
     }
-    return this.#freed >= this.#live.count + this.#dead.count + this.#others.count;
+    if (this.#freed < this.#live.count + this.#dead.count + this.#others.count) return false;
+    for (const tree of this.#trees) tree.clear();
+    for (const group of this.#groups.values()) group.free();
+    return true;
   }
 
   override get indexBytes(): number {
-    return this.#live.bytes + this.#dead.bytes + this.#others.bytes + this.#others.count * 24;
+    return this.#others.count * 24;
+  }
+
+  override get orderBytes(): number {
+    let bytes = 0;
+    for (const tree of this.#trees) bytes += tree.nodeBytes;
+    for (const group of this.#groups.values()) bytes += group.bytes;
+    return bytes;
   }
 }

@@ -13,7 +13,10 @@ import { readSafeInteger, writeSafeInteger } from './counter-payload.ts';
 /** The longest text of a double, and more. */
 const scoreText = Buffer.alloc(40);
 
-/** Gives a member of an open sorted set a score; `ref` is what `set.find` has just found. The name may not lie in the set. */
+/**
+ * Gives a member of an open sorted set a score; `ref` is what `set.find` has just found. The name may not lie in the set.
+ * @param current the score that the member shows; NaN when it shows none, or the caller has not looked
+ */
 export function putScore(
   keyspace: Keyspace,
   set: SortedSet,
@@ -22,11 +25,20 @@ export function putScore(
   start: number,
   length: number,
   score: number,
+  current = NaN,
 ): void {
   // As in Redis's small sorted sets, -0 becomes 0.
   const textLength = Number.isSafeInteger(score)
     ? writeInteger(scoreText, 0, score + 0)
     : scoreText.write(formatDouble(score), 'latin1');
+  const { elements, clock } = keyspace;
+  if (ref !== 0 && !keyspace.digesting && elements.deadlineMs < 0 && elements.isRenewable(ref, textLength)) {
+    set.order.move(Number.isNaN(current) ? set.scoreOf(ref) : current, score + 0, ref);
+    elements.renew(ref, clock.hi, clock.lo, scoreText, 0, textLength);
+    set.noteStamp(clock.hi, clock.lo, 0);
+    markElement(keyspace, set, ref, true);
+    return;
+  }
   putElement(keyspace, set, ref, name, start, length, scoreText, 0, textLength);
 }
 
@@ -74,12 +86,11 @@ function addWhole(
   const current = readSafeInteger(words, at + TOTAL);
   const sum = total - readSafeInteger(words, at + BASE);
   if (!Number.isSafeInteger(sum) || current + delta !== total) return false;
-  set.order.remove(current, ref);
+  set.order.move(current, total + 0, ref);
   writeSafeInteger(words, at + TOTAL, total);
   writeSafeInteger(words, at + SUM, sum);
   words[at + VERSION] = clock.hi;
   words[at + VERSION + 1] = clock.lo;
-  set.order.insert(total + 0, ref);
   markElement(keyspace, set, ref, true);
   return true;
 }

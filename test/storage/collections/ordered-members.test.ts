@@ -14,7 +14,8 @@ interface Entry {
 
 /** The order beside a sorted array of the same. */
 class Model {
-  readonly elements = new Elements(new Arena());
+  readonly arena = new Arena();
+  readonly elements = new Elements(this.arena);
   readonly order = new OrderedMembers(this.elements);
   readonly entries: Entry[] = [];
 
@@ -34,6 +35,12 @@ class Model {
     const [{ score, ref }] = this.entries.splice(rank, 1) as [Entry];
     this.order.remove(score, ref);
     this.elements.free(ref);
+  }
+
+  moveTo(rank: number, score: number): void {
+    const [{ name, score: from, ref }] = this.entries.splice(rank, 1) as [Entry];
+    this.order.move(from, score, ref);
+    this.entries.splice(this.rank(score, name), 0, { name, score, ref });
   }
 
   rank(score: number, name: string): number {
@@ -58,6 +65,7 @@ class Model {
     if (entries.length === 0) return;
     const rank = random.below(entries.length);
     expect(order.at(rank)).toBe(entries[rank].ref);
+    expect(order.foundScore).toBe(entries[rank].score);
     expect(order.rankOf(entries[rank].score, entries[rank].ref)).toBe(rank);
     const count = random.below(entries.length - rank + 1);
     const up: number[] = [];
@@ -82,6 +90,7 @@ function run(random: SeededRandom, steps: number, scores: number, growth: (step:
   const nameOf = (): string => `${random.below(100_000)}:${names++}`;
   for (let step = 0; step < steps; step++) {
     if (model.entries.length === 0 || random.chance(growth(step))) model.insert(nameOf(), scoreOf());
+    else if (random.chance(0.3)) model.moveTo(random.below(model.entries.length), scoreOf());
     else model.removeAt(random.chance(0.3) ? 0 : random.below(model.entries.length));
     if (step % 97 === 0) model.check(random, scoreOf, nameOf);
   }
@@ -90,6 +99,8 @@ function run(random: SeededRandom, steps: number, scores: number, growth: (step:
   expect(names1).toEqual(model.entries.map((entry) => entry.ref));
   while (model.entries.length > 0) model.removeAt(random.below(model.entries.length));
   expect(model.order.count).toBe(0);
+  expect(model.order.nodeBytes).toBe(0);
+  expect(model.arena.usedBytes).toBe(0);
 }
 
 describe('the order of a sorted set', () => {
@@ -101,6 +112,19 @@ describe('the order of a sorted set', () => {
       run(random, 12_000, 1_000_000, (step) => (Math.floor(step / 3000) % 2 === 0 ? 0.9 : 0.25));
       run(random, 6_000, 1, () => 0.7);
     });
+  });
+
+  it('gives all its memory back when it is cleared', () => {
+    const model = new Model();
+    for (let at = 0; at < 9000; at++) model.insert(String((at * 7919) % 10_007), at % 5);
+    const { ref } = model.entries[0];
+    const elementsBytes = model.entries.length * model.arena.capacity(ref);
+    expect(model.arena.usedBytes).toBe(elementsBytes + model.order.nodeBytes);
+    model.order.clear();
+    expect(model.order.nodeBytes).toBe(0);
+    expect(model.arena.usedBytes).toBe(elementsBytes);
+    model.order.insert(1, ref);
+    expect(model.order.at(0)).toBe(ref);
   });
 
   it('takes elements in order, and finds names among equal scores', () => {
