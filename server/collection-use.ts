@@ -111,8 +111,13 @@ export function replyName(call: Call, element: number): void {
 
 /** Replies with an element's value. */
 export function replyElementValue(call: Call, element: number): void {
+  call.keyspace.elements.readValue(element);
+  replyReadValue(call);
+}
+
+/** Replies with the value that was read last. */
+export function replyReadValue(call: Call): void {
   const { elements } = call.keyspace;
-  elements.readValue(element);
   const { valueView, valueStart, valueLength } = elements;
   if (valueView !== null && valueLength <= WORD_COPY_MAX) call.reply.bulkView(valueView, valueStart, valueLength);
   else call.reply.bulk(elements.valueBuffer, valueStart, valueLength);

@@ -37,7 +37,7 @@ function nodesOf(keyspace: Parameters<ValueCodec['dump']>[0], list: ListCollecti
   const { elements } = keyspace;
   list.seek(0);
   for (let left = list.count; left > 0; left--) {
-    elements.readValue(list.next());
+    list.readNext();
     const { valueBuffer, valueStart, valueLength } = elements;
     if (pack.bytes + valueLength + ENTRY_OVERHEAD_BYTES > NODE_BYTES_MAX) closePack();
     if (valueLength + ENTRY_OVERHEAD_BYTES > NODE_BYTES_MAX) {

@@ -18,7 +18,7 @@ export function listEncoding(keyspace: Keyspace, list: ListCollection, sizeLimit
   const pack = new ListpackWriter();
   list.seek(0);
   for (let left = list.count; left > 0; left--) {
-    elements.readValue(list.next());
+    list.readNext();
     if (pack.bytes + elements.valueLength > bytesMax + 16) return 'quicklist';
     pack.append(elements.valueBuffer, elements.valueStart, elements.valueLength);
   }

@@ -1,11 +1,12 @@
 /** What several commands on lists do: taking elements off an end, and moving one to another list. */
+import { WORD_COPY_MAX } from '../protocol/byte-view.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import { TYPE_LIST } from '../storage/block.ts';
 import type { ListCollection } from '../storage/collections/list-collection.ts';
-import { endChange, openCollection, removeElement } from '../storage/collections/local.ts';
+import { endChange, openCollection } from '../storage/collections/local.ts';
 import type { Database } from '../storage/database.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
-import { pushLeft, pushRight } from '../storage/types/list.ts';
+import { pushLeft, pushRight, removeEnd } from '../storage/types/list.ts';
 import type { Call } from './call.ts';
 import { peekCollection, useCollection } from './collection-use.ts';
 
@@ -51,10 +52,11 @@ export function findList(keyspace: Keyspace, database: Database, key: Buffer): n
   return ref !== 0 && keyspace.typeOf(ref) === TYPE_LIST ? ref : 0;
 }
 
-function replyElement(keyspace: Keyspace, element: number, reply: ReplyWriter): void {
-  const { elements } = keyspace;
-  elements.readValue(element);
-  reply.bulk(elements.valueBuffer, elements.valueStart, elements.valueLength);
+/** Replies with the value that was read last. */
+function replyRead({ elements }: Keyspace, reply: ReplyWriter): void {
+  const { valueView, valueStart, valueLength } = elements;
+  if (valueView !== null && valueLength <= WORD_COPY_MAX) reply.bulkView(valueView, valueStart, valueLength);
+  else reply.bulk(elements.valueBuffer, valueStart, valueLength);
 }
 
 /** Takes `count` elements, no more than there are, off an end of the list in `ref`, and replies with each. */
@@ -68,10 +70,11 @@ export function popElements(
   reply: ReplyWriter,
 ): void {
   const list = openList(keyspace, database, ref, key);
+  const end = left ? -1 : 1;
   for (let rest = count; rest > 0; rest--) {
-    const element = left ? list.first : list.last;
-    replyElement(keyspace, element, reply);
-    removeElement(keyspace, list, element);
+    list.readEnd(end);
+    replyRead(keyspace, reply);
+    removeEnd(keyspace, list, end);
   }
   endChange(keyspace, list, true);
 }
@@ -105,13 +108,13 @@ export function moveElement(
   reply: ReplyWriter,
 ): void {
   const list = openList(keyspace, database, ref, source);
-  const element = fromLeft ? list.first : list.last;
+  const end = fromLeft ? -1 : 1;
+  list.readEnd(end);
   const { elements } = keyspace;
-  elements.readValue(element);
   const { valueBuffer, valueStart, valueLength } = elements;
   const value = Buffer.from(valueBuffer.subarray(valueStart, valueStart + valueLength));
   reply.bulk(value, 0, value.length);
-  removeElement(keyspace, list, element);
+  removeEnd(keyspace, list, end);
   const isSame =
     source.length === destination.length &&
     source.buffer.compare(

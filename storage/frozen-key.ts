@@ -1,8 +1,10 @@
 /** A key's content out of its place: COPY, RENAME, MOVE and SWAPDB write it anew, as local writes, somewhere else. */
 import { setAccess } from './access.ts';
-import { RAW, TYPE_STRING } from './block.ts';
+import { RAW, TYPE_LIST, TYPE_STRING } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
 import { pendingElementDeadline } from './collections/element-expiry.ts';
+import type { ListCollection } from './collections/list-collection.ts';
+import { writeInRun } from './collections/list-writes.ts';
 import { endChange, openCollection, putElement } from './collections/local.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -61,6 +63,13 @@ export function freezeKey(keyspace: Keyspace, ref: number): FrozenKey {
   return frozen;
 }
 
+/** Writes an element of a list that does not have it into a run; false when it is to have a block. */
+function thawIntoRun(keyspace: Keyspace, list: ListCollection, name: Buffer, value: Buffer): boolean {
+  const { hi, lo } = keyspace.clock;
+  if (list.find(name, 0, name.length) !== 0) return false;
+  return writeInRun(keyspace, list, hi, lo, 0, name, 0, name.length, value, 0, value.length, true);
+}
+
 /** Writes the content to a key, in the place of whatever is there. Returns its block. */
 export function thawKey(
   keyspace: Keyspace,
@@ -83,6 +92,7 @@ export function thawKey(
   for (let at = 0; at < frozen.elements.length; at += 2) {
     const name = frozen.elements[at];
     const value = frozen.elements[at + 1];
+    if (frozen.type === TYPE_LIST && thawIntoRun(keyspace, collection as ListCollection, name, value)) continue;
     const found = collection.find(name, 0, name.length);
     const deadlineMs = frozen.deadlines.get(at);
     if (deadlineMs !== undefined) pendingElementDeadline(keyspace, deadlineMs);

@@ -28,7 +28,6 @@ export function keyBytes(keyspace: Keyspace, ref: number, samples = SAMPLES_DEFA
 
 /** A collection's bytes: its index, and its elements by the average of `samples` of them; 0 for all. */
 function collectionBytes(keyspace: Keyspace, ref: number, samples: number): number {
-  const { arena } = keyspace;
   const collection = keyspace.collectionAt(ref);
   const cursor = new ElementCursor();
   let seen = 0;
@@ -38,7 +37,7 @@ function collectionBytes(keyspace: Keyspace, ref: number, samples: number): numb
   while (more && seen < limit) {
     more = collection.walk(cursor, Math.min(limit, 1000), (element) => {
       seen++;
-      bytes += keyspace.elements.bytesOf(element, arena.capacity(element));
+      bytes += collection.bytesOf(element);
     });
   }
   return collection.bytes + collection.orderBytes + (more ? (bytes / seen) * collection.count : bytes);

@@ -4,7 +4,7 @@ import type { ListCollection } from '../../storage/collections/list-collection.t
 import { endChange, removeElement } from '../../storage/collections/local.ts';
 import { insertAt, pushLeft, pushRight, removeRange, setElement } from '../../storage/types/list.ts';
 import type { Call } from '../call.ts';
-import { collectionToWrite, openAt, replyElementValue } from '../collection-use.ts';
+import { collectionToWrite, openAt, replyReadValue } from '../collection-use.ts';
 import { command, CommandError, keyRange } from '../command.ts';
 import type { CommandDefinition, KeyFlag } from '../command.ts';
 import { keyArgument, listToPeek, listToRead, popElements } from '../list-use.ts';
@@ -77,7 +77,7 @@ function lrange(call: Call): void {
   reply.array(stop - start + 1);
   list.seek(start);
   for (let left = stop - start; left >= 0; left--) {
-    elements.readPayload(list.next());
+    list.readNext();
     reply.bulk(elements.valueBuffer, elements.valueStart, elements.valueLength);
   }
 }
@@ -91,13 +91,16 @@ function lindex(call: Call): void {
   const index = call.integer(2);
   const at = index < 0 ? index + list.count : index;
   if (at < 0 || at >= list.count) call.reply.nil();
-  else replyElementValue(call, list.at(at));
+  else {
+    list.seek(at);
+    list.readNext();
+    replyReadValue(call);
+  }
 }
 
-/** Whether the element's value is the argument at `index`. */
-function isValue(call: Call, element: number, index: number): boolean {
+/** Whether the value that was read last is the argument at `index`. */
+function isValue(call: Call, index: number): boolean {
   const { elements } = call.keyspace;
-  elements.readPayload(element);
   const length = call.lengths[index];
   if (elements.valueLength !== length) return false;
   const start = call.starts[index];
@@ -160,7 +163,9 @@ function positionsOf(call: Call, list: ListCollection, { rank, count, comparison
   let skipped = Math.abs(rank) - 1;
   list.seek(forward ? 0 : list.count - 1);
   for (let at = 0; at < compared && found.length < wanted; at++) {
-    if (!isValue(call, forward ? list.next() : list.previous(), 2)) continue;
+    if (forward) list.readNext();
+    else list.readPrevious();
+    if (!isValue(call, 2)) continue;
     if (skipped-- > 0) continue;
     found.push(forward ? at : list.count - 1 - at);
   }
@@ -206,7 +211,7 @@ function linsert(call: Call): void {
 
 function indexOf(call: Call, list: ListCollection, argument: number): number {
   list.seek(0);
-  for (let index = 0; index < list.count; index++) if (isValue(call, list.next(), argument)) return index;
+  for (let index = 0; list.readNext(); index++) if (isValue(call, argument)) return index;
   return -1;
 }
 
@@ -229,8 +234,9 @@ function equalElements(call: Call, list: ListCollection, count: number): number[
   const wanted = count === 0 ? Infinity : Math.abs(count);
   list.seek(count < 0 ? list.count - 1 : 0);
   for (let left = list.count; left > 0 && found.length < wanted; left--) {
-    const element = count < 0 ? list.previous() : list.next();
-    if (isValue(call, element, 3)) found.push(element);
+    if (count < 0) list.readPrevious();
+    else list.readNext();
+    if (isValue(call, 3)) found.push(list.ownRead());
   }
   return found;
 }

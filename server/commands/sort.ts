@@ -80,7 +80,7 @@ function elementsOf(call: Call, ref: number): Buffer[] {
     const list = collection as ListCollection;
     list.seek(0);
     for (let left = list.count; left > 0; left--) {
-      elements.readValue(list.next());
+      list.readNext();
       found.push(
         Buffer.from(elements.valueBuffer.subarray(elements.valueStart, elements.valueStart + elements.valueLength)),
       );

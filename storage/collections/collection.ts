@@ -4,11 +4,13 @@
  */
 import { compareStamp } from '../../protocol/stamp.ts';
 import { parseDecimal, sumTexts } from '../decimal.ts';
+import type { Arena } from '../arena.ts';
 import type { NodeTable } from '../node-table.ts';
 import type { Elements } from './element.ts';
 
 /** What a collection needs of the keyspace. */
 export interface CollectionHome {
+  readonly arena: Arena;
   readonly elements: Elements;
   readonly nodes: NodeTable;
   /** The keyed hash of bytes, 32 bits, signed or not. */
@@ -131,8 +133,11 @@ export abstract class Collection {
   abstract replace(oldRef: number, newRef: number): void;
   /** Takes an element out; the caller frees its block then. */
   abstract remove(ref: number): void;
-  /** Visits about `limit` more elements, tombstones included; false when all were visited. `visit` may write. */
-  abstract walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void): boolean;
+  /**
+   * Visits about `limit` more elements, tombstones included; false when all were visited. A reference is good for that visit. With
+   * `writes`, `visit` may take elements away that the floor has reached, and need not see others.
+   */
+  abstract walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void, writes?: boolean): boolean;
   /** Whether a walk that stands at `cursor` has yet to come to a visible element. */
   abstract isAhead(cursor: ElementCursor, ref: number): boolean;
   /** Frees about `limit` of the blocks of a collection that is in no table any more; true when none is left. */
@@ -173,6 +178,23 @@ export abstract class Collection {
     return 0;
   }
   set packedExtra(_extra: number) {}
+
+  // ---- elements without blocks of their own ----
+
+  /** Visits those that have yet to be sent, each in a block that it has for as long; they are sent then. */
+  takeUnsent(_visit: (ref: number) => void): void {}
+  /** The same with those that have yet to be stored, until `isFull`; false when some are left. */
+  takeUnstored(_visit: (ref: number) => void, _isFull: () => boolean): boolean {
+    return true;
+  }
+  /** About how many of them have to be sent or stored: 0 when none has. */
+  get waitingRuns(): number {
+    return 0;
+  }
+  /** What a visited element costs. */
+  bytesOf(ref: number): number {
+    return this.elements.bytesOf(ref, this.home.arena.capacity(ref));
+  }
 
   // ---- floors ----
 

@@ -1,6 +1,7 @@
 /** Versions of elements from elsewhere: the greater one stays, and sums that began after it. */
 import { FLAG_DEAD, FLAG_HAS_DEADLINE, type RecordReader } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
+import { TYPE_LIST } from '../block.ts';
 import type { ContestedWrite } from '../conflicts.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, encodeCounter } from '../types/counter-payload.ts';
@@ -8,6 +9,8 @@ import { begunAfter } from '../types/counter.ts';
 import type { Collection } from './collection.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element-layout.ts';
 import { decodeElementCounter, dropElement, writeElement } from './element-writes.ts';
+import type { ListCollection } from './list-collection.ts';
+import { writeInRun } from './list-writes.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -26,6 +29,10 @@ export function mergeElement(keyspace: Keyspace, collection: Collection, record:
       keyspace.merges.refused(order);
       return;
     }
+  }
+  if (ref === 0 && (record.flags & (FLAG_DEAD | FLAG_HAS_DEADLINE)) === 0 && collection.type === TYPE_LIST) {
+    const list = collection as ListCollection;
+    if (mergeIntoRun(keyspace, list, record, origin)) return;
   }
   let entries: CounterState['entries'] = [];
   if (ref !== 0 && (elements.flagsOf(ref) & ELEMENT_COUNTED) !== 0) {
@@ -72,6 +79,25 @@ export function mergeElement(keyspace: Keyspace, collection: Collection, record:
     buffer,
     valueStart,
     isDead ? 0 : valueLength,
+    false,
+  );
+}
+
+/** Puts an element that a list does not have into one of its runs; false when it is to have a block. */
+function mergeIntoRun(keyspace: Keyspace, list: ListCollection, record: RecordReader, origin: number): boolean {
+  const { buffer, stampHi, stampLo, elementStart, elementLength, valueStart, valueLength } = record;
+  return writeInRun(
+    keyspace,
+    list,
+    stampHi,
+    stampLo,
+    origin,
+    buffer,
+    elementStart,
+    elementLength,
+    buffer,
+    valueStart,
+    valueLength,
     false,
   );
 }

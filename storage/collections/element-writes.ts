@@ -68,6 +68,33 @@ export function decodeElementCounter(keyspace: Keyspace, ref: number): CounterSt
   return decodeCounterAt(words[ref >>> 20], bytes[ref >>> 20], keyspace.elements.payloadWord(ref));
 }
 
+/** Adds a live element without a deadline to its collection's digest, or takes it out; the key was hashed by `beginChange`. */
+export function togglePlain(
+  keyspace: Keyspace,
+  collection: Collection,
+  name: Uint8Array,
+  nameLength: number,
+  stampHi: number,
+  stampLo: number,
+  origin: number,
+): void {
+  const { digests, nodes, elements } = keyspace;
+  const kind = elementKindOf(collection.type);
+  if (keyspace.digestStart !== null) {
+    // Who knows whether it is ahead of the walk over everything asks for its block.
+    const { slot } = collection;
+    const ref = elements.allocatePlain(kind, slot, stampHi, stampLo, name, 0, nameLength, name, 0, 0);
+    elements.setOrigin(ref, origin);
+    toggleElement(keyspace, collection, ref);
+    elements.free(ref);
+    return;
+  }
+  const hash = digests.hashElement(kind, name, 0, nameLength);
+  digests.hashRegister(hash, stampHi, stampLo, nodes.hi[origin], nodes.lo[origin], 0, 0);
+  collection.digestHi = (collection.digestHi ^ digests.registerHi) >>> 0;
+  collection.digestLo = (collection.digestLo ^ digests.registerLo) >>> 0;
+}
+
 /**
  * Adds what a visible element shows to its collection's digest, or takes it out; the key was hashed by `beginChange`. Returns the
  * hash of the element's name, or 0 when it is yet to be taken in by `digestStart`.

@@ -62,6 +62,12 @@ export class Elements extends PlainElements {
     return this.arena.words[ref >>> 20][(ref & 0xfffff) << 1] >>> 16;
   }
 
+  setOrigin(ref: number, origin: number): void {
+    const words = this.arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    words[word] = (words[word] & 0xffff) | (origin << 16);
+  }
+
   ownerOf(ref: number): number {
     return this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 1];
   }

@@ -191,6 +191,7 @@ export function encodeCollectionFeed(keyspace: Keyspace, database: Database, ref
       encodeElement(keyspace, database, collection, element, writer);
   }
   if (feed.length > 0) collection.feed = [];
+  collection.takeUnsent((element) => encodeElement(keyspace, database, collection, element, writer));
 }
 
 /** Appends what the stores lack until the writer holds `bytesMax`; false when something is left. */
@@ -222,7 +223,9 @@ export function encodeCollectionStore(
   const isMoved = at * 2 >= store.length;
   if (isMoved) collection.store = store.slice(at);
   collection.storeFrom = isMoved ? 0 : at;
-  return at >= store.length;
+  if (at < store.length) return false;
+  const encode = (element: number): void => encodeElement(keyspace, database, collection, element, writer);
+  return collection.takeUnstored(encode, () => writer.length >= bytesMax);
 }
 
 /**

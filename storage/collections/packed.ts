@@ -26,6 +26,7 @@ import {
 } from './element-layout.ts';
 import { TYPE_LIST, TYPE_STREAM } from '../block.ts';
 import { elementKindOf } from './kinds.ts';
+import type { ListCollection } from './list-collection.ts';
 import { makeCollection } from './types.ts';
 
 const PACKED_MARK = 16;
@@ -92,7 +93,11 @@ function takeWord(bytes: Buffer): number {
  */
 export function pack(keyspace: Keyspace, collection: Collection): number {
   const waiting =
-    collection.feed.length + collection.store.length + collection.tombstones.length + collection.sealed.length;
+    collection.feed.length +
+    collection.store.length +
+    collection.waitingRuns +
+    collection.tombstones.length +
+    collection.sealed.length;
   if (!collection.isPackable || waiting > 0 || collection.changes !== 0 || collection.storeWalk !== null) return 0;
   if (keyspace.pruning.has(collection)) return 0;
   if (collection.count === 0 || collection.count > PACKED_ELEMENTS_MAX) return 0;
@@ -243,6 +248,14 @@ function unpackElement(keyspace: Keyspace, collection: Collection, bytes: Buffer
   if (isShared) bytes.copy(lastName, shared, at, valueStart);
   const names = isShared ? lastName : bytes;
   const nameStart = isShared ? 0 : at;
+  at = end;
+  if (collection.type === TYPE_LIST && (flags & ~NEAR_STAMP) === 0) {
+    const list = collection as ListCollection;
+    if (list.absorb(stampHi, stampLo, origin, names, nameStart, nameLength, bytes, valueStart, valueLength) !== null) {
+      collection.count++;
+      return;
+    }
+  }
   collection.find(names, nameStart, nameLength);
   elements.deadlineMs = deadline.ms;
   elements.deadlineStampHi = deadline.hi;
@@ -268,5 +281,4 @@ function unpackElement(keyspace: Keyspace, collection: Collection, bytes: Buffer
     collection.count++;
     collection.shown(ref);
   }
-  at = end;
 }

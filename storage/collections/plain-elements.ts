@@ -84,44 +84,6 @@ export class PlainElements {
     return ref;
   }
 
-  /**
-   * `allocatePlain` for an element whose name differs from the one that `readName` has just read, and that is in a block, in its
-   * last byte alone. 0 when the value is too long.
-   */
-  allocateBeside(
-    kind: number,
-    owner: number,
-    stampHi: number,
-    stampLo: number,
-    lastByte: number,
-    value: Uint8Array,
-    valueStart: number,
-    valueLength: number,
-  ): number {
-    if (valueLength > VALUE_INLINE_MAX) return 0;
-    const { nameLength } = this;
-    const from = this.nameView!;
-    let nameAt = this.nameStart;
-    const ref = this.arena.allocate(HEADER_BYTES + nameLength + valueLength);
-    const segment = ref >>> 20;
-    const words = this.arena.words[segment];
-    const word = (ref & 0xfffff) << 1;
-    words[word] = kind;
-    words[word + 1] = owner;
-    words[word + 2] = stampHi;
-    words[word + 3] = stampLo;
-    words[word + 4] = nameLength | (valueLength << 16);
-    // Both names begin at a word, and blocks end at one.
-    const start = word + (HEADER_BYTES >> 2);
-    for (let at = start, end = start + ((nameLength + 3) >> 2); at < end; at++, nameAt += 4) {
-      words[at] = from.getInt32(nameAt, true);
-    }
-    const valueAt = (start << 2) + nameLength;
-    this.arena.bytes[segment][valueAt - 1] = lastByte;
-    this.#copyIn(value, valueStart, valueLength, segment, valueAt);
-    return ref;
-  }
-
   #copyIn(from: Uint8Array, start: number, length: number, segment: number, at: number): void {
     if (length <= SHORT_COPY_MAX) {
       const bytes = this.arena.bytes[segment];

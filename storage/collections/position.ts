@@ -18,7 +18,7 @@ const NUMBER_SMALL_LEAST = -64;
 const NUMBER_SMALL_MOST = 63;
 const NUMBER_POSITIVE = 0xc0;
 const NUMBER_NEGATIVE = 0x3f;
-const NUMBER_BYTES_MAX = 7;
+export const NUMBER_BYTES_MAX = 7;
 
 /** An author's id: its bytes follow from the node's id and a stamp that the node has never made before. */
 export function makeAuthor(nodeHi: number, nodeLo: number, stampHi: number, stampLo: number): Uint8Array {
@@ -50,7 +50,8 @@ function numberBytes(first: number): number {
   return more < NUMBER_BYTES_MAX ? more + 1 : 0;
 }
 
-function readNumber(bytes: Uint8Array, at: number, length: number): number {
+/** The number in the bytes at `at`, as long as its first byte says. */
+export function readNumber(bytes: Uint8Array, at: number, length: number): number {
   const first = bytes[at];
   if (length === 1) return first - NUMBER_ZERO;
   let value = 0;
@@ -60,6 +61,43 @@ function readNumber(bytes: Uint8Array, at: number, length: number): number {
     unit *= 256;
   }
   return first >= NUMBER_POSITIVE ? value : value - unit;
+}
+
+/** The most bytes of a place and an author. */
+export const PREFIX_BYTES_MAX = NUMBER_BYTES_MAX + AUTHOR_BYTES;
+
+/** The bytes that a number takes. */
+function numberLength(value: number): number {
+  if (value >= NUMBER_SMALL_LEAST && value <= NUMBER_SMALL_MOST) return 1;
+  let length = 2;
+  for (let unit = 256; value >= 0 ? value >= unit : value < -unit; unit *= 256) length++;
+  return length;
+}
+
+/** Writes a number at `at`; returns where it ends. */
+export function writeNumber(value: number, bytes: Uint8Array, at: number): number {
+  const length = numberLength(value);
+  if (length === 1) {
+    bytes[at] = NUMBER_ZERO + value;
+    return at + 1;
+  }
+  bytes[at] = value >= 0 ? NUMBER_POSITIVE + length - 2 : NUMBER_NEGATIVE - length + 2;
+  let rest = value >= 0 ? value : value + 256 ** (length - 1);
+  let to = at + length;
+  for (; rest > 0xffff; rest = Math.floor(rest / 256)) bytes[--to] = rest % 256;
+  for (; to > at + 1; rest >>>= 8) bytes[--to] = rest & 255;
+  return at + length;
+}
+
+/** How many bytes of a position are the place and the author, when a number is all that follows them; else 0. */
+export function prefixBytesOf(position: Uint8Array, start: number, length: number): number {
+  const placeBytes = length === 0 ? 0 : numberBytes(position[start]);
+  const prefix = placeBytes + AUTHOR_BYTES;
+  if (placeBytes === 0 || prefix >= length) return 0;
+  const countBytes = numberBytes(position[start + prefix]);
+  if (countBytes !== length - prefix) return 0;
+  // A number is made in one way only; what a peer sends may be made otherwise.
+  return numberLength(readNumber(position, start + prefix, countBytes)) === countBytes ? prefix : 0;
 }
 
 /** A position that is being made; `bytes[0, length)` is valid until the next call. */
@@ -97,23 +135,10 @@ export class PositionMaker {
     this.#beyond(first, start, length, -1);
   }
 
-  /**
-   * The last byte of the position one after this one (`step` 1) or one before it (−1) where that is all that differs: this author
-   * has made this one at an end, and its number goes on away from 0 in as many bytes. −1 where it is not so.
-   */
-  lastByteBeyond(end: DataView, start: number, length: number, step: 1 | -1): number {
-    const placeBytes = length === 0 ? 0 : numberBytes(end.getUint8(start));
-    const authorAt = start + placeBytes;
-    const countAt = authorAt + AUTHOR_BYTES;
-    const lastAt = start + length - 1;
-    if (placeBytes === 0 || countAt > lastAt) return -1;
-    if (end.getInt32(authorAt) !== this.#authorHigh || end.getUint16(authorAt + 4) !== this.#authorLow) return -1;
-    const first = end.getUint8(countAt);
-    if (countAt + numberBytes(first) !== lastAt + 1) return -1;
-    const last = end.getUint8(lastAt);
-    if (step === 1)
-      return first >= NUMBER_ZERO && last < (first < NUMBER_POSITIVE ? NUMBER_POSITIVE - 1 : 0xff) ? last + 1 : -1;
-    return first <= NUMBER_ZERO && last > (first > NUMBER_NEGATIVE ? NUMBER_NEGATIVE + 1 : 0) ? last - 1 : -1;
+  /** Whether this author has made the positions whose place and author end at `end`. */
+  isAuthorBefore(view: DataView, end: number): boolean {
+    const at = end - AUTHOR_BYTES;
+    return view.getInt32(at) === this.#authorHigh && view.getUint16(at + 4) === this.#authorLow;
   }
 
   #beyond(end: Uint8Array, start: number, length: number, step: 1 | -1): void {
@@ -232,21 +257,6 @@ export class PositionMaker {
   }
 
   #number(value: number): void {
-    if (value >= NUMBER_SMALL_LEAST && value <= NUMBER_SMALL_MOST) {
-      this.#byte(NUMBER_ZERO + value);
-      return;
-    }
-    let bytes = 1;
-    let unit = 256;
-    while (value >= 0 ? value >= unit : value < -unit) {
-      bytes++;
-      unit *= 256;
-    }
-    this.#byte(value >= 0 ? NUMBER_POSITIVE + bytes - 1 : NUMBER_NEGATIVE - bytes + 1);
-    let rest = value >= 0 ? value : value + unit;
-    let at = this.length + bytes;
-    for (; rest > 0xffff; rest = Math.floor(rest / 256)) this.bytes[--at] = rest % 256;
-    for (; at > this.length; rest >>>= 8) this.bytes[--at] = rest & 255;
-    this.length += bytes;
+    this.length = writeNumber(value, this.bytes, this.length);
   }
 }

@@ -19,7 +19,7 @@ export function pruneUnderFloor(keyspace: Keyspace, collection: Collection): voi
   const size = collection.count + collection.tombstones.length + collection.sealed.length;
   if (!keyspace.prunesInSteps || size <= PRUNED_AT_ONCE) {
     const cursor = new ElementCursor();
-    while (collection.walk(cursor, ELEMENTS_A_VISIT, (ref) => pruneElement(keyspace, collection, ref)));
+    while (collection.walk(cursor, ELEMENTS_A_VISIT, (ref) => pruneElement(keyspace, collection, ref), true));
     return;
   }
   // What was gone through under a lower floor is gone through again.
@@ -36,7 +36,7 @@ export function pruneSome(keyspace: Keyspace, limit: number): boolean {
       continue;
     }
     beginChange(keyspace, collection);
-    const more = collection.walk(cursor, limit, (ref) => pruneElement(keyspace, collection, ref));
+    const more = collection.walk(cursor, limit, (ref) => pruneElement(keyspace, collection, ref), true);
     endChange(keyspace, collection, false);
     if (!more) pruning.delete(collection);
     break;

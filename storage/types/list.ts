@@ -1,14 +1,17 @@
 /** Local writes of lists: elements put at either end, between others, and in the place of others. */
-import { TYPE_LIST } from '../block.ts';
 import type { Collection } from '../collections/collection.ts';
-import { markElement } from '../collections/element-writes.ts';
-import { elementKindOf } from '../collections/kinds.ts';
+import { ELEMENT_DEAD } from '../collections/element-layout.ts';
+import { togglePlain, writeElement } from '../collections/element-writes.ts';
 import type { ListCollection } from '../collections/list-collection.ts';
+import { type ListRun, RUN_VALUE_MAX } from '../collections/list-run.ts';
+import { noteInRun } from '../collections/list-writes.ts';
 import { putElement, removeElement } from '../collections/local.ts';
-import { PositionMaker, makeAuthor } from '../collections/position.ts';
+import { NUMBER_BYTES_MAX, PREFIX_BYTES_MAX, PositionMaker, makeAuthor } from '../collections/position.ts';
 import type { Keyspace } from '../keyspace.ts';
 
-const LIST_ELEMENT = elementKindOf(TYPE_LIST);
+const NO_BYTES = Buffer.alloc(0);
+/** The name of a run's element. */
+const name = Buffer.alloc(PREFIX_BYTES_MAX + NUMBER_BYTES_MAX);
 const makers = new WeakMap<Keyspace, PositionMaker>();
 /** The one used last: there is hardly ever another one. */
 let lastKeyspace: Keyspace | null = null;
@@ -40,33 +43,53 @@ function putNew(
 }
 
 /**
- * A push for the common case, a short value behind or before an element that this node has pushed there: the new position differs
- * from the old one in a byte. False when it is no such case. The element's name was read.
+ * A push for the common case: a short value behind or before an element that this node has pushed there goes into that one's run. False when it
+ * is no such case.
  */
-function pushPlain(
+function pushToRun(
   keyspace: Keyspace,
   list: ListCollection,
   maker: PositionMaker,
-  step: 1 | -1,
+  end: 1 | -1,
   value: Uint8Array,
   start: number,
   length: number,
 ): boolean {
-  const { elements, clock } = keyspace;
-  const { nameView, nameStart, nameLength } = elements;
-  if (keyspace.digesting || nameView === null) return false;
-  const lastByte = maker.lastByteBeyond(nameView, nameStart, nameLength, step);
-  if (lastByte < 0) return false;
-  const { hi, lo } = clock;
-  const ref = elements.allocateBeside(LIST_ELEMENT, list.slot, hi, lo, lastByte, value, start, length);
-  if (ref === 0) return false;
-  list.insertAtEnd(ref, step);
-  if (length > list.longestBytes) list.longestBytes = length;
-  if (nameLength > list.longestBytes) list.longestBytes = nameLength;
-  list.noteStamp(hi, lo, 0);
-  if (++list.count > list.mostCount) list.mostCount = list.count;
-  if (keyspace.storing || keyspace.feeding) markElement(keyspace, list, ref, true);
+  const run = list.runToGrow(end);
+  if (run === null || run.origin !== 0 || !maker.isAuthorBefore(run.view, run.prefixEnd)) return false;
+  const number = list.numberBeyond(run, end);
+  if (Number.isNaN(number)) return false;
+  const { hi, lo } = keyspace.clock;
+  const grown = list.growRun(run, end, number, hi, lo, value, start, length);
+  noteInRun(keyspace, list, grown, hi, lo, length, true);
   return true;
+}
+
+function push(
+  keyspace: Keyspace,
+  list: ListCollection,
+  end: 1 | -1,
+  value: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const maker = positionsOf(keyspace);
+  const isShort = length <= RUN_VALUE_MAX;
+  if (isShort && pushToRun(keyspace, list, maker, end, value, start, length)) return;
+  const { elements } = keyspace;
+  if (!list.readEndName(end)) maker.first();
+  else if (end === 1) maker.after(elements.nameBuffer, elements.nameStart, elements.nameLength);
+  else maker.before(elements.nameBuffer, elements.nameStart, elements.nameLength);
+  if (isShort) {
+    const { hi, lo } = keyspace.clock;
+    const run = list.beginRun(end, 0, maker.bytes, 0, maker.length, hi, lo, value, start, length);
+    if (run !== null) {
+      noteInRun(keyspace, list, run, hi, lo, length, true);
+      return;
+    }
+  }
+  list.nextAtEnd = end;
+  putNew(keyspace, list, maker, value, start, length);
 }
 
 /** RPUSH into an open list. */
@@ -77,18 +100,7 @@ export function pushRight(
   start: number,
   length: number,
 ): void {
-  const maker = positionsOf(keyspace);
-  const { elements } = keyspace;
-  const end = list.lastOfAll;
-  if (end === 0) {
-    maker.first();
-  } else {
-    elements.readName(end);
-    if (pushPlain(keyspace, list, maker, 1, value, start, length)) return;
-    maker.after(elements.nameBuffer, elements.nameStart, elements.nameLength);
-  }
-  list.nextAtEnd = 1;
-  putNew(keyspace, list, maker, value, start, length);
+  push(keyspace, list, 1, value, start, length);
 }
 
 /** LPUSH into an open list. */
@@ -99,18 +111,34 @@ export function pushLeft(
   start: number,
   length: number,
 ): void {
-  const maker = positionsOf(keyspace);
-  const { elements } = keyspace;
-  const end = list.firstOfAll;
-  if (end === 0) {
-    maker.first();
+  push(keyspace, list, -1, value, start, length);
+}
+
+/** Removes the first (`end` −1) or last (1) element of an open list. */
+export function removeEnd(keyspace: Keyspace, list: ListCollection, end: 1 | -1): void {
+  const run = list.runAtEnd(end);
+  if (run === null) {
+    removeElement(keyspace, list, end === 1 ? list.last : list.first);
+  } else if (!keyspace.keepsTombstones) {
+    list.dropFromRun(end);
+    list.count--;
   } else {
-    elements.readName(end);
-    if (pushPlain(keyspace, list, maker, -1, value, start, length)) return;
-    maker.before(elements.nameBuffer, elements.nameStart, elements.nameLength);
+    buryEnd(keyspace, list, run, end);
   }
-  list.nextAtEnd = -1;
-  putNew(keyspace, list, maker, value, start, length);
+}
+
+/** `removeElement` of one at an end that is in a run: the tombstone has a block. */
+function buryEnd(keyspace: Keyspace, list: ListCollection, run: ListRun, end: 1 | -1): void {
+  const isLast = end === run.step;
+  const { origin } = run;
+  const hi = isLast ? run.lastHi : run.firstHi;
+  const lo = isLast ? run.lastLo : run.firstLo;
+  const nameLength = run.writeName(isLast ? run.lastNumber : run.firstNumber, name);
+  if (keyspace.digesting) togglePlain(keyspace, list, name, nameLength, hi, lo, origin);
+  list.dropFromRun(end);
+  list.count--;
+  keyspace.elements.deadlineMs = -1;
+  writeElement(keyspace, list, 0, ELEMENT_DEAD, hi, lo, origin, name, 0, nameLength, NO_BYTES, 0, 0, true);
 }
 
 /** LINSERT into an open list, so that the value is at `index`, 0 to `count`. */
@@ -160,6 +188,9 @@ export function setElement(
 
 /** Removes `count` elements from `index` on from an open list. */
 export function removeRange(keyspace: Keyspace, list: ListCollection, index: number, count: number): void {
-  const isEnd = index + count === list.count;
-  for (let left = count; left > 0; left--) removeElement(keyspace, list, isEnd ? list.last : list.at(index));
+  const end = index + count === list.count ? 1 : -1;
+  for (let left = count; left > 0; left--) {
+    if (end === 1 || index === 0) removeEnd(keyspace, list, end);
+    else removeElement(keyspace, list, list.at(index));
+  }
 }

@@ -2,7 +2,7 @@
 import { TYPE_LIST } from '../../../storage/block.ts';
 import type { ListCollection } from '../../../storage/collections/list-collection.ts';
 import { endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
-import { insertAt, pushLeft, pushRight, setElement } from '../../../storage/types/list.ts';
+import { insertAt, pushLeft, pushRight, removeEnd, setElement } from '../../../storage/types/list.ts';
 import type { Replica } from './replicas.ts';
 
 export interface ListEdit {
@@ -28,6 +28,8 @@ export function editList(replica: Replica, step: ListEdit): void {
   else if (step.do === 'lpush') pushLeft(keyspace, list, text, 0, text.length);
   else if (step.do === 'insert') insertAt(keyspace, list, step.at % (count + 1), text, 0, text.length);
   else if (step.do === 'set') setElement(keyspace, list, list.at(step.at % count), text, 0, text.length);
+  else if (step.at % count === 0) removeEnd(keyspace, list, -1);
+  else if (step.at % count === count - 1) removeEnd(keyspace, list, 1);
   else removeElement(keyspace, list, list.at(step.at % count));
   endChange(keyspace, list, true);
 }
@@ -39,11 +41,12 @@ export function valuesOfList({ keyspace, database }: Replica, key: string): stri
   if (ref === 0 || keyspace.typeOf(ref) !== TYPE_LIST) return [];
   const { elements } = keyspace;
   const values: string[] = [];
-  (keyspace.collectionAt(ref) as ListCollection).forEach((element) => {
-    elements.readValue(element);
+  const list = keyspace.collectionAt(ref) as ListCollection;
+  if (list.count > 0) list.seek(0);
+  while (values.length < list.count && list.readNext()) {
     values.push(
       elements.valueBuffer.toString('latin1', elements.valueStart, elements.valueStart + elements.valueLength),
     );
-  });
+  }
   return values;
 }

@@ -4,7 +4,9 @@ import { editList, valuesOfList } from './list-edits.ts';
 import { Model } from './model.ts';
 import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
 import fc from '../../support/properties.ts';
+import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
+const thisFile = 'test/storage/collections/list-laws.test.ts';
 const NODES = 3;
 
 interface Edit {
@@ -106,6 +108,26 @@ function deliverAll({ replicas, sent, heard }: History): void {
 
 const steps = fc.array(step, { maxLength: 30 });
 
+/** Bursts of pushes and pops, which make runs of many elements, and edits in between that break them up. */
+function burst(random: SeededRandom): Step[] {
+  const node = random.below(NODES);
+  const edit = (what: Edit['do'], at: number): Step => {
+    const value = random.pick([random.below(1000), 10 ** random.below(16)]);
+    return { do: what, node, key: random.below(5) === 0 ? 'b' : 'a', at, value };
+  };
+  const choice = random.below(40);
+  if (choice < 14) {
+    const end = random.pick(['rpush', 'lpush'] as const);
+    return Array.from({ length: 1 + random.below(40) }, () => edit(end, 0));
+  }
+  // 720,719 divides by every length up to 12, less one: the last one of most short lists.
+  if (choice < 22) return Array.from({ length: 1 + random.below(30) }, () => edit('remove', random.below(2) * 720_719));
+  if (choice < 25) return [edit(random.pick(['insert', 'set', 'remove']), random.below(300))];
+  if (choice === 25) return [{ do: random.pick(['delete', 'string', 'flush']), node, key: 'a' }];
+  if (choice < 32) return [{ do: 'tick', node }];
+  return [{ do: 'send', node, to: random.below(NODES) }];
+}
+
 describe('merging lists', () => {
   it('equals a slow model, on all nodes, in the same order', () => {
     fc.assert(
@@ -126,6 +148,31 @@ describe('merging lists', () => {
       { numRuns: 1000 },
     );
   });
+
+  it.each([false, true])('equals a slow model with runs of many elements, packed between steps: %s', (packs) =>
+    withSeed(thisFile, (random) => {
+      for (let round = 0; round < 12; round++) {
+        const past = history(Array.from({ length: 80 }, () => burst(random)).flat(), Infinity, packs);
+        deliverAll(past);
+        const model = new Model();
+        for (const records of past.sent.flat()) model.apply(records);
+        const [first] = past.replicas;
+        const values = ['a', 'b'].map((key) => valuesOfList(first, key));
+        for (const replica of past.replicas) {
+          const copies = [replica, past.fresh(9), past.fresh(9)];
+          if (!packs) copies[1].apply(Buffer.from(replica.takeStore(1 + random.below(2000))));
+          else copies[1].apply(Buffer.from(replica.takeState()));
+          copies[2].apply(Buffer.from(replica.takeState()));
+          for (const copy of copies) {
+            expect(copy.view()).toEqual(model.view());
+            expect(copy.digest()).toBe(first.digest());
+            expect(['a', 'b'].map((key) => valuesOfList(copy, key))).toEqual(values);
+          }
+        }
+        past.release();
+      }
+    }),
+  );
 
   it('is the same when lists are packed between all steps', () => {
     let packed = 0;
