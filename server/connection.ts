@@ -1,7 +1,9 @@
 /** A client's socket. Reads of all plain connections go through one buffer; replies leave by one write a read event. */
 import net from 'node:net';
+import { BufferHeads } from './buffer-heads.ts';
 import type { Session, Transport } from './session.ts';
 import { type DirectWriter, type StreamHandle, handleOf, readDirectly, writeDirectly } from './direct-write.ts';
+import type { TurnReplies, TurnWriter } from './turn-replies.ts';
 
 /** What one read event brings at most. */
 export const READ_BUFFER_BYTES = 64 * 1024;
@@ -17,28 +19,9 @@ export interface ConnectionEvents {
 /** A buffer of replies being sent is replaced by one of this size when the kernel did not take all of it. */
 const REPLACEMENT_BYTES = 128 * 1024;
 
-/** Short replies are sent so often that the views of their bytes are kept, one for each length. */
-const KEPT_HEADS = 1024;
-const heads = new Array<Buffer | undefined>(KEPT_HEADS).fill(undefined);
-let headsOf: Buffer | null = null;
-let lastSent: Buffer | null = null;
+const heads = new BufferHeads();
 
-/** The buffer's first `length` bytes. */
-function headOf(buffer: Buffer, length: number): Buffer {
-  if (length >= KEPT_HEADS) return buffer.subarray(0, length);
-  if (buffer !== headsOf) {
-    // A buffer that is sent from only once is not worth forgetting the other one's views.
-    if (buffer !== lastSent) {
-      lastSent = buffer;
-      return buffer.subarray(0, length);
-    }
-    headsOf = buffer;
-    heads.fill(undefined);
-  }
-  return (heads[length] ??= buffer.subarray(0, length));
-}
-
-export class Connection implements Transport, DirectWriter {
+export class Connection implements Transport, DirectWriter, TurnWriter {
   session!: Session;
   readonly socket: net.Socket;
   readonly remoteAddress: string;
@@ -46,13 +29,21 @@ export class Connection implements Transport, DirectWriter {
   readonly fileDescriptor: number;
   readonly #events: ConnectionEvents;
   readonly #handle: StreamHandle | null;
+  readonly #turn: TurnReplies;
+  #hasKept = false;
   #pendingBytes = 0;
   #closing = false;
   #paused = false;
 
   /** @param onBytes told how many bytes have come into the shared buffer, when the connection is to be used directly */
-  constructor(socket: net.Socket, events: ConnectionEvents, onBytes: ((bytes: number) => void) | null) {
+  constructor(
+    socket: net.Socket,
+    events: ConnectionEvents,
+    turn: TurnReplies,
+    onBytes: ((bytes: number) => void) | null,
+  ) {
     this.socket = socket;
+    this.#turn = turn;
     this.#events = events;
     this.remoteAddress = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     this.localAddress = `${socket.localAddress ?? ''}:${socket.localPort ?? 0}`;
@@ -69,9 +60,22 @@ export class Connection implements Transport, DirectWriter {
     return this.#handle === null ? this.socket.writableLength : this.#pendingBytes;
   }
 
-  send(source: { buffer: Buffer }, start: number, end: number): void {
+  send(source: { buffer: Buffer }, start: number, end: number, canWait = false): void {
     if (this.#closing) return;
-    const bytes = start === 0 ? headOf(source.buffer, end) : source.buffer.subarray(start, end);
+    if (canWait && this.#handle !== null && this.#turn.keep(this, source.buffer, start, end)) {
+      this.#hasKept = true;
+      return;
+    }
+    if (this.#hasKept) this.#turn.send();
+    this.#write(source, start === 0 ? heads.of(source.buffer, end) : source.buffer.subarray(start, end));
+  }
+
+  sendKept(source: { buffer: Buffer }, bytes: Buffer): void {
+    this.#hasKept = false;
+    this.#write(source, bytes);
+  }
+
+  #write(source: { buffer: Buffer }, bytes: Buffer): void {
     if (this.#handle !== null) {
       this.#sendDirectly(this.#handle, source, bytes);
     } else if (!this.socket.destroyed) {
@@ -105,6 +109,7 @@ export class Connection implements Transport, DirectWriter {
 
   close(): void {
     if (this.#closing) return;
+    if (this.#hasKept) this.#turn.send();
     this.#closing = true;
     this.socket.resume();
     if (this.#pendingBytes === 0) this.socket.destroySoon();
@@ -113,6 +118,7 @@ export class Connection implements Transport, DirectWriter {
   }
 
   destroy(): void {
+    if (this.#hasKept) this.#turn.send();
     this.#closing = true;
     this.socket.destroy();
   }

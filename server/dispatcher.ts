@@ -136,6 +136,7 @@ export class Dispatcher implements CommandControl {
     const reply = this.#reply;
     reply.reset();
     const { changes } = this.#node.keyspace;
+    const { commandCount } = session;
     try {
       this.#runRequests(session, reply, changes);
     } catch (error) {
@@ -147,7 +148,7 @@ export class Dispatcher implements CommandControl {
     }
     this.#node.keyspace.hasher.forget();
     if (this.gate !== null && this.#node.keyspace.changes !== changes) this.#gateReplies(this.gate, session, reply);
-    else this.#flush(session, reply);
+    else this.#flush(session, reply, session.commandCount - commandCount > 1);
     if (session.closing && !session.held) session.transport.close();
     else if (session.blocked !== null || session.held) this.#keep(session);
   }
@@ -197,11 +198,12 @@ export class Dispatcher implements CommandControl {
     else this.resume(session);
   }
 
-  #flush(session: Session, reply: ReplyWriter): void {
+  /** @param isPipelined the client has sent several requests at once, and waits for no single reply */
+  #flush(session: Session, reply: ReplyWriter, isPipelined = false): void {
     if (reply.length === 0) return;
     session.bytesOut += reply.length;
     this.#node.statistics.bytesOut += reply.length;
-    session.transport.send(reply, 0, reply.length);
+    session.transport.send(reply, 0, reply.length, isPipelined && session.authenticated);
     reply.reset();
     if (!session.authenticated && session.transport.pendingBytes > PENDING_BYTES_BEFORE_AUTH) {
       session.closing = true;

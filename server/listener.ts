@@ -11,6 +11,7 @@ import type { Dispatcher } from './dispatcher.ts';
 import type { Node } from './node.ts';
 import { Session } from './session.ts';
 import { clientTlsOptions } from './tls-options.ts';
+import { TurnReplies } from './turn-replies.ts';
 
 const PROTECTED =
   '-DENIED Mantis is running in protected mode because protected mode is enabled and no password is set for the default ' +
@@ -23,6 +24,7 @@ export class Listener {
   readonly #dispatcher: Dispatcher;
   readonly #servers: net.Server[] = [];
   readonly #shared = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  readonly #turn = new TurnReplies();
   readonly #limits: RequestLimits;
   #nextId = 1;
   #accepting = true;
@@ -101,7 +103,7 @@ export class Listener {
     let onData = (_bytes: number): void => {};
     const own = shared ? withSharedBuffer(socket, buffer, (bytes) => onData(bytes)) : socket;
     const direct = shared && directWriteAvailable && config.values['tcp-direct-write'] !== 'no';
-    const connection = new Connection(own, this.#events(), direct ? (bytes) => onData(bytes) : null);
+    const connection = new Connection(own, this.#events(), this.#turn, direct ? (bytes) => onData(bytes) : null);
     const session = new Session(this.#nextId++, connection, decoder, this.#node.keyspace.clock.refresh());
     connection.session = session;
     session.authenticated = config.values.requirepass === '';

@@ -40,6 +40,8 @@ export class MemoryGuard {
   #isRelieving = false;
   #relief: Relief = 'fits';
   #flush: Promise<void> | null = null;
+  /** What `maxmemory` is: looked at before every command that may need memory. */
+  #bytesMax: number;
   #heapSampledMs = -Infinity;
   #isHeapFull = false;
 
@@ -48,8 +50,10 @@ export class MemoryGuard {
     this.#node = node;
     this.#defer = defer;
     this.eviction = new Eviction(node.keyspace, () => node.random());
+    this.#bytesMax = Number(node.config.values.maxmemory);
     let bytesMost = this.#bytesMax;
     const follow = (): void => {
+      this.#bytesMax = Number(node.config.values.maxmemory);
       const { keyspace } = node;
       keyspace.evictedDigestBytesMax = this.#bytesMax * EVICTED_SHARE || Infinity;
       // There is room again: what peers have of the evicted keys comes by repair. The stores are read on demand.
@@ -65,10 +69,6 @@ export class MemoryGuard {
       this.relieveSoon();
     });
     follow();
-  }
-
-  get #bytesMax(): number {
-    return Number(this.#node.config.values.maxmemory);
   }
 
   /**
@@ -164,7 +164,7 @@ export class MemoryGuard {
 
   #processHasRoom(): boolean {
     const { nowMs } = this.#node.keyspace.clock;
-    if (Math.abs(nowMs - this.#heapSampledMs) >= HEAP_SAMPLE_MS) {
+    if (nowMs - this.#heapSampledMs >= HEAP_SAMPLE_MS || nowMs < this.#heapSampledMs) {
       this.#heapSampledMs = nowMs;
       const heap = getHeapStatistics();
       this.#isHeapFull = heap.used_heap_size > heap.heap_size_limit * HEAP_SHARE_MAX;

@@ -10,8 +10,9 @@ export interface Transport {
   /**
    * Sends `source.buffer[start, end)`. When not all of it could be sent at once the transport keeps that buffer and
    * gives the source another one; otherwise the source may go on using it.
+   * @param canWait it may be sent later in the same turn of the event loop
    */
-  send(source: { buffer: Buffer }, start: number, end: number): void;
+  send(source: { buffer: Buffer }, start: number, end: number, canWait?: boolean): void;
   /** Bytes that the client has yet to take. */
   readonly pendingBytes: number;
   /** Sends what is pending, then closes. */
