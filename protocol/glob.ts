@@ -6,7 +6,8 @@
  * more, a word operation per byte of the key and 32 elements.
  *
  * As in Redis: a class that is not closed ends with the pattern; a reversed range is turned round; a bracket that closes at once
- * is an empty class; an escape inside a class keeps its case. Bytes are unsigned here, also in ranges.
+ * is an empty class; an escape inside a class keeps its case; a pattern with more than 1,000 stars matches nothing. Bytes are
+ * unsigned here, also in ranges.
  */
 const ASTERISK = 42;
 const QUESTION = 63;
@@ -24,6 +25,8 @@ const FIRST_CLASS = 258;
 const BYTE_VALUES = 256;
 const WORD_BITS = 32;
 const WORD_SHIFT = 5;
+/** Redis matches no pattern in which more stars than this have something behind them. */
+const INNER_STARS_MAX = 1000;
 /** Parts up to here are searched for by trying each place. */
 const SIMPLE_SEARCH_MAX = 64;
 
@@ -41,6 +44,7 @@ export class GlobPattern {
   /** Elements that take one byte each: no shorter text can match. */
   private readonly lengthMin: number;
   private readonly hasStar: boolean;
+  private readonly matchesNothing: boolean;
   /** One row of 256 flags for each class, by the text's byte. */
   private readonly classes: Uint8Array;
   private readonly fold: Uint8Array;
@@ -57,6 +61,8 @@ export class GlobPattern {
     this.classes = compiler.packClasses();
     this.lengthMin = compiler.count - compiler.stars;
     this.hasStar = compiler.stars > 0;
+    const innerStars = compiler.stars - (compiler.elements[compiler.count - 1] === STAR ? 1 : 0);
+    this.matchesNothing = innerStars > INNER_STARS_MAX;
   }
 
   /** Whether the pattern is `*`, and so matches everything. */
@@ -66,7 +72,7 @@ export class GlobPattern {
 
   /** Whether the whole of `buffer[start, start + length)` matches. */
   matches(buffer: Uint8Array, start: number, length: number): boolean {
-    if (length < this.lengthMin || (!this.hasStar && length !== this.lengthMin)) return false;
+    if (this.matchesNothing || length < this.lengthMin || (!this.hasStar && length !== this.lengthMin)) return false;
     const { elements } = this;
     let position = start;
     let end = start + length;
