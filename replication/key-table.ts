@@ -74,6 +74,10 @@ export class KeyTable {
     this.#seed = seed | 0;
   }
 
+  #shardOf(mixed: number): Shard | undefined {
+    return this.#shards[mixed >>> SHARD_SHIFT];
+  }
+
   /** Sets a key's digest, which counts as not matched yet. */
   set(hashHi: number, hashLo: number, digestHi: number, digestLo: number): void {
     const mixed = mix(hashHi, hashLo, this.#seed);
@@ -95,14 +99,14 @@ export class KeyTable {
 
   has(hashHi: number, hashLo: number): boolean {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const shard = this.#shards[mixed >>> SHARD_SHIFT];
+    const shard = this.#shardOf(mixed);
     return shard !== undefined && shard.states[shard.slotOf(hashHi, hashLo, mixed)] !== EMPTY;
   }
 
   /** True when the key is here with this very digest; it is marked as matched then. */
   match(hashHi: number, hashLo: number, digestHi: number, digestLo: number): boolean {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const shard = this.#shards[mixed >>> SHARD_SHIFT];
+    const shard = this.#shardOf(mixed);
     if (shard === undefined) return false;
     const slot = shard.slotOf(hashHi, hashLo, mixed);
     if (shard.states[slot] === EMPTY) return false;
@@ -114,7 +118,7 @@ export class KeyTable {
   /** Marks a key that is here with another digest as matched all the same; false when it is not here, or is marked already. */
   claim(hashHi: number, hashLo: number): boolean {
     const mixed = mix(hashHi, hashLo, this.#seed);
-    const shard = this.#shards[mixed >>> 24];
+    const shard = this.#shardOf(mixed);
     if (shard === undefined) return false;
     const slot = shard.slotOf(hashHi, hashLo, mixed);
     if (shard.states[slot] !== PRESENT) return false;

@@ -65,7 +65,7 @@ export class CommandNode {
   constructor(world: VirtualWorld, number: number, options: Partial<ReplicatorOptions>) {
     const monotonicMs = (): number => world.time.monotonicMs();
     let looks = 0;
-    const workMs = (): number => (this.isSlow ? ++looks * 0.4 : monotonicMs());
+    const workMs = (): number => (this.isSlow ? ++looks * 0.05 : monotonicMs());
     this.harness = new CommandHarness(allCommands, {
       nodeId: number,
       monotonicMs,
