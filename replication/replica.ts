@@ -78,8 +78,8 @@ export interface KeyPart extends KeyName {
 }
 
 /**
- * One pass over the elements of a key, for the digests of its cells: of the XOR of its elements' register digests by the first
- * bits of a hash of their names that all nodes compute alike. What changes during the pass may be seen old or new.
+ * One pass over the elements of a key, for the digests of its cells: the XOR of digests of its elements, by the first bits of a
+ * hash of their names. All nodes compute both alike. What changes during the pass may be seen old or new.
  */
 export interface CellScan {
   /** Two words for each cell, high then low; complete when `step` has returned false. */

@@ -110,6 +110,24 @@ export class Digests {
     return mix(hash, kind);
   }
 
+  /**
+   * Another hash of a name, for where the one by `hashElement` alone is too weak: one command gives all its elements one stamp, and two
+   * of them whose names have the same hash are the same register to it.
+   */
+  hashNameAgain(buffer: Uint8Array, start: number, length: number): number {
+    let hash = mix(0x13198a2e, length);
+    for (let at = start, end = start + length; at < end; at++) {
+      hash = imul(hash ^ buffer[at], 0x85ebca6b);
+      hash ^= hash >>> 13;
+    }
+    return mix(hash, 0x03707344);
+  }
+
+  /** A word with another one mixed in. */
+  mix(hash: number, word: number): number {
+    return mix(hash, word);
+  }
+
   clear(): void {
     this.words.fill(0);
   }

@@ -1,6 +1,6 @@
 /**
  * Collections in parts, for repair: an element is in the cell that the first bits of its name's hash say, alike on every node. The
- * digest of a cell is the XOR of what its visible elements add to their collection's digest, so that all cells together make that.
+ * digest of a cell is the XOR of what its visible elements add to their collection's digest, each mixed with a second hash of its name.
  */
 import type { RecordWriter } from '../protocol/change-record.ts';
 import { HIDDEN, OBJECT, PARTIAL } from './block.ts';
@@ -58,11 +58,14 @@ export class CellDigests {
   /** What the element adds to its collection's digest goes into its cell's instead. */
   #add(ref: number): void {
     const collection = this.#collection;
+    const { digests, elements } = this.#keyspace;
     const { digestHi, digestLo } = collection;
     const hash = toggleElement(this.#keyspace, collection, ref);
+    elements.readName(ref);
+    const again = digests.hashNameAgain(elements.nameBuffer, elements.nameStart, elements.nameLength);
     const word = (hash >>> (32 - this.#bits)) * 2;
-    this.words[word] ^= collection.digestHi ^ digestHi;
-    this.words[word + 1] ^= collection.digestLo ^ digestLo;
+    this.words[word] ^= digests.mix(collection.digestHi ^ digestHi, again);
+    this.words[word + 1] ^= digests.mix(again, collection.digestLo ^ digestLo);
     collection.digestHi = digestHi;
     collection.digestLo = digestLo;
   }
