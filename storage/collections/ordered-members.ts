@@ -18,6 +18,7 @@ import {
   countIn,
   firstIn,
   firstRefsWord,
+  keysByte,
   notBelow,
   refsWord,
   SCORES_BYTE,
@@ -34,6 +35,11 @@ const BY_NAME_INCLUSIVE = 4;
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** Bytes of a name in its key: a double holds so many exactly. */
+const KEY_BYTES = 6;
+/** What names have in common beyond this is not told from their keys. */
+const PREFIX_BYTES_MAX = 64;
+
 export class OrderedMembers extends OrderedTree {
   readonly #elements: Elements;
   /** What is looked for, set by the public methods. */
@@ -46,6 +52,13 @@ export class OrderedMembers extends OrderedTree {
   #nameView: DataView | null = null;
   #nameStart = 0;
   #nameLength = 0;
+  /** What the names of all first elements in inner nodes begin with; their keys are of the bytes behind it. */
+  #prefix: Buffer = NO_BYTES;
+  /** -1 before there is any. */
+  #prefixLength = -1;
+  /** Whether the key of the name that is looked for was computed. */
+  #hasKey = false;
+  #key = NaN;
 
   constructor(elements: Elements) {
     super(elements.arena);
@@ -153,12 +166,12 @@ export class OrderedMembers extends OrderedTree {
     this.insert(to, ref);
   }
 
-  // ---- the way down ----
 
   #seekKey(score: number, name: Uint8Array, start: number, length: number): void {
     this.#mode = BY_KEY;
     this.#score = score;
     this.#wanted = 0;
+    this.#hasKey = false;
     this.#name = name;
     this.#nameStart = start;
     this.#nameLength = length;
@@ -169,6 +182,7 @@ export class OrderedMembers extends OrderedTree {
     this.#mode = BY_KEY;
     this.#score = score;
     this.#wanted = ref;
+    this.#hasKey = false;
   }
 
   /** The name of the element that is looked for is needed: among other scores it is not. */
@@ -181,6 +195,52 @@ export class OrderedMembers extends OrderedTree {
     this.#nameStart = elements.nameStart;
     this.#nameLength = elements.nameLength;
   }
+
+  // ---- keys ----
+
+  protected override beginKeys(): void {
+    this.#prefixLength = -1;
+  }
+
+  /** The key of a first element. Its name may have less in common with the others than they had: then all keys are computed anew. */
+  protected override keyOf(ref: number): number {
+    const elements = this.#elements;
+    elements.readName(ref);
+    const { nameBuffer, nameStart, nameLength } = elements;
+    if (this.#prefixLength < 0) {
+      this.#prefixLength = Math.min(nameLength, PREFIX_BYTES_MAX);
+      this.#prefix = Buffer.from(nameBuffer.subarray(nameStart, nameStart + this.#prefixLength));
+    }
+    const shared = this.#sharedBytes(nameBuffer, nameStart, nameLength);
+    if (shared < this.#prefixLength) {
+      this.#prefixLength = shared;
+      this.rekey();
+    }
+    return keyIn(nameBuffer, nameStart + shared, nameStart + nameLength);
+  }
+
+  /** How many bytes a name has in common with the first elements' names. */
+  #sharedBytes(name: Uint8Array, start: number, length: number): number {
+    const prefix = this.#prefix;
+    const most = Math.min(length, this.#prefixLength);
+    let shared = 0;
+    while (shared < most && name[start + shared] === prefix[shared]) shared++;
+    return shared;
+  }
+
+  /** The key of the name that is looked for; infinite when the name is before all that begin with the prefix, or behind them. */
+  #computeKey(): void {
+    if (this.#wanted !== 0) this.#readWanted();
+    this.#hasKey = true;
+    const name = this.#name;
+    const start = this.#nameStart;
+    const length = this.#nameLength;
+    const shared = this.#sharedBytes(name, start, length);
+    if (shared === this.#prefixLength) this.#key = keyIn(name, start + shared, start + length);
+    else this.#key = shared < length && name[start + shared] > this.#prefix[shared] ? Infinity : -Infinity;
+  }
+
+  // ---- the way down ----
 
   #rankOfKey(): number {
     if (this.root === 0) return 0;
@@ -197,7 +257,7 @@ export class OrderedMembers extends OrderedTree {
     const word0 = words[word];
     const first = firstIn(word0);
     const refs = refsWord(word, capacityIn(word0));
-    this.slot = this.#search(leaf, first, first + countIn(word0), refs, this.#mode === BY_NAME_INCLUSIVE);
+    this.slot = this.#search(leaf, first, first + countIn(word0), refs, 0);
   }
 
   /** `#descend` for an element that is there: references that lie side by side are compared sooner than names that lie anywhere. */
@@ -225,7 +285,7 @@ export class OrderedMembers extends OrderedTree {
       const word0 = words[word];
       const capacity = capacityIn(word0);
       // The last child whose first element is not behind what is looked for.
-      const place = this.#search(node, 1, countIn(word0), firstRefsWord(word, capacity), true) - 1;
+      const place = this.#search(node, 1, countIn(word0), firstRefsWord(word, capacity), keysByte(word, capacity)) - 1;
       path[depth] = node;
       places[depth] = place;
       node = words[childrenWord(word, capacity) + place];
@@ -234,15 +294,16 @@ export class OrderedMembers extends OrderedTree {
   }
 
   /**
-   * The first of the slots from `from` to before `end` whose element is not before what is looked for, `end` when all are. One of
-   * the very name that is looked for is before it when `passesName`. Slot 0's reference is at the word `refs`.
+   * The first of the slots from `from` to before `end` whose element is not before what is looked for, `end` when all are. Slot 0's
+   * reference is at the word `refs`. In an inner node, whose keys begin at the byte `keys` (0 in a leaf), an element of the very
+   * name that is looked for is before it.
    */
-  #search(node: number, from: number, end: number, refs: number, passesName: boolean): number {
+  #search(node: number, from: number, end: number, refs: number, keys: number): number {
     const mode = this.#mode;
+    const view = this.arena.views[node >>> 20];
     let low = from;
     let high = end;
     if (mode <= BY_SCORE_INCLUSIVE) {
-      const view = this.arena.views[node >>> 20];
       const scores = ((node & 0xfffff) << 3) + SCORES_BYTE;
       const score = this.#score;
       const endByte = scores + end * 8;
@@ -252,8 +313,14 @@ export class OrderedMembers extends OrderedTree {
       high = (above(view, at + 8, endByte, score) - scores) >>> 3;
       if (mode === BY_SCORE_INCLUSIVE) return high;
     }
+    if (keys !== 0) {
+      if (!this.#hasKey) this.#computeKey();
+      const key = this.#key;
+      low = (notBelow(view, keys + low * 8, keys + high * 8, key) - keys) >>> 3;
+      high = (above(view, keys + low * 8, keys + high * 8, key) - keys) >>> 3;
+    }
     const words = this.arena.words[node >>> 20];
-    const most = passesName ? 0 : -1;
+    const most = keys !== 0 || mode === BY_NAME_INCLUSIVE ? 0 : -1;
     while (low < high) {
       const middle = (low + high) >>> 1;
       // The element is before what is looked for.
@@ -269,4 +336,11 @@ export class OrderedMembers extends OrderedTree {
     if (view === null) return this.#elements.compareName(ref, this.#name, this.#nameStart, this.#nameLength);
     return this.#elements.compareNameView(ref, view, this.#nameStart, this.#nameLength);
   }
+}
+
+/** The bytes of a name from `at` on as a number; as if zeros were behind its end. */
+function keyIn(name: Uint8Array, at: number, end: number): number {
+  let key = 0;
+  for (const last = at + KEY_BYTES; at < last; at++) key = key * 256 + (at < end ? name[at] : 0);
+  return key;
 }

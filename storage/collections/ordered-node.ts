@@ -4,8 +4,8 @@
  *
  *   word 0   u8 17 (neither a key's block nor an element's) | u8 capacity | u8 first slot in use | u8 slots in use
  *   leaf     word 1 next leaf | word 2 previous leaf | word 3 unused | scores, f64 each | refs, u32 each
- *   inner    words 1 to 3 unused | scores of the first elements below each child, f64 each | children, u32 each |
- *            elements below each child, u32 each | references of the first elements below each child, u32 each
+ *   inner    words 1 to 3 unused | scores of the first elements below each child, f64 each | keys of their names, f64 each |
+ *            children, u32 each | elements below each child, u32 each | references of the first elements, u32 each
  *
  * Slots in use are in a row. A leaf has free ones on both sides, so that taking elements off an end moves nothing, and putting one
  * in moves the shorter part. Those of an inner node begin at slot 0; which element is the first below that is not kept up to date.
@@ -21,7 +21,7 @@ const SCORES_WORD = SCORES_BYTE >>> 2;
 const NEXT_WORD = 1;
 const PREVIOUS_WORD = 2;
 const LEAF_SLOT_BYTES = 12;
-const INNER_SLOT_BYTES = 20;
+const INNER_SLOT_BYTES = 28;
 /** Scores that share a line of the processor's cache. */
 const STRIDE_BYTES = 64;
 
@@ -47,26 +47,30 @@ export function refsWord(word: number, capacity: number): number {
   return word + SCORES_WORD + capacity * 2;
 }
 
+export function keysByte(word: number, capacity: number): number {
+  return (word << 2) + SCORES_BYTE + capacity * 8;
+}
+
 export function childrenWord(word: number, capacity: number): number {
-  return word + SCORES_WORD + capacity * 2;
-}
-
-export function countsWord(word: number, capacity: number): number {
-  return word + SCORES_WORD + capacity * 3;
-}
-
-export function firstRefsWord(word: number, capacity: number): number {
   return word + SCORES_WORD + capacity * 4;
 }
 
-/** The byte in [`at`, `end`) at which the first score is that is not less than this. */
+export function countsWord(word: number, capacity: number): number {
+  return word + SCORES_WORD + capacity * 5;
+}
+
+export function firstRefsWord(word: number, capacity: number): number {
+  return word + SCORES_WORD + capacity * 6;
+}
+
+/** The byte in [`at`, `end`) at which the first score, or key, is that is not less than this. */
 export function notBelow(view: DataView, at: number, end: number, score: number): number {
   while (at + STRIDE_BYTES <= end && view.getFloat64(at + STRIDE_BYTES - 8, true) < score) at += STRIDE_BYTES;
   while (at < end && view.getFloat64(at, true) < score) at += 8;
   return at;
 }
 
-/** The byte in [`at`, `end`) at which the first score is that is greater than this. */
+/** The byte in [`at`, `end`) at which the first score, or key, is that is greater than this. */
 export function above(view: DataView, at: number, end: number, score: number): number {
   while (at + STRIDE_BYTES <= end && view.getFloat64(at + STRIDE_BYTES - 8, true) <= score) at += STRIDE_BYTES;
   while (at < end && view.getFloat64(at, true) <= score) at += 8;
@@ -160,12 +164,25 @@ export class OrderedNodes {
     words[childrenWord(word, capacityIn(words[word])) + place] = child;
   }
 
+  protected keyAt(inner: number, place: number): number {
+    const words = this.arena.words[inner >>> 20];
+    const word = wordOf(inner);
+    return this.arena.views[inner >>> 20].getFloat64(keysByte(word, capacityIn(words[word])) + place * 8, true);
+  }
+
+  protected setKey(inner: number, place: number, key: number): void {
+    const words = this.arena.words[inner >>> 20];
+    const word = wordOf(inner);
+    this.arena.views[inner >>> 20].setFloat64(keysByte(word, capacityIn(words[word])) + place * 8, key, true);
+  }
+
   /** Another element is the first one below a child. */
-  protected setFirst(inner: number, place: number, score: number, ref: number): void {
+  protected setFirst(inner: number, place: number, score: number, ref: number, key: number): void {
     const words = this.arena.words[inner >>> 20];
     const word = wordOf(inner);
     words[firstRefsWord(word, capacityIn(words[word])) + place] = ref;
     this.setScore(inner, place, score);
+    this.setKey(inner, place, key);
   }
 
   protected setScore(node: number, slot: number, score: number): void {
@@ -311,7 +328,15 @@ export class OrderedNodes {
   // ---- inner nodes ----
 
   /** Puts a child into an inner node that is not full. */
-  protected insertChild(inner: number, place: number, child: number, count: number, score: number, ref: number): void {
+  protected insertChild(
+    inner: number,
+    place: number,
+    child: number,
+    count: number,
+    score: number,
+    ref: number,
+    key: number,
+  ): void {
     const words = this.arena.words[inner >>> 20];
     const view = this.arena.views[inner >>> 20];
     const word = wordOf(inner);
@@ -319,10 +344,13 @@ export class OrderedNodes {
     const capacity = capacityIn(word0);
     const used = countIn(word0);
     const scores = (word << 2) + SCORES_BYTE;
+    const keys = keysByte(word, capacity);
     for (let at = used; at > place; at--) {
       view.setFloat64(scores + at * 8, view.getFloat64(scores + at * 8 - 8, true), true);
+      view.setFloat64(keys + at * 8, view.getFloat64(keys + at * 8 - 8, true), true);
     }
     view.setFloat64(scores + place * 8, score, true);
+    view.setFloat64(keys + place * 8, key, true);
     putIn(words, childrenWord(word, capacity), used, place, child);
     putIn(words, countsWord(word, capacity), used, place, count);
     putIn(words, firstRefsWord(word, capacity), used, place, ref);
@@ -337,8 +365,10 @@ export class OrderedNodes {
     const capacity = capacityIn(word0);
     const left = countIn(word0) - 1;
     const scores = (word << 2) + SCORES_BYTE;
+    const keys = keysByte(word, capacity);
     for (let at = place; at < left; at++) {
       view.setFloat64(scores + at * 8, view.getFloat64(scores + at * 8 + 8, true), true);
+      view.setFloat64(keys + at * 8, view.getFloat64(keys + at * 8 + 8, true), true);
     }
     for (const from of [childrenWord(word, capacity), countsWord(word, capacity), firstRefsWord(word, capacity)]) {
       words.copyWithin(from + place, from + place + 1, from + left + 1);
@@ -352,8 +382,17 @@ export class OrderedNodes {
     const used = this.slotsOf(inner);
     for (let place = kept; place < used; place++) {
       const ref = this.firstRefAt(inner, place);
-      const child = this.childAt(inner, place);
-      this.insertChild(right, place - kept, child, this.countAt(inner, place), this.scoreAt(inner, place), ref);
+      const key = this.keyAt(inner, place);
+      const count = this.countAt(inner, place);
+      this.insertChild(
+        right,
+        place - kept,
+        this.childAt(inner, place),
+        count,
+        this.scoreAt(inner, place),
+        ref,
+        key,
+      );
     }
     this.#setWord0(inner, capacityIn(this.word0(inner)), 0, kept);
     return right;

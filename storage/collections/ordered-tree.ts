@@ -29,7 +29,7 @@ export const places = new Uint32Array(HEIGHT_MOST);
 /** The tree that the path is in, while no change has made it stale. */
 let pathOwner: OrderedTree | null = null;
 
-export class OrderedTree extends OrderedNodes {
+export abstract class OrderedTree extends OrderedNodes {
   count = 0;
   /** 0 while there is no element. */
   protected root = 0;
@@ -116,6 +116,23 @@ export class OrderedTree extends OrderedNodes {
     this.leaf = leaf;
   }
 
+  // ---- the keys of names ----
+
+  /** What an inner node has of the name of a first element: a number that is in the order of names. May call `rekey`. */
+  protected abstract keyOf(ref: number): number;
+  /** There is no inner node yet. */
+  protected abstract beginKeys(): void;
+
+  /** Asks for all keys anew. */
+  protected rekey(node = this.root, height = this.height): void {
+    if (height === 0) return;
+    for (let place = this.slotsOf(node) - 1; place >= 0; place--) {
+      // What is said of the first element of all is not kept up to date.
+      if (place > 0) this.setKey(node, place, this.keyOf(this.firstRefAt(node, place)));
+      this.rekey(this.childAt(node, place), height - 1);
+    }
+  }
+
   // ---- changes ----
 
   /** Whether the last look was at this element, and nothing has changed since: a pop has just been there. */
@@ -170,7 +187,10 @@ export class OrderedTree extends OrderedNodes {
     else this.insertSlot(right, firstIn(this.word0(right)) + index - kept, score, ref);
     const right0 = this.word0(right);
     const first = firstIn(right0);
-    this.#addChild(this.height - 1, right, this.scoreAt(right, first), this.refAt(right, first), countIn(right0));
+    const firstRef = this.refAt(right, first);
+    if (this.height === 0) this.beginKeys();
+    const key = this.keyOf(firstRef);
+    this.#addChild(this.height - 1, right, countIn(right0), this.scoreAt(right, first), firstRef, key);
   }
 
   /** Frees all nodes, whose elements go some other way. */
@@ -208,12 +228,12 @@ export class OrderedTree extends OrderedNodes {
   }
 
   /** Puts a node that was split off behind the one on the path at `depth`; depth -1 is above the root. */
-  #addChild(depth: number, child: number, firstScore: number, firstRef: number, count: number): void {
+  #addChild(depth: number, child: number, count: number, score: number, ref: number, key: number): void {
     if (depth < 0) {
       assert(this.height < HEIGHT_MOST, 'the order of a set is no higher than its elements make it');
       const root = this.makeInner(CAPACITY_LEAST);
-      this.insertChild(root, 0, this.root, this.count - count, 0, 0);
-      this.insertChild(root, 1, child, count, firstScore, firstRef);
+      this.insertChild(root, 0, this.root, this.count - count, 0, 0, 0);
+      this.insertChild(root, 1, child, count, score, ref, key);
       this.root = root;
       this.height++;
       return;
@@ -224,7 +244,7 @@ export class OrderedTree extends OrderedNodes {
     const used = this.slotsOf(node);
     if (used === capacityIn(this.word0(node))) {
       if (used === CAPACITY_MOST) {
-        this.#splitInner(depth, child, firstScore, firstRef, count);
+        this.#splitInner(depth, child, count, score, ref, key);
         return;
       }
       const grown = this.splitInner(node, 0, used * 2);
@@ -232,21 +252,21 @@ export class OrderedTree extends OrderedNodes {
       this.freeNode(node);
       node = grown;
     }
-    this.insertChild(node, place, child, count, firstScore, firstRef);
+    this.insertChild(node, place, child, count, score, ref, key);
   }
 
   /** `#addChild` to a node that is full. */
-  #splitInner(depth: number, child: number, firstScore: number, firstRef: number, count: number): void {
+  #splitInner(depth: number, child: number, count: number, score: number, ref: number, key: number): void {
     const node = path[depth];
     const place = places[depth] + 1;
     // What is added at the end goes on at the end.
     const kept = place === CAPACITY_MOST ? CAPACITY_MOST : CAPACITY_MOST / 2;
     const right = this.splitInner(node, kept, CAPACITY_MOST);
-    if (place < kept) this.insertChild(node, place, child, count, firstScore, firstRef);
-    else this.insertChild(right, place - kept, child, count, firstScore, firstRef);
+    if (place < kept) this.insertChild(node, place, child, count, score, ref, key);
+    else this.insertChild(right, place - kept, child, count, score, ref, key);
     let moved = 0;
     for (let at = this.slotsOf(right) - 1; at >= 0; at--) moved += this.countAt(right, at);
-    this.#addChild(depth - 1, right, this.scoreAt(right, 0), this.firstRefAt(right, 0), moved);
+    this.#addChild(depth - 1, right, moved, this.scoreAt(right, 0), this.firstRefAt(right, 0), this.keyAt(right, 0));
   }
 
   /** Takes away a leaf that is empty, or puts it together with a neighbour below the same node. */
@@ -289,7 +309,9 @@ export class OrderedTree extends OrderedNodes {
       this.#removeChild(depth - 1, places[depth - 1]);
       return;
     }
-    if (place === 0 && depth > 0) this.#setFirstAbove(depth - 1, this.scoreAt(node, 0), this.firstRefAt(node, 0));
+    if (place === 0 && depth > 0) {
+      this.#setFirstAbove(depth - 1, this.scoreAt(node, 0), this.firstRefAt(node, 0), this.keyAt(node, 0));
+    }
     this.#lowerRoot();
   }
 
@@ -307,13 +329,14 @@ export class OrderedTree extends OrderedNodes {
     if (pathBegins(depth)) return;
     const leaf = this.leaf;
     const first = firstIn(this.word0(leaf));
-    this.#setFirstAbove(depth, this.scoreAt(leaf, first), this.refAt(leaf, first));
+    const ref = this.refAt(leaf, first);
+    this.#setFirstAbove(depth, this.scoreAt(leaf, first), ref, this.keyOf(ref));
   }
 
   /** Another element is the first one below the node that the path reaches below `depth`. */
-  #setFirstAbove(depth: number, score: number, ref: number): void {
+  #setFirstAbove(depth: number, score: number, ref: number, key: number): void {
     while (depth >= 0 && places[depth] === 0) depth--;
-    if (depth >= 0) this.setFirst(path[depth], places[depth], score, ref);
+    if (depth >= 0) this.setFirst(path[depth], places[depth], score, ref, key);
   }
 }
 

@@ -83,11 +83,25 @@ class Model {
   }
 }
 
-function run(random: SeededRandom, steps: number, scores: number, growth: (step: number) => number): void {
+/** Names with much in common, and now and then one that begins otherwise, or is the beginning of others. */
+function similarName(random: SeededRandom, number: number): string {
+  if (random.chance(0.002)) return `mem${'xyz'.slice(0, random.below(3))}${number}`;
+  if (random.chance(0.002)) return `member:00000${number}\u0000`;
+  return `member:00000${random.below(1000)}:${number}`;
+}
+
+function run(
+  random: SeededRandom,
+  steps: number,
+  scores: number,
+  growth: (step: number) => number,
+  hasSimilarNames = false,
+): void {
   const model = new Model();
   const scoreOf = (): number => (random.chance(0.01) ? -Infinity : random.below(scores) - 3);
   let names = 0;
-  const nameOf = (): string => `${random.below(100_000)}:${names++}`;
+  const nameOf = (): string =>
+    hasSimilarNames ? similarName(random, names++) : `${random.below(100_000)}:${names++}`;
   for (let step = 0; step < steps; step++) {
     if (model.entries.length === 0 || random.chance(growth(step))) model.insert(nameOf(), scoreOf());
     else if (random.chance(0.3)) model.moveTo(random.below(model.entries.length), scoreOf());
@@ -111,6 +125,8 @@ describe('the order of a sorted set', () => {
       run(random, 12_000, 5, (step) => (Math.floor(step / 3000) % 2 === 0 ? 0.9 : 0.25));
       run(random, 12_000, 1_000_000, (step) => (Math.floor(step / 3000) % 2 === 0 ? 0.9 : 0.25));
       run(random, 6_000, 1, () => 0.7);
+      run(random, 9_000, 2, (step) => (Math.floor(step / 3000) % 2 === 0 ? 0.9 : 0.25), true);
+      run(random, 9_000, 1, (step) => (step < 6000 ? 0.9 : 0.25), true);
     });
   });
 
