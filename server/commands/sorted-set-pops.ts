@@ -2,9 +2,10 @@
 import { WORD_COPY_MAX } from '../../protocol/byte-view.ts';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import { TYPE_SORTED_SET } from '../../storage/block.ts';
-import { endChange, openCollection, removeElement } from '../../storage/collections/local.ts';
+import { endChange, openCollection } from '../../storage/collections/local.ts';
 import type { SortedSet } from '../../storage/collections/sorted-set.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
+import { removeFound } from '../../storage/types/sorted-set.ts';
 import type { Call } from '../call.ts';
 import { command, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
@@ -32,7 +33,7 @@ function popMembers(keyspace: Keyspace, set: SortedSet, { highest, count, nested
     if (nameView !== null && nameLength <= WORD_COPY_MAX) reply.bulkView(nameView, nameStart, nameLength);
     else reply.bulk(elements.nameBuffer, nameStart, nameLength);
     replyScore({ reply }, set.order.foundScore);
-    removeElement(keyspace, set, element);
+    removeFound(keyspace, set, element);
   }
   endChange(keyspace, set, true);
 }

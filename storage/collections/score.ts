@@ -7,8 +7,41 @@
 import { parseSafeInteger } from '../../protocol/integer.ts';
 import { formatDouble } from '../../protocol/format-double.ts';
 
+/** Up to so many digits, and a power of ten up to 10^15, are whole numbers that a double holds: their quotient is rounded once. */
+const PLAIN_DIGITS_MAX = 15;
+const MINUS = 45;
+const POINT = 46;
+const POWERS_OF_TEN = Array.from({ length: PLAIN_DIGITS_MAX + 1 }, (_, exponent) => 10 ** exponent);
+
+/** The number that digits stand for, with a sign and a point or without; NaN for more of them, and for anything else. */
+export function readPlainScore(bytes: Uint8Array, start: number, length: number): number {
+  const end = start + length;
+  let at = start;
+  if (length > 0 && bytes[at] === MINUS) at++;
+  let digits = 0;
+  let decimals = -1;
+  let value = 0;
+  for (; at < end; at++) {
+    const digit = bytes[at] - 48;
+    if (digit >= 0 && digit <= 9) {
+      value = value * 10 + digit;
+      digits++;
+      if (decimals >= 0) decimals++;
+    } else if (bytes[at] === POINT && decimals < 0) {
+      decimals = 0;
+    } else {
+      return NaN;
+    }
+  }
+  if (digits === 0 || digits > PLAIN_DIGITS_MAX) return NaN;
+  if (decimals > 0) value /= POWERS_OF_TEN[decimals];
+  return bytes[start] === MINUS ? 0 - value : value;
+}
+
 /** Reads `buffer[start, start + length)`; 0 for what no node of ours writes. */
 export function readScore(buffer: Buffer, start: number, length: number): number {
+  const plain = readPlainScore(buffer, start, length);
+  if (!Number.isNaN(plain)) return plain;
   const integer = parseSafeInteger(buffer, start, length);
   return Number.isNaN(integer) ? parseScore(buffer.toString('latin1', start, start + length)) : integer;
 }

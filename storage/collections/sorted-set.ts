@@ -1,13 +1,24 @@
 /** A sorted set: members found by name, with the visible ones in the order of (score, member) beside. */
 import { TYPE_SORTED_SET } from '../block.ts';
 import type { Collection, CollectionHome } from './collection.ts';
-import { ELEMENT_COUNTED } from './element-layout.ts';
+import {
+  ELEMENT_COUNTED,
+  ELEMENT_DEADLINE,
+  ELEMENT_LARGE_NAME,
+  ELEMENT_LARGE_VALUE,
+  HEADER_BYTES,
+} from './element-layout.ts';
 import { MemberCollection } from './member-collection.ts';
 import { OrderedMembers } from './ordered-members.ts';
-import { readScore, totalScore } from './score.ts';
+import { readPlainScore, readScore, totalScore } from './score.ts';
+
+/** Flags of elements whose score is no text behind their name. */
+const NOT_TEXT = ELEMENT_COUNTED | ELEMENT_DEADLINE | ELEMENT_LARGE_NAME | ELEMENT_LARGE_VALUE;
 
 export class SortedSet extends MemberCollection {
   readonly order = new OrderedMembers(this.elements);
+  /** The score of the element that is shown next, where it is known; NaN where it is read. */
+  shownScore = NaN;
 
   constructor(home: CollectionHome) {
     super(TYPE_SORTED_SET, home);
@@ -20,7 +31,17 @@ export class SortedSet extends MemberCollection {
   /** The score of a visible element. */
   scoreOf(ref: number): number {
     const { elements } = this;
-    if ((elements.flagsOf(ref) & ELEMENT_COUNTED) !== 0) {
+    const { arena } = elements;
+    const words = arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    const flags = words[word] >>> 8;
+    if ((flags & NOT_TEXT) === 0) {
+      const lengths = words[word + 4];
+      const start = (word << 2) + HEADER_BYTES + (lengths & 0xffff);
+      const score = readPlainScore(arena.bytes[ref >>> 20], start, lengths >>> 16);
+      if (!Number.isNaN(score)) return score;
+    }
+    if ((flags & ELEMENT_COUNTED) !== 0) {
       const total = elements.wholeTotalOf(ref);
       if (!Number.isNaN(total)) return total;
     }
@@ -41,7 +62,7 @@ export class SortedSet extends MemberCollection {
   }
 
   override shown(ref: number): void {
-    this.order.insert(this.scoreOf(ref), ref);
+    this.order.insert(Number.isNaN(this.shownScore) ? this.scoreOf(ref) : this.shownScore, ref);
   }
 
   override hidden(ref: number): void {

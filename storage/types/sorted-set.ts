@@ -4,7 +4,7 @@ import { writeInteger } from '../../protocol/integer.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_FEED, ELEMENT_STORE } from '../collections/element-layout.ts';
 import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
 import { markElement, writeElement } from '../collections/element-writes.ts';
-import { putElement } from '../collections/local.ts';
+import { putElement, removeElement } from '../collections/local.ts';
 import { addToSum } from '../collections/score.ts';
 import type { SortedSet } from '../collections/sorted-set.ts';
 import type { Keyspace } from '../keyspace.ts';
@@ -39,7 +39,21 @@ export function putScore(
     markElement(keyspace, set, ref, true);
     return;
   }
+  set.shownScore = score + 0;
   putElement(keyspace, set, ref, name, start, length, scoreText, 0, textLength);
+  set.shownScore = NaN;
+}
+
+/** Removes the element that `set.order.at` has just found from an open sorted set. */
+export function removeFound(keyspace: Keyspace, set: SortedSet, ref: number): void {
+  if (keyspace.keepsTombstones) {
+    removeElement(keyspace, set, ref);
+    return;
+  }
+  set.order.removeFound();
+  set.count--;
+  set.remove(ref);
+  keyspace.elements.free(ref);
 }
 
 /** A payload of one entry in integer form, as counter-payload.ts draws it; and where its parts are. */
