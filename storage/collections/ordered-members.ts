@@ -100,6 +100,11 @@ export class OrderedMembers extends OrderedTree {
 
   // ---- changes ----
 
+  /** Takes in an element that is known to come behind all others. */
+  append(score: number, ref: number): void {
+    if (!this.appendToLast(score, ref)) this.insert(score, ref);
+  }
+
   /** Takes in an element that is not there. */
   insert(score: number, ref: number): void {
     if (this.root === 0) {
@@ -115,6 +120,7 @@ export class OrderedMembers extends OrderedTree {
 
   /** Whether the element belongs behind all others; stands at the end then. */
   #isBehindAll(score: number, ref: number): boolean {
+    this.settle();
     const last = this.last;
     const word0 = this.word0(last);
     const end = firstIn(word0) + countIn(word0);
@@ -165,7 +171,6 @@ export class OrderedMembers extends OrderedTree {
     this.removeFound();
     this.insert(to, ref);
   }
-
 
   #seekKey(score: number, name: Uint8Array, start: number, length: number): void {
     this.#mode = BY_KEY;
@@ -277,6 +282,7 @@ export class OrderedMembers extends OrderedTree {
   }
 
   #descendToLeaf(): void {
+    this.settle();
     let node = this.root;
     const height = this.height;
     for (let depth = 0; depth < height; depth++) {

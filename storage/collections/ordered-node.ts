@@ -384,15 +384,7 @@ export class OrderedNodes {
       const ref = this.firstRefAt(inner, place);
       const key = this.keyAt(inner, place);
       const count = this.countAt(inner, place);
-      this.insertChild(
-        right,
-        place - kept,
-        this.childAt(inner, place),
-        count,
-        this.scoreAt(inner, place),
-        ref,
-        key,
-      );
+      this.insertChild(right, place - kept, this.childAt(inner, place), count, this.scoreAt(inner, place), ref, key);
     }
     this.#setWord0(inner, capacityIn(this.word0(inner)), 0, kept);
     return right;

@@ -37,6 +37,8 @@ export abstract class OrderedTree extends OrderedNodes {
   protected height = 0;
   /** The last leaf. */
   protected last = 0;
+  /** Elements of the last leaf that the inner nodes do not count yet: see `append`. */
+  #uncounted = 0;
   /** Where the last descent arrived. */
   protected leaf = 0;
   protected slot = 0;
@@ -80,6 +82,7 @@ export abstract class OrderedTree extends OrderedNodes {
 
   #seekRank(rank: number): void {
     assert(rank >= 0 && rank < this.count, 'the rank is one that there is');
+    this.settle();
     let node = this.root;
     for (let depth = 0; depth < this.height; depth++) {
       const words = this.arena.words[node >>> 20];
@@ -114,6 +117,37 @@ export abstract class OrderedTree extends OrderedNodes {
   protected arriveAt(leaf: number): void {
     pathOwner = this;
     this.leaf = leaf;
+  }
+
+  // ---- appending ----
+
+  /**
+   * Takes in an element that comes behind all others, when that is simple; false when it is not, and then nothing is done. The inner
+   * nodes on the way to it learn of it when they are needed.
+   */
+  protected appendToLast(score: number, ref: number): boolean {
+    const { last } = this;
+    if (last === 0) return false;
+    const word0 = this.word0(last);
+    const end = firstIn(word0) + countIn(word0);
+    if (end === capacityIn(word0)) return false;
+    this.insertSlot(last, end, score, ref);
+    this.count++;
+    if (this.height > 0) this.#uncounted++;
+    pathOwner = null;
+    return true;
+  }
+
+  /** The inner nodes count all elements from now on: before each step down. */
+  protected settle(): void {
+    if (this.#uncounted === 0) return;
+    let node = this.root;
+    for (let depth = 0; depth < this.height; depth++) {
+      const place = this.slotsOf(node) - 1;
+      this.addCount(node, place, this.#uncounted);
+      node = this.childAt(node, place);
+    }
+    this.#uncounted = 0;
   }
 
   // ---- the keys of names ----
@@ -200,6 +234,7 @@ export abstract class OrderedTree extends OrderedNodes {
     this.height = 0;
     this.last = 0;
     this.count = 0;
+    this.#uncounted = 0;
     pathOwner = null;
   }
 

@@ -47,6 +47,8 @@ export class Stream extends Collection {
   /** A visible entry between `insert` and `shown`: it is in no tree. */
   #fresh = 0;
   #freshScore = NaN;
+  /** The milliseconds of the entry that is put in next, when it is known to come behind all others; NaN otherwise. */
+  appendedMs = NaN;
   #freed = 0;
   /** The greatest `lastId` that a node has told. */
   #toldId: StreamId = LEAST_ID;
@@ -196,6 +198,10 @@ export class Stream extends Collection {
   }
 
   override insert(ref: number): void {
+    if (!Number.isNaN(this.appendedMs)) {
+      this.#fresh = ref;
+      return;
+    }
     const score = this.#entryScore(ref);
     if (score < 0) this.#others.insert(0, ref);
     else if (this.elements.isVisible(ref)) {
@@ -222,7 +228,8 @@ export class Stream extends Collection {
     this.lastMs = NaN;
     if (ref === this.#fresh) {
       this.#fresh = 0;
-      this.#live.insert(this.#freshScore, ref);
+      if (Number.isNaN(this.appendedMs)) this.#live.insert(this.#freshScore, ref);
+      else this.#live.append(this.appendedMs, ref);
       return;
     }
     const score = this.#entryScore(ref);

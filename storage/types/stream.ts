@@ -91,7 +91,9 @@ export function addNow(keyspace: Keyspace, stream: Stream, mark: number, size: n
   const seq = sequenceNumberAfter(isLater ? -1 : stream.lastSeq, mark);
   writeWords(ms, 0);
   writeWords(seq, 8);
+  stream.appendedMs = ms;
   putElement(keyspace, stream, 0, idName, 0, ID_BYTES, fieldBytes, 0, size);
+  stream.appendedMs = NaN;
   stream.lastMs = ms;
   stream.lastSeq = seq;
   // Many entries are added in one millisecond, whose thirteen digits are there then.

@@ -18,6 +18,7 @@ class Model {
   readonly elements = new Elements(this.arena);
   readonly order = new OrderedMembers(this.elements);
   readonly entries: Entry[] = [];
+  appended = 0;
 
   static before(a: Entry, score: number, name: string): boolean {
     return a.score < score || (a.score === score && a.name < name);
@@ -29,6 +30,16 @@ class Model {
     const ref = this.elements.allocate(34, 0, 0, 1, 1, 0, bytes, 0, bytes.length, bytes, 0, 0);
     this.order.insert(score, ref);
     this.entries.splice(this.rank(score, name), 0, { name, score, ref });
+  }
+
+  /** Behind all others. */
+  append(score: number): void {
+    const atLeast = Math.max(score, this.entries.at(-1)?.score ?? score);
+    const name = `~${String(this.appended++).padStart(6, '0')}`;
+    const bytes = Buffer.from(name, 'latin1');
+    const ref = this.elements.allocate(34, 0, 0, 1, 1, 0, bytes, 0, bytes.length, bytes, 0, 0);
+    this.order.append(atLeast, ref);
+    this.entries.push({ name, score: atLeast, ref });
   }
 
   removeAt(rank: number): void {
@@ -100,10 +111,10 @@ function run(
   const model = new Model();
   const scoreOf = (): number => (random.chance(0.01) ? -Infinity : random.below(scores) - 3);
   let names = 0;
-  const nameOf = (): string =>
-    hasSimilarNames ? similarName(random, names++) : `${random.below(100_000)}:${names++}`;
+  const nameOf = (): string => (hasSimilarNames ? similarName(random, names++) : `${random.below(100_000)}:${names++}`);
   for (let step = 0; step < steps; step++) {
     if (model.entries.length === 0 || random.chance(growth(step))) model.insert(nameOf(), scoreOf());
+    else if (random.chance(0.1)) model.append(scoreOf());
     else if (random.chance(0.3)) model.moveTo(random.below(model.entries.length), scoreOf());
     else model.removeAt(random.chance(0.3) ? 0 : random.below(model.entries.length));
     if (step % 97 === 0) model.check(random, scoreOf, nameOf);
@@ -141,6 +152,25 @@ describe('the order of a sorted set', () => {
     expect(model.arena.usedBytes).toBe(elementsBytes);
     model.order.insert(1, ref);
     expect(model.order.at(0)).toBe(ref);
+  });
+
+  it('takes elements that are known to be the last', async () => {
+    await withSeed(thisFile, (random) => {
+      const model = new Model();
+      for (let at = 0; at < 10_000; at++) {
+        model.append(Math.floor(at / 150));
+        if (random.chance(0.01)) model.removeAt(random.below(model.entries.length));
+        if (random.chance(0.01)) {
+          model.check(
+            random,
+            () => random.below(80),
+            () => `~${random.below(10_000)}`,
+          );
+        }
+      }
+      while (model.entries.length > 0) model.removeAt(model.entries.length - 1);
+      expect(model.arena.usedBytes).toBe(0);
+    });
   });
 
   it('takes elements in order, and finds names among equal scores', () => {
