@@ -14,6 +14,11 @@ export class ObjectTable {
   readonly #unpacked: Collection[] = [];
   readonly #free: number[] = [];
   readonly #garbage: Collection[] = [];
+  /**
+   * An empty collection of each type that there has been. Without any object of a class the compiler's notes of it go with the next garbage
+   * collection, and the code that has met it stays slow when there are new ones.
+   */
+  readonly #examples: (Collection | undefined)[] = [];
   /** Bytes of collections besides their elements' blocks, as of each one's last change. */
   bytes = 0;
   /** Packs a collection into a block, or gives 0; and makes one again of a block, which it frees. See packing.ts. */
@@ -113,6 +118,7 @@ export class ObjectTable {
     const slot = this.#free.pop() ?? this.#collections.length;
     this.#collections[slot] = collection;
     collection.slot = slot;
+    this.#examples[collection.type] ??= collection.createEmpty();
     this.#addUnpacked(collection);
     return slot;
   }
