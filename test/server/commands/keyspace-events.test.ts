@@ -4,6 +4,7 @@ import { type MantisProcess, startMantis } from '../../support/mantis-process.ts
 import { type RedisProcess, startRedis } from '../../support/redis-process.ts';
 import { RespClient } from '../../support/resp-client.ts';
 import type { Reply } from '../../support/resp3-parser.ts';
+import { untilSettled } from '../../support/settled.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** Commands, one a line; each line's events are compared with Redis's. */
@@ -144,6 +145,7 @@ beforeAll(async () => {
   redis = await startRedis();
   const first = await startMantis({ dataDir: 'none' });
   nodes = [first, await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] })];
+  await untilSettled(nodes);
 });
 
 afterAll(async () => {

@@ -10,6 +10,7 @@ import { pubsubCommands } from '../../../server/commands/pubsub.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { transactionCommands } from '../../../server/commands/transactions.ts';
 import { clientLine, clientTypeOf } from '../../../server/client-line.ts';
+import { untilSettled } from '../../support/settled.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const commands = [
@@ -134,11 +135,7 @@ describe('channels of two nodes', () => {
     const second = await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] });
     nodes = [first, second];
     clients = await Promise.all(nodes.map(({ port }) => RespClient.connect(port)));
-    for (const client of clients) {
-      await waitFor('the link', async () =>
-        String(await client.command('INFO', 'mantis')).includes('peers_linked:1\r\n'),
-      );
-    }
+    await untilSettled(nodes);
   });
 
   afterAll(async () => {

@@ -1,0 +1,30 @@
+/** Waits that a cluster needs after its start. */
+import { waitFor } from './wait-for.ts';
+import type { MantisProcess } from './mantis-process.ts';
+import { RespClient } from './resp-client.ts';
+
+/**
+ * Waits until two nodes that have just started are linked and have stored what was written: until then each takes over the state of
+ * the other, and what comes meanwhile is merged behind that. Leaves no key.
+ */
+export async function untilSettled(nodes: readonly MantisProcess[]): Promise<void> {
+  const clients = await Promise.all(nodes.map(({ port }) => RespClient.connect(port)));
+  const statusOf = async (name: string): Promise<string[]> => {
+    const states = await Promise.all(clients.map((client) => client.command('MANTIS', 'STATUS')));
+    return states.map((state) => new RegExp(`^${name}: *(.*)$`, 'm').exec(String(state))![1]);
+  };
+  for (const client of clients) {
+    await waitFor('the link', async () =>
+      String(await client.command('INFO', 'mantis')).includes(`peers_linked:${nodes.length - 1}\r\n`),
+    );
+  }
+  await clients[0].command('SET', 'first', 'value');
+  await waitFor('both to have stored what was written', async () => {
+    // Stamps compare as texts.
+    const [held, reaped] = [await statusOf('held'), await statusOf('reaped')];
+    return held.every((stamp, index) => stamp > reaped[1 - index]);
+  });
+  await clients[0].command('DEL', 'first');
+  await waitFor('the deletion', async () => (await clients[1].command('EXISTS', 'first')) === 0);
+  await Promise.all(clients.map((client) => client.close()));
+}
