@@ -63,14 +63,19 @@ export function keyEquals(arena: Arena, ref: number, buffer: Uint8Array, start: 
   const flags = words[word] >>> 16;
   if ((flags & LONG_KEY) !== 0) return longKeyEquals(arena, ref, buffer, start, length);
   const view = viewOf(buffer);
+  const ours = arena.views[segment];
   const end = start + length;
-  // The key begins at a word of the block.
-  let at = word + ((flags & DEADLINE) !== 0 ? (HEADER_BYTES + DEADLINE_BYTES) >> 2 : HEADER_BYTES >> 2);
-  for (const last = end - 4; start <= last; start += 4, at++) {
-    if (words[at] !== view.getUint32(start, true)) return false;
+  let at = base + HEADER_BYTES + ((flags & DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
+  for (const last = end - 8; start <= last; start += 8, at += 8) {
+    if (ours.getBigUint64(at, true) !== view.getBigUint64(start, true)) return false;
+  }
+  if ((length & 4) !== 0) {
+    if (ours.getInt32(at, true) !== view.getInt32(start, true)) return false;
+    start += 4;
+    at += 4;
   }
   const bytes = arena.bytes[segment];
-  for (at <<= 2; start < end; start++, at++) {
+  for (; start < end; start++, at++) {
     if (bytes[at] !== buffer[start]) return false;
   }
   return true;

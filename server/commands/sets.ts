@@ -139,11 +139,18 @@ function spop(call: Call): void {
   }
   const set = keyspace.collectionAt(ref) as MemberCollection;
   const random = (): number => call.node.random();
-  const chosen = argc === 2 ? [set.sample(random)] : chooseMembers(call, set, count);
-  if (argc > 2) reply.set(chosen.length);
-  for (const element of chosen) replyName(call, element);
-  openAt(call, 1, ref, TYPE_SET);
-  for (const element of chosen) removeElement(keyspace, set, element);
+  if (argc === 2) {
+    const element = set.sample(random);
+    replyName(call, element);
+    openAt(call, 1, ref, TYPE_SET);
+    removeElement(keyspace, set, element);
+  } else {
+    const chosen = chooseMembers(call, set, count);
+    reply.set(chosen.length);
+    for (const element of chosen) replyName(call, element);
+    openAt(call, 1, ref, TYPE_SET);
+    for (const element of chosen) removeElement(keyspace, set, element);
+  }
   endChange(keyspace, set, true);
 }
 

@@ -86,6 +86,11 @@ export class Elements extends PlainElements {
     return (flags & (ELEMENT_DEAD | ELEMENT_COUNTED)) !== ELEMENT_DEAD && (flags & ELEMENT_EXPIRED) === 0;
   }
 
+  /** Whether commands see the element whatever time it is, which is true of most: it is neither removed nor has a deadline. */
+  isPlain(ref: number): boolean {
+    return (this.flagsOf(ref) & (ELEMENT_DEAD | ELEMENT_EXPIRED | ELEMENT_DEADLINE)) === 0;
+  }
+
   /** Whether the element's own deadline has passed, hidden or not yet. */
   isDue(ref: number, nowMs: number): boolean {
     if ((this.flagsOf(ref) & ELEMENT_DEADLINE) === 0) return false;
@@ -178,24 +183,30 @@ export class Elements extends PlainElements {
   }
 
   nameEquals(ref: number, buffer: Uint8Array, start: number, length: number): boolean {
-    const bytes = this.arena.bytes[ref >>> 20];
-    const base = (ref & 0xfffff) << 3;
-    const flags = bytes[base + 1];
+    const segment = ref >>> 20;
+    const words = this.arena.words[segment];
+    const word = (ref & 0xfffff) << 1;
+    const flags = words[word] >>> 8;
     if ((flags & ELEMENT_LARGE_NAME) !== 0) {
       this.readName(ref);
       return this.nameLength === length && this.nameBuffer.compare(buffer, start, start + length) === 0;
     }
-    if ((bytes[base + 16] | (bytes[base + 17] << 8)) !== length) return false;
-    let at = base + HEADER_BYTES + ((flags & ELEMENT_DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
+    if ((words[word + 4] & 0xffff) !== length) return false;
+    let at = (word << 2) + HEADER_BYTES + ((flags & ELEMENT_DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
     const end = start + length;
     if (length >= 8 && isViewed(buffer)) {
       const view = viewOf(buffer);
-      const words = this.arena.words[ref >>> 20];
-      // The name begins at a word of the block.
-      for (const last = end - 4; start <= last; start += 4, at += 4) {
-        if (words[at >>> 2] !== view.getUint32(start, true)) return false;
+      const ours = this.arena.views[segment];
+      for (const last = end - 8; start <= last; start += 8, at += 8) {
+        if (ours.getBigUint64(at, true) !== view.getBigUint64(start, true)) return false;
+      }
+      if ((length & 4) !== 0) {
+        if (ours.getInt32(at, true) !== view.getInt32(start, true)) return false;
+        start += 4;
+        at += 4;
       }
     }
+    const bytes = this.arena.bytes[segment];
     for (; start < end; start++, at++) if (bytes[at] !== buffer[start]) return false;
     return true;
   }

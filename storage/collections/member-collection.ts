@@ -68,7 +68,13 @@ export class MemberCollection extends Collection {
   }
 
   override remove(ref: number): void {
-    this.index.remove(this.index.isListed ? 0 : this.hashOf(ref), ref);
+    const { index } = this;
+    if (index.isListed) {
+      index.remove(0, ref);
+      return;
+    }
+    const sampled = index.hashOfSampled(ref);
+    index.remove(sampled < 0 ? this.hashOf(ref) : sampled, ref);
   }
 
   /** The hash of an element's name, 32 bits unsigned. */

@@ -20,6 +20,9 @@ const MERGE_MOST = 0.4;
 const ARRAY_OVERHEAD_BYTES = 176;
 /** Random slots that are tried before a walk looks for an element. */
 const SAMPLES_MAX = 200;
+/** So many are drawn at once from an index that is drawn from again and again, and has more slots than caches hold. */
+const DRAWN_AHEAD = 16;
+const DRAWN_AHEAD_FROM = 8192;
 
 /** Up to this many elements their order of insertion is kept, as a listpack does. */
 const ORDERED_MOST = 512;
@@ -35,6 +38,22 @@ export interface NameHasher {
 /** Shared by all that have none; never written to. */
 const NONE: number[] = [];
 const NO_SEGMENTS: Uint32Array[] = [];
+
+/**
+ * Random slots of the index that was drawn from last. A slot and its element lie anywhere in memory; those of several draws are fetched
+ * at the same time. What a slot holds is only looked at when it is taken, so each draw is as random as if it were made then.
+ */
+const drawn = {
+  /** The index's id, and its slots then. */
+  owner: 0,
+  spread: 0,
+  slots: new Uint32Array(DRAWN_AHEAD),
+  refs: new Uint32Array(DRAWN_AHEAD),
+  taken: DRAWN_AHEAD,
+  /** What was looked at, so that looking is not found to be useless and left out. */
+  seen: 0,
+};
+let lastId = 0;
 
 export class MemberIndex {
   count = 0;
@@ -54,6 +73,9 @@ export class MemberIndex {
   #segments: Uint32Array[] = NO_SEGMENTS;
   #counts: number[] = NONE;
   #depths: number[] = NONE;
+  readonly #id = ++lastId;
+  /** The slot that the last sample was in. */
+  #sampled = 0;
 
   constructor(elements: Elements, owner: NameHasher) {
     this.#elements = elements;
@@ -252,9 +274,11 @@ export class MemberIndex {
     }
     const { length } = this.#segments;
     for (let tries = 0; tries < SAMPLES_MAX; tries++) {
-      const at = Math.floor(random() * length * this.#slots);
-      const ref = this.#segments[Math.floor(at / this.#slots)][(at % this.#slots) * 2 + 1];
-      if (ref !== 0 && this.#elements.isVisible(ref)) return ref;
+      const slot = this.#draw(random);
+      const ref = this.#refAt(slot);
+      if (ref === 0 || !this.#elements.isVisible(ref)) continue;
+      this.#sampled = slot;
+      return ref;
     }
     // Nearly empty or full of tombstones: one of those in the first segment that has any.
     const first = Math.floor(random() * length);
@@ -264,6 +288,42 @@ export class MemberIndex {
       if (found.length > 0) return found[Math.floor(random() * found.length)];
     }
     return 0;
+  }
+
+  #refAt(slot: number): number {
+    const segment = this.#segments[Math.trunc(slot / this.#slots)];
+    return segment[(slot & (this.#slots - 1)) * 2 + 1];
+  }
+
+  /** The hash of the element that was sampled last, while it is where it was; -1 for another one. */
+  hashOfSampled(ref: number): number {
+    const slot = this.#sampled;
+    const segment = this.#segments[Math.trunc(slot / this.#slots)] as Uint32Array | undefined;
+    const at = (slot & (this.#slots - 1)) * 2;
+    return segment !== undefined && segment[at + 1] === ref ? segment[at] : -1;
+  }
+
+  /** A slot, each as likely as another. */
+  #draw(random: () => number): number {
+    const spread = this.#segments.length * this.#slots;
+    if (drawn.owner !== this.#id || drawn.spread !== spread) {
+      drawn.owner = spread < DRAWN_AHEAD_FROM ? 0 : this.#id;
+      drawn.spread = spread;
+      drawn.taken = DRAWN_AHEAD;
+      return Math.floor(random() * spread);
+    }
+    if (drawn.taken === DRAWN_AHEAD) this.#drawAhead(random, spread);
+    return drawn.slots[drawn.taken++];
+  }
+
+  #drawAhead(random: () => number, spread: number): void {
+    const { slots, refs } = drawn;
+    for (let at = 0; at < DRAWN_AHEAD; at++) slots[at] = Math.floor(random() * spread);
+    for (let at = 0; at < DRAWN_AHEAD; at++) refs[at] = this.#refAt(slots[at]);
+    let seen = 0;
+    for (let at = 0; at < DRAWN_AHEAD; at++) if (refs[at] !== 0 && this.#elements.isVisible(refs[at])) seen++;
+    drawn.seen = seen;
+    drawn.taken = 0;
   }
 
   /** Puts a segment together with its other half, once split off, when both have become sparse: a sample looks for a full slot. */

@@ -8,7 +8,7 @@ import type { Keyspace } from '../keyspace.ts';
 
 /** Whether commands see the element: it is not past its own deadline either. */
 export function isShown({ elements, clock }: Keyspace, element: number): boolean {
-  return elements.isVisible(element) && !elements.isDue(element, clock.nowMs);
+  return elements.isPlain(element) || (elements.isVisible(element) && !elements.isDue(element, clock.nowMs));
 }
 
 /** The block of an element that commands see, or 0. */

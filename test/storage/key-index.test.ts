@@ -210,4 +210,35 @@ describe('the hash of keys', () => {
       expect(bucket).toBeLessThan(1200);
     }
   });
+
+  it('tells keys of every length apart by any of their bytes', () => {
+    for (let length = 1; length <= 40; length++) {
+      const keys = new Keys();
+      const key = Buffer.alloc(length, 'abcdefghijklmnopqrstuvwxyz');
+      keys.insert(key.toString(), 7);
+      expect(keys.find(key.toString(), 7)).not.toBe(0);
+      for (let at = 0; at < length; at++) {
+        const other = Buffer.from(key);
+        other[at] ^= 1;
+        expect([length, at, keys.find(other.toString(), 7)]).toEqual([length, at, 0]);
+      }
+    }
+  });
+
+  it('hashes as it always has', () => {
+    const hasher = new KeyHasher(0x03020100, 0x07060504);
+    const bytes = Buffer.from(Array.from({ length: 64 }, (_, index) => index));
+    const known = [
+      [0, 0x5814c896],
+      [1, 0xe7e864ca],
+      [3, 0x01539939],
+      [4, 0x7e059ea6],
+      [5, 0x88e3d89b],
+      [8, 0x577999b1],
+      [15, 0xd0257b04],
+      [20, 0x911bb605],
+      [63, 0x87178304],
+    ];
+    for (const [length, hash] of known) expect([length, hasher.hash(bytes, 0, length) >>> 0]).toEqual([length, hash]);
+  });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Arena } from '../../../storage/arena.ts';
 import { Elements } from '../../../storage/collections/element.ts';
+import { viewOf } from '../../../protocol/byte-view.ts';
 import { HASH_END, MemberIndex } from '../../../storage/collections/member-index.ts';
 import { withSeed } from '../../support/seed.ts';
 
@@ -97,5 +98,71 @@ describe('the index of members', () => {
     for (let number = 0; number < 60_000; number++) step(() => fixture.insert(number));
     for (let number = 0; number < 60_000; number++) step(() => fixture.remove(number));
     expect(most).toBeLessThanOrEqual(2 * SEGMENT_BYTES_MOST);
+  });
+
+  it('samples members alone, each as often as another, while members come and go and other indexes are sampled too', () =>
+    withSeed(thisFile, (random) => {
+      const fixture = new Fixture();
+      const other = new Fixture();
+      const fraction = (): number => random.fraction();
+      for (let number = 0; number < 20_000; number++) fixture.insert(number);
+      for (let number = 0; number < 12_000; number++) other.insert(number);
+      const numbers = new Map([...fixture.refs].map(([number, ref]) => [ref, number]));
+      let next = 20_000;
+      for (let step = 0; step < 30_000; step++) {
+        const ref = fixture.index.sample(fraction);
+        const number = numbers.get(ref);
+        if (number === undefined) throw new Error(`step ${step} sampled what is no member`);
+        if (fixture.index.hashOfSampled(ref) !== Fixture.hashOf(number)) throw new Error(`step ${step}: a wrong hash`);
+        if (step % 7 === 0 && !other.hashes.has(other.index.sample(fraction)))
+          throw new Error(`step ${step}: no member`);
+        if (step % 3 !== 0) continue;
+        numbers.delete(ref);
+        fixture.remove(number);
+        if (step % 2 === 0) continue;
+        fixture.insert(next);
+        numbers.set(fixture.refs.get(next)!, next++);
+      }
+      fixture.check();
+      const counts = new Map<number, number>();
+      const draws = 20 * fixture.refs.size;
+      for (let draw = 0; draw < draws; draw++) {
+        const ref = fixture.index.sample(fraction);
+        counts.set(ref, (counts.get(ref) ?? 0) + 1);
+      }
+      expect(counts.size).toBe(fixture.refs.size);
+      expect(Math.max(...counts.values())).toBeLessThan(70);
+    }));
+
+  it('knows no hash of what was sampled and is gone', () => {
+    const fixture = new Fixture();
+    for (let number = 0; number < 1000; number++) fixture.insert(number);
+    const ref = fixture.index.sample(() => 0.5);
+    const [number] = [...fixture.refs].find(([, each]) => each === ref)!;
+    const [another] = [...fixture.refs.values()].filter((each) => each !== ref);
+    expect(fixture.index.hashOfSampled(another)).toBe(-1);
+    fixture.remove(number);
+    expect(fixture.index.hashOfSampled(ref)).toBe(-1);
+  });
+});
+
+describe('names', () => {
+  it('of every length are told apart by any of their bytes, in a buffer with a view and without', () => {
+    const elements = new Elements(new Arena());
+    for (let length = 0; length <= 40; length++) {
+      const name = Buffer.alloc(length, 'abcdefghijklmnopqrstuvwxyz');
+      const ref = elements.allocatePlain(33, 1, 1, 1, name, 0, length, name, 0, 0);
+      const asked = Buffer.concat([Buffer.from('...'), name, Buffer.from('...')]);
+      for (const see of [(): unknown => viewOf(Buffer.alloc(1)), (): unknown => viewOf(asked)]) {
+        see();
+        expect(elements.nameEquals(ref, asked, 3, length)).toBe(true);
+        expect(elements.nameEquals(ref, asked, 3, length + 1)).toBe(false);
+        for (let at = 0; at < length; at++) {
+          asked[at + 3] ^= 0x80;
+          expect([length, at, elements.nameEquals(ref, asked, 3, length)]).toEqual([length, at, false]);
+          asked[at + 3] ^= 0x80;
+        }
+      }
+    }
   });
 });
