@@ -1,5 +1,6 @@
 /** Bytes of one request put together from several reads. */
 import assert from 'node:assert';
+import { freeBuffer } from './free-buffer.ts';
 
 /** Ranges into the bytes are 32-bit, so they end here, whatever the limits allow. */
 export const GATHERED_BYTES_MAX = 0x7fffffff;
@@ -36,7 +37,9 @@ export class GatheredBytes {
   /** Forgets the bytes, and gives back their memory when it is more than the next request is likely to need. */
   clear(): void {
     this.length = 0;
-    if (this.buffer.length > RETAINED_BYTES) this.buffer = NOTHING;
+    if (this.buffer.length <= RETAINED_BYTES) return;
+    freeBuffer(this.buffer);
+    this.buffer = NOTHING;
   }
 
   private grow(needed: number, sizeMax: number): void {
@@ -44,6 +47,7 @@ export class GatheredBytes {
     const doubled = Math.min(Math.max(INITIAL_BYTES, needed * 2), GATHERED_BYTES_MAX);
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(doubled, sizeMax)));
     this.buffer.copy(grown, 0, 0, this.length);
+    freeBuffer(this.buffer);
     this.buffer = grown;
   }
 }

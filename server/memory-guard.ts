@@ -4,7 +4,9 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { Eviction } from '../storage/eviction.ts';
+import { MemoryBound } from './memory-bound.ts';
 import type { Node } from './node.ts';
+import type { ProcessMemory } from './process-memory.ts';
 
 /** Evictions between two looks at the clock. */
 const EVICTIONS_A_LOOK = 8;
@@ -17,7 +19,12 @@ const UNSTORED_SHARE = 0.02;
 const UNSTORED_BYTES_LEAST = 1 << 20;
 /** Node.js ends the process when its heap is full. */
 const HEAP_SHARE_MAX = 0.9;
-const HEAP_SAMPLE_MS = 100;
+/** The process is looked at this often. */
+const LOOK_MS = 100;
+/** Time that one command may move blocks for. */
+const COMMAND_COMPACTS_MS = 0.3;
+/** The same when there is no page left for blocks of another size. */
+const COMMAND_COMPACTS_MS_MOST = 1;
 /** Unpacked collections are most of the heap: so much of `maxmemory` may be taken by them, at this much for each. */
 const UNPACKED_SHARE = 0.1;
 const UNPACKED_BYTES = 1500;
@@ -33,6 +40,7 @@ type Relief = 'fits' | 'unfinished' | 'waits' | 'nothing';
 
 export class MemoryGuard {
   readonly eviction: Eviction;
+  readonly bound: MemoryBound;
   /** Nothing is evicted for the moment: a transaction counts on the keys that it has. */
   isHolding = false;
   readonly #node: Node;
@@ -42,19 +50,25 @@ export class MemoryGuard {
   #flush: Promise<void> | null = null;
   /** What `maxmemory` is: looked at before every command that may need memory. */
   #bytesMax: number;
-  #heapSampledMs = -Infinity;
+  #lookedAtMs = -Infinity;
   #isHeapFull = false;
+  #isCompacting = false;
 
-  /** @param defer runs work after what the event loop has to do now */
-  constructor(node: Node, defer: (work: () => void) => void) {
+  /**
+   * @param defer runs work after what the event loop has to do now
+   * @param processMemory null where the process is not this node's alone: then only what is counted is bounded
+   */
+  constructor(node: Node, defer: (work: () => void) => void, processMemory: ProcessMemory | null = null) {
     this.#node = node;
     this.#defer = defer;
+    this.bound = new MemoryBound(node.keyspace, processMemory, () => node.monotonicMs());
     this.eviction = new Eviction(node.keyspace, () => node.random());
     this.#bytesMax = Number(node.config.values.maxmemory);
     let bytesMost = this.#bytesMax;
     const follow = (): void => {
       this.#bytesMax = Number(node.config.values.maxmemory);
       const { keyspace } = node;
+      this.bound.bytesMax = this.#bytesMax;
       keyspace.evictedDigestBytesMax = this.#bytesMax * EVICTED_SHARE || Infinity;
       // There is room again: what peers have of the evicted keys comes by repair. The stores are read on demand.
       const hasGrown = this.#bytesMax === 0 || (bytesMost !== 0 && this.#bytesMax > bytesMost);
@@ -76,21 +90,25 @@ export class MemoryGuard {
    * @param isHolding nothing may be evicted before it has run
    */
   hasRoom(isHolding = this.isHolding): boolean {
-    const bytesMax = this.#bytesMax;
-    if (!this.#processHasRoom()) return false;
+    const { bound } = this;
     const { keyspace } = this.#node;
-    const { objects } = keyspace;
+    const { objects, arena } = keyspace;
+    if (arena.large.hasRemoved) arena.large.freeRemoved();
+    if (!this.#processHasRoom()) return false;
     // A flood of new collections leaves no time between commands, and would evict what packed fits many times over.
     if (!isHolding && objects.unpackedCount > objects.unpackedMost) objects.packSome(PACKED_A_COMMAND);
-    if (bytesMax === 0 || keyspace.usedBytes <= bytesMax) {
+    const { usedBytes } = keyspace;
+    if (usedBytes <= bound.evictAtBytes) {
       this.#relief = 'fits';
+      if (!isHolding && bound.isSparse(usedBytes)) this.#compact();
       return true;
     }
     if (isHolding) {
       this.relieveSoon();
       return this.#node.config.values['maxmemory-policy'] !== 'noeviction';
     }
-    this.#relief = this.#relieve(bytesMax, this.#sliceMs());
+    this.#relief = this.#relieve(this.#sliceMs());
+    if (bound.isSparse(keyspace.usedBytes)) this.#compact();
     if (this.#relief === 'unfinished') this.relieveSoon();
     if (this.#relief === 'waits') this.#flushSoon();
     return this.#relief !== 'nothing';
@@ -99,21 +117,39 @@ export class MemoryGuard {
   /** What a command that may need memory has to wait for; null when it can run. Asked after `hasRoom`. */
   get roomSoon(): Promise<void> | null {
     if (this.#relief !== 'waits' || this.isHolding) return null;
-    const bytesMax = this.#bytesMax;
-    const slack = Math.max(UNSTORED_BYTES_LEAST, bytesMax * UNSTORED_SHARE);
-    return this.#node.keyspace.usedBytes > bytesMax + slack ? this.#flush : null;
+    const slack = Math.max(UNSTORED_BYTES_LEAST, this.#bytesMax * UNSTORED_SHARE);
+    return this.#node.keyspace.usedBytes > this.bound.evictAtBytes + slack ? this.#flush : null;
   }
 
   /** Evicts between commands until the data is within its bound. */
   relieveSoon(): void {
-    const bytesMax = this.#bytesMax;
-    if (this.#isRelieving || bytesMax === 0 || this.#node.keyspace.usedBytes <= bytesMax) return;
+    const { keyspace } = this.#node;
+    if (keyspace.arena.large.hasRemoved) keyspace.arena.large.freeRemoved();
+    if (this.#bytesMax === 0) return;
+    this.#look();
+    if (this.bound.isSparse(keyspace.usedBytes)) this.#compactSoon();
+    if (this.#isRelieving || keyspace.usedBytes <= this.bound.evictAtBytes) return;
     this.#isRelieving = true;
     this.#defer(() => {
       this.#isRelieving = false;
-      const relief = this.#relieve(this.#bytesMax, STEP_MS);
+      const relief = this.#relieve(STEP_MS);
       if (relief === 'unfinished') this.relieveSoon();
       if (relief === 'waits') this.#flushSoon();
+    });
+  }
+
+  /** Moves blocks for as long as a command may evict, and goes on between commands. */
+  #compact(): void {
+    const isFull = this.#node.keyspace.arena.emptyBytes === 0;
+    if (this.bound.compact(isFull ? COMMAND_COMPACTS_MS_MOST : COMMAND_COMPACTS_MS)) this.#compactSoon();
+  }
+
+  #compactSoon(): void {
+    if (this.#isCompacting || this.isHolding) return;
+    this.#isCompacting = true;
+    this.#defer(() => {
+      this.#isCompacting = false;
+      if (this.bound.compact(STEP_MS)) this.#compactSoon();
     });
   }
 
@@ -124,14 +160,15 @@ export class MemoryGuard {
     return tenacity === 100 ? Infinity : 0.5 * 1.15 ** (tenacity - 10);
   }
 
-  #relieve(bytesMax: number, sliceMs: number): Relief {
+  #relieve(sliceMs: number): Relief {
+    const { evictAtBytes } = this.bound;
     const { keyspace, config, statistics } = this.#node;
     const policy = config.values['maxmemory-policy'];
     const samples = config.values['maxmemory-samples'];
     const evictedBefore = keyspace.evictedKeys;
     const endMs = this.#node.monotonicMs() + sliceMs;
     let relief: Relief = 'fits';
-    for (let count = 1; keyspace.usedBytes > bytesMax; count++) {
+    for (let count = 1; keyspace.usedBytes > evictAtBytes; count++) {
       // What has been evicted already counts until it is freed.
       if (keyspace.objects.hasGarbage) {
         keyspace.objects.freeSome(FREE_ELEMENTS);
@@ -148,6 +185,7 @@ export class MemoryGuard {
       }
     }
     statistics.evictedKeys += keyspace.evictedKeys - evictedBefore;
+    keyspace.arena.large.freeRemoved();
     return relief;
   }
 
@@ -163,12 +201,16 @@ export class MemoryGuard {
   }
 
   #processHasRoom(): boolean {
-    const { nowMs } = this.#node.keyspace.clock;
-    if (nowMs - this.#heapSampledMs >= HEAP_SAMPLE_MS || nowMs < this.#heapSampledMs) {
-      this.#heapSampledMs = nowMs;
-      const heap = getHeapStatistics();
-      this.#isHeapFull = heap.used_heap_size > heap.heap_size_limit * HEAP_SHARE_MAX;
-    }
+    this.#look();
     return !this.#isHeapFull && this.#node.keyspace.arena.reserve();
+  }
+
+  #look(): void {
+    const { nowMs } = this.#node.keyspace.clock;
+    if (nowMs - this.#lookedAtMs < LOOK_MS && nowMs >= this.#lookedAtMs) return;
+    this.#lookedAtMs = nowMs;
+    const heap = getHeapStatistics();
+    this.#isHeapFull = heap.used_heap_size > heap.heap_size_limit * HEAP_SHARE_MAX;
+    this.bound.look();
   }
 }

@@ -13,6 +13,7 @@ import type { CommandTable } from './command-table.ts';
 import type { Config } from './config/config.ts';
 import type { KeyWaiters } from './key-waiters.ts';
 import type { KeyspaceEvents } from './keyspace-events.ts';
+import type { MemoryBound } from './memory-bound.ts';
 import type { ScriptControl } from './scripts/script-control.ts';
 import type { PubSub } from './pubsub.ts';
 import type { Session } from './session.ts';
@@ -52,6 +53,8 @@ export interface Room {
   hasRoom(isHolding?: boolean): boolean;
   /** Frees some between commands, where the data is beyond its bound. */
   relieveSoon(): void;
+  /** What the process takes besides what is counted, and where eviction begins because of it. */
+  readonly bound: MemoryBound;
   /** Nothing is evicted for the moment: a transaction or a script counts on the keys that it has. */
   isHolding: boolean;
 }

@@ -37,6 +37,7 @@ import { KeyspaceEvents } from './keyspace-events.ts';
 import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
+import type { ProcessMemory } from './process-memory.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
 import { deliverMessages, relayMessages } from './message-relay.ts';
 import { PubSub } from './pubsub.ts';
@@ -83,6 +84,8 @@ export interface RuntimeOptions {
   onLoading?: (loading: Loading) => void;
   /** Called once the node has stopped, whoever asked for it. */
   onStopped?: () => void;
+  /** Given when the process is nothing but this node: then `maxmemory` bounds its growth. */
+  processMemory?: ProcessMemory;
 }
 
 /** A key changed, or has expired; the bytes are valid during the call. */
@@ -230,7 +233,7 @@ export class Runtime implements Node {
   }
 
   #guardMemory(): void {
-    const memory = new MemoryGuard(this, (work) => this.#environment.time.defer(work));
+    const memory = new MemoryGuard(this, (work) => this.#environment.time.defer(work), this.#options.processMemory);
     if (this.flusher !== null && this.config.values['read-through']) {
       this.readThrough = new ReadThrough(this.keyspace, this.flusher);
       this.keyspace.readsThrough = true;

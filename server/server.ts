@@ -8,6 +8,7 @@ import { peerPortOf } from './config/checks.ts';
 import type { Config } from './config/config.ts';
 import { mantisVersion } from './config/version.ts';
 import { LoadingProgress } from './loading-progress.ts';
+import { SystemMemory } from './process-memory.ts';
 import { Runtime } from './runtime.ts';
 import { systemEnvironment } from './system-environment.ts';
 
@@ -26,6 +27,7 @@ export async function startServer(config: Config): Promise<void> {
     onLoading: (loading) => progress.show(loading, runtime.monotonicMs()),
     // After SHUTDOWN nothing is left to wait for, but idle threads would keep the process for a while.
     onStopped: () => process.exit(),
+    processMemory: new SystemMemory(),
   });
   handleSignals(runtime);
   handleDefects(runtime);

@@ -30,6 +30,9 @@ const PAGES_RESERVED = 64;
 
 const NO_PAGE = 0xffffffff;
 
+/** How finely pages are told apart by what of them is in use. */
+const SHARES = 64;
+
 const NO_WORDS = new Uint32Array(0);
 const NO_BYTES = Buffer.from(NO_WORDS.buffer);
 const NO_VIEW = new DataView(NO_WORDS.buffer);
@@ -65,6 +68,10 @@ export class Arena {
   /** Bytes of all blocks in use. */
   usedBytes = 0;
 
+  /** Where blocks are to be moved away from: nothing is allocated there. */
+  #pageSealed = new Uint8Array(0);
+  /** Written to since its segment was made: until then it is no memory of the process. */
+  #pageTouched = new Uint8Array(0);
   #pageClass = new Uint8Array(0);
   #pageUsed = new Uint16Array(0);
   #pageFree = new Uint32Array(0);
@@ -73,18 +80,31 @@ export class Arena {
   #pagePrevious = new Uint32Array(0);
   #pagesTaken = new Uint16Array(SEGMENTS_MAX);
   readonly #partial = new Uint32Array(CLASS_BYTES.length).fill(NO_PAGE);
+  /** Empty pages, those that are memory of the process already and those that would become it. */
   #freePages: number[] = [];
+  #freshPages: number[] = [];
   readonly #freeSegments: number[] = [];
+  readonly #segmentSealed = new Uint8Array(SEGMENTS_MAX);
   #segmentsInUse = 0;
+  #pagesTouched = 0;
+  /** Bytes that were given back to the system, and are gone from the process once V8 collects their buffers. */
+  droppedBytes = 0;
+  /** With more empty pages than this a segment that becomes empty is given back at once. */
+  emptyBytesMost = 2 * SEGMENT_BYTES;
 
-  /** Bytes of the segments that are held, whether blocks use them or not. */
-  get reservedBytes(): number {
-    return this.#segmentsInUse * SEGMENT_BYTES;
+  /** Bytes of the pages that are memory of the process, whether blocks use them or not. */
+  get residentBytes(): number {
+    return this.#pagesTouched * PAGE_BYTES;
+  }
+
+  /** Of those, bytes of pages without a block. */
+  get emptyBytes(): number {
+    return this.#freePages.length * PAGE_BYTES;
   }
 
   /** Makes sure of some room, for a command to come; false when there is no more memory. */
   reserve(): boolean {
-    if (this.#freePages.length >= PAGES_RESERVED) return true;
+    if (this.#freePages.length + this.#freshPages.length >= PAGES_RESERVED) return true;
     if (this.#segmentsInUse >= SEGMENTS_MAX) return false;
     try {
       this.#addSegment();
@@ -128,9 +148,9 @@ export class Arena {
     this.words[segment][(offset >>> 2) + 1] = this.#pageFree[page]!;
     this.#pageFree[page] = ref;
     this.usedBytes -= size;
-    if (wasFull) this.#link(page, sizeClass);
+    if (wasFull && this.#pageSealed[page] === 0) this.#link(page, sizeClass);
     if (--this.#pageUsed[page] === 0) {
-      this.#unlink(page, sizeClass);
+      if (this.#pageSealed[page] === 0) this.#unlink(page, sizeClass);
       this.#releasePage(page);
     }
   }
@@ -157,24 +177,155 @@ export class Arena {
     this.#pageUsed.fill(0);
     this.#pageFree.fill(0);
     this.#pageBump.fill(0);
+    this.#pageSealed.fill(0);
+    this.#segmentSealed.fill(0);
     this.#pagesTaken.fill(0);
     this.#partial.fill(NO_PAGE);
     this.#freePages = [];
+    this.#freshPages = [];
     this.#freeSegments.length = 0;
-    for (let segment = segments - 1; segment >= 1; segment--) {
-      this.#giveBack(segment);
-    }
+    for (let segment = segments - 1; segment >= 1; segment--) this.#giveBack(segment);
     this.#segmentsInUse = Math.min(1, segments);
-    if (segments > 0) for (let page = PAGES_PER_SEGMENT - 1; page >= 0; page--) this.#freePages.push(page);
+    if (segments > 0) for (let page = PAGES_PER_SEGMENT - 1; page >= 0; page--) this.#addFree(page);
     this.usedBytes = 0;
     this.large.clear();
   }
 
+  // ---- moving blocks together ----
+
+  /**
+   * Pages whose blocks would fit into other pages of their size, the emptiest first: about `limit` of them. Goes through the
+   * tables of all pages.
+   */
+  sparsePages(limit: number): number[] {
+    const pages = this.#pageClass.length;
+    const freeBlocks = new Float64Array(CLASS_BYTES.length);
+    const counts = new Uint32Array(SHARES + 1);
+    for (let page = 0; page < pages; page++) {
+      if (!this.#isPartial(page)) continue;
+      freeBlocks[this.#pageClass[page] - 1] += this.#blocksOf(page) - this.#pageUsed[page];
+      counts[this.#shareOf(page)]++;
+    }
+    let most = 0;
+    for (let sum = counts[0]; sum < limit && most < SHARES;) sum += counts[++most];
+    const candidates: number[] = [];
+    for (let page = 0; page < pages; page++) {
+      if (this.#isPartial(page) && this.#shareOf(page) <= most) candidates.push(page);
+    }
+    candidates.sort((one, other) => this.#shareOf(one) - this.#shareOf(other));
+    return candidates.filter((page) => {
+      const sizeClass = this.#pageClass[page] - 1;
+      const blocks = this.#blocksOf(page);
+      // Its own free blocks go with it, and as many as it has in use are taken elsewhere.
+      if (freeBlocks[sizeClass] < blocks) return false;
+      freeBlocks[sizeClass] -= blocks;
+      return true;
+    });
+  }
+
+  #isPartial(page: number): boolean {
+    return this.#pageClass[page] !== 0 && this.#pageSealed[page] === 0 && this.#pageUsed[page] < this.#blocksOf(page);
+  }
+
+  #blocksOf(page: number): number {
+    return Math.floor(PAGE_BYTES / CLASS_BYTES[this.#pageClass[page] - 1]);
+  }
+
+  #shareOf(page: number): number {
+    return Math.floor((this.#pageUsed[page] / this.#blocksOf(page)) * SHARES);
+  }
+
+  /** No blocks are allocated in the page from now on, so that those in it can be moved elsewhere. */
+  seal(page: number): void {
+    const sizeClass = this.#pageClass[page];
+    if (sizeClass === 0 || this.#pageSealed[page] !== 0) return;
+    if (this.#hasRoom(page)) this.#unlink(page, sizeClass - 1);
+    this.#pageSealed[page] = 1;
+  }
+
+  /** The page is used again, with the blocks that could not be moved. */
+  unseal(page: number): void {
+    if (this.#pageSealed[page] === 0) return;
+    this.#pageSealed[page] = 0;
+    if (this.#hasRoom(page)) this.#link(page, this.#pageClass[page] - 1);
+  }
+
+  #hasRoom(page: number): boolean {
+    return this.#pageFree[page] !== 0 || this.#pageBump[page] + CLASS_BYTES[this.#pageClass[page] - 1] <= PAGE_BYTES;
+  }
+
+  isEmpty(page: number): boolean {
+    return this.#pageClass[page] === 0;
+  }
+
+  /** The blocks in use of a page. */
+  blocksIn(page: number): number[] {
+    const refs: number[] = [];
+    if (this.#pageClass[page] === 0) return refs;
+    const size = CLASS_BYTES[this.#pageClass[page] - 1];
+    const bytes = this.bytes[page >>> 7];
+    const first = (page & 127) * PAGE_BYTES;
+    for (let offset = page === 0 ? size : 0; offset < this.#pageBump[page]; offset += size) {
+      if (bytes[first + offset] !== FREE_MARK) refs.push(((page << PAGE_SHIFT) >>> 0) + (offset >>> 3));
+    }
+    return refs;
+  }
+
+  /**
+   * The pages in use of the segment with the fewest, which is given back when they are empty: nothing is allocated in it from now
+   * on. Null when what is in it would not fit into the empty pages of others. `isTried` names those that did not become empty.
+   */
+  retireSegment(isTried: (segment: number) => boolean): { segment: number; pages: number[] } | null {
+    let segment = 0;
+    for (let at = 1; at < this.bytes.length; at++) {
+      if (this.bytes[at].length === 0 || this.#segmentSealed[at] !== 0 || isTried(at)) continue;
+      if (segment === 0 || this.#pagesTaken[at] < this.#pagesTaken[segment]) segment = at;
+    }
+    const isInside = (page: number): boolean => page >>> 7 === segment;
+    const elsewhere = this.#freePages.filter((page) => !isInside(page));
+    if (segment === 0 || elsewhere.length < this.#pagesTaken[segment]) return null;
+    this.#freePages = elsewhere;
+    this.#freshPages = this.#freshPages.filter((page) => !isInside(page));
+    this.#segmentSealed[segment] = 1;
+    const pages: number[] = [];
+    for (let page = segment * PAGES_PER_SEGMENT; page < (segment + 1) * PAGES_PER_SEGMENT; page++) {
+      if (this.#pageClass[page] === 0) continue;
+      this.seal(page);
+      pages.push(page);
+    }
+    if (pages.length === 0) this.#dropSegment(segment);
+    return { segment, pages };
+  }
+
+  /** A segment that did not become empty is used again; false when it has been given back. */
+  keepSegment(segment: number): boolean {
+    if (this.#segmentSealed[segment] === 0) return false;
+    this.#segmentSealed[segment] = 0;
+    for (let page = segment * PAGES_PER_SEGMENT; page < (segment + 1) * PAGES_PER_SEGMENT; page++) {
+      if (this.#pageClass[page] === 0) this.#addFree(page);
+      else this.unseal(page);
+    }
+    return true;
+  }
+
+  /** Gives back segments without a block while more than `bytesMost` are in empty pages. */
+  giveBackEmpty(bytesMost: number): void {
+    for (let segment = 1; segment < this.bytes.length && this.emptyBytes > bytesMost; segment++) {
+      if (this.bytes[segment].length > 0 && this.#pagesTaken[segment] === 0) this.#dropSegment(segment);
+    }
+  }
+
+  #addFree(page: number): void {
+    if (this.#pageTouched[page] !== 0) this.#freePages.push(page);
+    else this.#freshPages.push(page);
+  }
+
   #takePage(sizeClass: number): number {
-    let page = this.#freePages.pop();
-    if (page === undefined) {
-      this.#addSegment();
-      page = this.#freePages.pop()!;
+    if (this.#freePages.length + this.#freshPages.length === 0) this.#addSegment();
+    const page = this.#freePages.pop() ?? this.#freshPages.pop()!;
+    if (this.#pageTouched[page] === 0) {
+      this.#pageTouched[page] = 1;
+      this.#pagesTouched++;
     }
     const size = CLASS_BYTES[sizeClass];
     this.#pageClass[page] = sizeClass + 1;
@@ -192,16 +343,19 @@ export class Arena {
     const first = (page & 127) * PAGE_BYTES;
     // Blocks that were never handed out carry no mark; stale references only ever name ones that were.
     this.#pageClass[page] = 0;
+    this.#pageSealed[page] = 0;
     this.bytes[segment][first] = FREE_MARK;
-    this.#freePages.push(page);
+    const isSealed = this.#segmentSealed[segment] !== 0;
+    if (!isSealed) this.#freePages.push(page);
+    if (--this.#pagesTaken[segment] > 0) return;
     // The first segment stays: `clear` goes on with it.
-    if (--this.#pagesTaken[segment] === 0 && segment !== 0 && this.#freePages.length > 2 * PAGES_PER_SEGMENT) {
-      this.#dropSegment(segment);
-    }
+    if (isSealed || (segment !== 0 && this.emptyBytes > this.emptyBytesMost)) this.#dropSegment(segment);
   }
 
   #dropSegment(segment: number): void {
     this.#freePages = this.#freePages.filter((page) => page >>> 7 !== segment);
+    this.#freshPages = this.#freshPages.filter((page) => page >>> 7 !== segment);
+    this.#segmentSealed[segment] = 0;
     this.#giveBack(segment);
     this.#segmentsInUse--;
   }
@@ -210,6 +364,11 @@ export class Arena {
     this.bytes[segment] = NO_BYTES;
     this.words[segment] = NO_WORDS;
     this.views[segment] = NO_VIEW;
+    for (let page = segment * PAGES_PER_SEGMENT; page < (segment + 1) * PAGES_PER_SEGMENT; page++) {
+      this.#pagesTouched -= this.#pageTouched[page];
+      this.droppedBytes += this.#pageTouched[page] * PAGE_BYTES;
+      this.#pageTouched[page] = 0;
+    }
     this.#freeSegments.push(segment);
   }
 
@@ -217,14 +376,15 @@ export class Arena {
     const reused = this.#freeSegments.pop();
     const segment = reused ?? this.bytes.length;
     if (segment >= SEGMENTS_MAX) throw new RangeError('the keyspace is at its limit of 32 GiB; set maxmemory below it');
-    const memory = new SharedArrayBuffer(SEGMENT_BYTES);
-    this.bytes[segment] = Buffer.from(memory);
-    this.words[segment] = new Uint32Array(memory);
-    this.views[segment] = new DataView(memory);
+    // One that could grow is mapped by itself, so that a page that nothing was written to is none of the process.
+    const memory = new SharedArrayBuffer(SEGMENT_BYTES, { maxByteLength: SEGMENT_BYTES });
+    this.bytes[segment] = Buffer.from(memory, 0, SEGMENT_BYTES);
+    this.words[segment] = new Uint32Array(memory, 0, SEGMENT_BYTES / 4);
+    this.views[segment] = new DataView(memory, 0, SEGMENT_BYTES);
     this.#segmentsInUse++;
     if (reused === undefined) this.#growPageTables((segment + 1) * PAGES_PER_SEGMENT);
     for (let page = (segment + 1) * PAGES_PER_SEGMENT - 1; page >= segment * PAGES_PER_SEGMENT; page--) {
-      this.#freePages.push(page);
+      this.#freshPages.push(page);
     }
   }
 
@@ -235,6 +395,8 @@ export class Arena {
       to.set(from);
       return to;
     };
+    this.#pageSealed = grow(this.#pageSealed, new Uint8Array(room));
+    this.#pageTouched = grow(this.#pageTouched, new Uint8Array(room));
     this.#pageClass = grow(this.#pageClass, new Uint8Array(room));
     this.#pageUsed = grow(this.#pageUsed, new Uint16Array(room));
     this.#pageFree = grow(this.#pageFree, new Uint32Array(room));

@@ -34,7 +34,8 @@ export class BlockWriter extends BlockView {
     const base = (ref & 0xfffff) << 3;
     const at = base + HEADER_BYTES + ((flags & DEADLINE) !== 0 ? DEADLINE_BYTES : 0);
     if ((flags & LONG_KEY) !== 0) {
-      const copy = Buffer.from(key.subarray(start, start + length));
+      const copy = Buffer.allocUnsafeSlow(length);
+      (key as Buffer).copy(copy, 0, start, start + length);
       this.arena.words[ref >>> 20][at >>> 2] = this.arena.large.add(copy, length);
     } else {
       copyBytes(key, start, length, this.arena.bytes[ref >>> 20], at);

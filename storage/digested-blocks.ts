@@ -15,6 +15,8 @@ import { ExpiryHeap } from './expiry-heap.ts';
 import { NodeTable } from './node-table.ts';
 import { toggleCounterDigests } from './types/counter-payload.ts';
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** The walk that takes what is there into the digests, while it is under way: see digest-start.ts. */
 export interface UnfinishedDigests {
   /** Whether the walk has yet to come to the block's key. */
@@ -56,6 +58,16 @@ export class DigestedBlocks extends BlockWriter {
     super(clock);
     this.nodes = new NodeTable(nodeHi, nodeLo);
     this.merges = new Merges(() => clock.nowMs);
+  }
+
+  /** Forgets what was last read: a segment's memory is kept as long as somebody names it. */
+  forgetViews(): void {
+    this.keyBuffer = NO_BYTES;
+    this.valueBuffer = NO_BYTES;
+    this.valueView = null;
+    this.elements.nameBuffer = NO_BYTES;
+    this.elements.nameView = null;
+    this.elements.valueBuffer = NO_BYTES;
   }
 
   /** The collection at a key whose block has OBJECT. */

@@ -1,9 +1,16 @@
+import { freeBuffer } from '../protocol/free-buffer.ts';
+
 /** A set of references, of which none is 0: open addressing, because a Set ends at 2^24 entries. */
 class RefSet {
   readonly #slots: Uint32Array;
 
   constructor(entriesMax: number) {
     this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(entriesMax + 1) + 1));
+  }
+
+  /** The set is not used any more. */
+  discard(): void {
+    freeBuffer(this.#slots);
   }
 
   /** False when it was there. */
@@ -85,6 +92,7 @@ export class ExpiryHeap {
       this.#refs[to] = this.#refs[at]!;
       this.#deadlines[to++] = this.#deadlines[at]!;
     }
+    seen.discard();
     this.length = to;
     for (let at = (to >>> 1) - 1; at >= 0; at--) this.#sink(at, this.#deadlines[at], this.#refs[at]);
   }
@@ -115,9 +123,11 @@ export class ExpiryHeap {
   #grow(): void {
     const deadlines = new Float64Array(this.#deadlines.length * 2);
     deadlines.set(this.#deadlines);
+    freeBuffer(this.#deadlines);
     this.#deadlines = deadlines;
     const refs = new Uint32Array(this.#refs.length * 2);
     refs.set(this.#refs);
+    freeBuffer(this.#refs);
     this.#refs = refs;
   }
 }

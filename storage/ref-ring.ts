@@ -1,3 +1,5 @@
+import { freeBuffer } from '../protocol/free-buffer.ts';
+
 /**
  * A growing first-in first-out queue of block references. Entries may be stale: blocks move and are freed; the reader
  * checks each block's own flag, so a stale or repeated entry does nothing.
@@ -70,6 +72,7 @@ export class RefRing {
     } else {
       const larger = new Uint32Array(this.#refs.length * 2);
       larger.set(this.#refs.subarray(this.#head, this.#tail));
+      freeBuffer(this.#refs);
       this.#refs = larger;
     }
     this.#tail -= this.#head;

@@ -11,6 +11,8 @@ const FRAGMENTATION_RATIO_MAX = 1.5;
 const FRAGMENTATION_BYTES_MIN = 64 << 20;
 /** The share of `maxmemory` past which MEMORY DOCTOR speaks of it. */
 const FULLNESS_MAX = 0.9;
+/** The share of `maxmemory` that is not counted past which MEMORY DOCTOR speaks of it. */
+const UNCOUNTED_MAX = 0.25;
 
 function usage(call: Call): void {
   let samples = SAMPLES_DEFAULT;
@@ -28,14 +30,21 @@ function findings(call: Call): string[] {
   const { keyspace } = call;
   const { arena, usedBytes } = keyspace;
   const found: string[] = [];
-  const heldBytes = arena.reservedBytes + usedBytes - arena.usedBytes;
+  const heldBytes = arena.residentBytes - arena.emptyBytes + usedBytes - arena.usedBytes;
   if (heldBytes - usedBytes > FRAGMENTATION_BYTES_MIN && heldBytes > usedBytes * FRAGMENTATION_RATIO_MAX) {
     found.push(
       `Memory is fragmented: ${heldBytes} bytes are held for ${usedBytes} bytes of data. Keys of other sizes were deleted; ` +
-        'the pages are used again by keys to come, and go back to the system as they empty.',
+        'the pages are used again by keys of those sizes; MEMORY PURGE moves the data together and gives the rest back.',
     );
   }
+  const bound = call.node.dispatcher.memory?.bound;
   const maxBytes = Number(call.node.config.values.maxmemory);
+  if (maxBytes > 0 && bound !== undefined && bound.uncountedBytes > maxBytes * UNCOUNTED_MAX) {
+    found.push(
+      `The process has grown by ${bound.uncountedBytes} bytes besides its data, for clients, stores and Node.js itself: so much ` +
+        'less of maxmemory is left for keys. A larger maxmemory makes that a smaller part.',
+    );
+  }
   if (maxBytes > 0 && usedBytes > maxBytes * FULLNESS_MAX) {
     found.push(`The data takes ${usedBytes} of the ${maxBytes} bytes that maxmemory allows.`);
   }
@@ -55,7 +64,9 @@ function stats(call: Call): void {
   const indexTotal = keyspace.databases.reduce((total, database) => total + indexBytes(database), 0);
   const datasetBytes = usedBytes - indexTotal;
   const peakBytes = Math.max(node.statistics.usedMemoryPeakBytes, usedBytes);
-  const heldBytes = arena.reservedBytes + usedBytes - arena.usedBytes;
+  const residentBytes = arena.residentBytes + usedBytes - arena.usedBytes;
+  const activeBytes = residentBytes - arena.emptyBytes;
+  const processBytes = process.memoryUsage.rss();
   const figures: [name: string, value: number, kind: 'bytes' | 'ratio'][] = [
     ['peak.allocated', peakBytes, 'bytes'],
     ['total.allocated', usedBytes, 'bytes'],
@@ -76,10 +87,16 @@ function stats(call: Call): void {
     ['dataset.percentage', usedBytes === 0 ? 0 : (datasetBytes * 100) / usedBytes, 'ratio'],
     ['peak.percentage', peakBytes === 0 ? 0 : (usedBytes * 100) / peakBytes, 'ratio'],
     ['allocator.allocated', usedBytes, 'bytes'],
-    ['allocator.active', heldBytes, 'bytes'],
-    ['allocator.resident', heldBytes, 'bytes'],
-    ['allocator-fragmentation.ratio', usedBytes === 0 ? 1 : heldBytes / usedBytes, 'ratio'],
-    ['allocator-fragmentation.bytes', heldBytes - usedBytes, 'bytes'],
+    ['allocator.active', activeBytes, 'bytes'],
+    ['allocator.resident', residentBytes, 'bytes'],
+    ['allocator-fragmentation.ratio', usedBytes === 0 ? 1 : activeBytes / usedBytes, 'ratio'],
+    ['allocator-fragmentation.bytes', activeBytes - usedBytes, 'bytes'],
+    ['allocator-rss.ratio', activeBytes === 0 ? 1 : residentBytes / activeBytes, 'ratio'],
+    ['allocator-rss.bytes', residentBytes - activeBytes, 'bytes'],
+    ['rss-overhead.ratio', residentBytes === 0 ? 1 : processBytes / residentBytes, 'ratio'],
+    ['rss-overhead.bytes', processBytes - residentBytes, 'bytes'],
+    ['fragmentation', usedBytes === 0 ? 1 : processBytes / usedBytes, 'ratio'],
+    ['fragmentation.bytes', processBytes - usedBytes, 'bytes'],
   ];
   reply.map(figures.length + databases.length + totals.length);
   for (const figure of figures) replyFigure(call, ...figure);
@@ -102,14 +119,15 @@ function mallocStats(call: Call): void {
   const { arena } = call.keyspace;
   const lines = [
     `blocks in use: ${arena.usedBytes} bytes`,
-    `segments held: ${arena.reservedBytes} bytes`,
+    `pages held: ${arena.residentBytes} bytes, of which ${arena.emptyBytes} are empty`,
     `values outside the arena: ${arena.large.bytes} bytes`,
   ];
   call.reply.verbatim(`${lines.join('\n')}\n`);
 }
 
-/** Empty pages are given back when they become empty: there is nothing left to do. */
+/** Moves all blocks together, gives back what becomes empty, and has V8 collect its garbage. */
 function purge(call: Call): void {
+  call.node.dispatcher.memory?.bound.purge();
   call.reply.ok();
 }
 
@@ -136,7 +154,12 @@ export const memoryCommands: readonly CommandDefinition[] = [
       memorySubcommand('doctor', 'Says in words what is wrong with the memory of the node.', 'O(1)', doctor),
       helpSubcommand('server', '4.0.0'),
       memorySubcommand('malloc-stats', 'Shows figures of the allocator.', 'O(1)', mallocStats),
-      memorySubcommand('purge', 'Gives unused memory back; the node does so by itself.', 'O(1)', purge),
+      memorySubcommand(
+        'purge',
+        'Moves the data together and gives unused memory back.',
+        'O(N) where N is the number of keys and elements',
+        purge,
+      ),
       memorySubcommand('stats', 'Shows what the memory of the node is used for.', 'O(1)', stats),
       command({
         name: 'usage',

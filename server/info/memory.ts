@@ -1,6 +1,6 @@
 /**
- * Memory. `used_memory` is what the data costs, the figure that `maxmemory` bounds; `used_memory_rss` is the process, with the
- * program and Node.js's own heap in it.
+ * Memory. `used_memory` is what the data costs; `used_memory_rss` is the process, with the program and Node.js's own heap in it. Keys
+ * are evicted where `used_memory` passes `evict_beyond`: `maxmemory` less what the process has grown by that nothing counts.
  */
 import { totalmem } from 'node:os';
 import { indexBytes } from '../../storage/memory-usage.ts';
@@ -47,7 +47,10 @@ export function memoryFields(node: Node): Field[] {
   const used = keyspace.usedBytes;
   const peak = Math.max(statistics.usedMemoryPeakBytes, used);
   const overhead = keyspace.databases.reduce((total, database) => total + indexBytes(database), 0);
-  const reserved = keyspace.arena.reservedBytes + used - keyspace.arena.usedBytes;
+  const resident = keyspace.arena.residentBytes + used - keyspace.arena.usedBytes;
+  const active = resident - keyspace.arena.emptyBytes;
+  const bound = node.dispatcher.memory?.bound;
+  const evictAt = bound?.evictAtBytes ?? Infinity;
   const maxBytes = Number(config.values.maxmemory);
   return [
     ...withHuman('used_memory', used),
@@ -59,8 +62,8 @@ export function memoryFields(node: Node): Field[] {
     ['used_memory_dataset', used - overhead],
     ['used_memory_dataset_perc', percent(used - overhead, used)],
     ['allocator_allocated', used],
-    ['allocator_active', reserved],
-    ['allocator_resident', reserved],
+    ['allocator_active', active],
+    ['allocator_resident', resident],
     ...withHuman('total_system_memory', totalmem()),
     ...withHuman('used_memory_lua', scripting.machineBytes),
     ...withHuman('used_memory_scripts', scripting.cache.bytes + scripting.libraries.bytes),
@@ -74,8 +77,16 @@ export function memoryFields(node: Node): Field[] {
     ['used_memory_functions', scripting.libraries.bytes],
     ...withHuman('maxmemory', maxBytes),
     ['maxmemory_policy', config.values['maxmemory-policy']],
-    ['allocator_frag_ratio', ratio(reserved, used)],
-    ['allocator_frag_bytes', reserved - used],
+    ['process_growth', bound?.growthBytes ?? 0],
+    ['process_uncounted', bound?.uncountedBytes ?? 0],
+    ['evict_beyond', Number.isFinite(evictAt) ? Math.floor(evictAt) : 0],
+    ['moved_blocks', bound?.compaction.moved ?? 0],
+    ['allocator_frag_ratio', ratio(active, used)],
+    ['allocator_frag_bytes', active - used],
+    ['allocator_rss_ratio', ratio(resident, active)],
+    ['allocator_rss_bytes', resident - active],
+    ['rss_overhead_ratio', ratio(rss, resident)],
+    ['rss_overhead_bytes', rss - resident],
     ['mem_fragmentation_ratio', ratio(rss, used)],
     ['mem_fragmentation_bytes', rss - used],
     ['mem_not_counted_for_evict', 0],
@@ -88,7 +99,7 @@ export function memoryFields(node: Node): Field[] {
     ['heap_total', heapTotal],
     ['external', external],
     ['array_buffers', arrayBuffers],
-    ['active_defrag_running', 0],
+    ['active_defrag_running', bound?.compaction.isUnderWay === true ? 1 : 0],
     ['lazyfree_pending_objects', node.keyspace.objects.garbageCount],
     ['lazyfreed_objects', node.keyspace.objects.lazilyFreed],
   ];

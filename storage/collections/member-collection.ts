@@ -122,7 +122,9 @@ export class MemberCollection extends Collection {
 
   override freeElements(limit: number): boolean {
     this.#freedTo = this.index.visitRange(this.#freedTo, limit, (ref) => this.elements.free(ref));
-    return this.#freedTo >= HASH_END;
+    if (this.#freedTo < HASH_END) return false;
+    this.index.discard();
+    return true;
   }
 
   override get indexBytes(): number {

@@ -7,6 +7,7 @@
  *
  * A segment holds one contiguous range of hashes, so a position in hash order is a cursor that no growth moves.
  */
+import { freeBuffer } from '../../protocol/free-buffer.ts';
 import type { Elements } from './element.ts';
 
 /** Up to this many elements are only listed. */
@@ -201,6 +202,13 @@ export class MemberIndex {
     else if (this.count === 0) this.#reset();
   }
 
+  /** Forgets the elements, whose blocks were freed. */
+  discard(): void {
+    this.#segments.forEach(freeBuffer);
+    this.count = 0;
+    this.#reset();
+  }
+
   #reset(): void {
     this.#order = [];
     this.#isListed = true;
@@ -380,6 +388,7 @@ export class MemberIndex {
     const segment = new Uint32Array(slots * 2);
     this.#segments[0] = segment;
     for (let at = 0; at < old.length; at += 2) if (old[at + 1] !== 0) this.#put(segment, old[at], old[at + 1]);
+    freeBuffer(old);
   }
 
   #split(id: number, hash: number): void {
@@ -400,6 +409,7 @@ export class MemberIndex {
       this.#put(isUpper ? upper : this.#segments[id], old[at], old[at + 1]);
       if (isUpper) moved++;
     }
+    freeBuffer(old);
     this.#counts.push(moved);
     this.#counts[id] -= moved;
     this.#depths[id] = depth;

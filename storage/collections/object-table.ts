@@ -66,6 +66,11 @@ export class ObjectTable {
     return typeof found === 'number' ? found : 0;
   }
 
+  /** The packed collection in the slot is in another block from now on. */
+  movePacked(slot: number, packed: number): void {
+    this.#collections[slot] = packed;
+  }
+
   #unpack(packed: number, slot: number): Collection {
     const collection = this.unpacker(packed, slot);
     this.#collections[slot] = collection;

@@ -29,7 +29,9 @@ import { elementKindOf } from './kinds.ts';
 import type { ListCollection } from './list-collection.ts';
 import { makeCollection } from './types.ts';
 
-const PACKED_MARK = 16;
+export const PACKED_MARK = 16;
+/** Where the key's block is named. */
+export const PACKED_KEY_WORD = 7;
 const HEADER_BYTES = 36;
 const FLOOR_BYTES = 12;
 /** The bytes of the largest packed collection, and its elements. */

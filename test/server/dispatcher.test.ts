@@ -4,6 +4,7 @@ import { clientCommands } from '../../server/commands/client.ts';
 import { stringCommands } from '../../server/commands/strings.ts';
 import { transactionCommands } from '../../server/commands/transactions.ts';
 import { CommitGate } from '../../server/commit-gate.ts';
+import { MemoryBound } from '../../server/memory-bound.ts';
 import { CommandHarness, type HarnessOptions } from '../support/command-harness.ts';
 import { encodeRequest } from '../support/resp-client.ts';
 import { withSeed } from '../support/seed.ts';
@@ -133,7 +134,12 @@ describe('requests', () => {
     expect(client.run('SET', 'a', '1').toString()).toBe('-MISCONF the disk is full\r\n');
     expect(client.run('GET', 'a').toString()).toBe('$-1\r\n');
     node.writeRefusal = null;
-    dispatcher.memory = { hasRoom: () => false, relieveSoon: () => {}, isHolding: false };
+    dispatcher.memory = {
+      hasRoom: () => false,
+      relieveSoon: () => {},
+      isHolding: false,
+      bound: new MemoryBound(node.keyspace, null, () => 0),
+    };
     expect(client.run('SET', 'a', '1').toString()).toMatch(/^-OOM /);
     expect(client.run('GET', 'a').toString()).toBe('$-1\r\n');
   });

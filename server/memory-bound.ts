@@ -1,0 +1,198 @@
+/**
+ * Where eviction has to begin so that the process stays within `maxmemory`, and not only what is counted of the data: the pages of
+ * the arena that blocks of one size leave free for no others, V8's objects and garbage, what the allocator and the store keep.
+ *
+ *   resident growth   = pages of the arena | counted besides blocks | not counted
+ *   evict beyond      maxmemory − not counted − a reserve for pages that are not full
+ *   move blocks       when pages of the arena + counted besides blocks > maxmemory − not counted
+ */
+import { freeBuffersAtOnce } from '../protocol/free-buffer.ts';
+import { Compaction } from '../storage/compaction.ts';
+import type { Keyspace } from '../storage/keyspace.ts';
+import type { ProcessMemory } from './process-memory.ts';
+
+/** Of `maxmemory`, what pages that are not full may take at least; and at most, where sizes change faster than blocks are moved. */
+const UNFILLED_SHARE = 0.03;
+const UNFILLED_SHARE_MOST = 0.1;
+/** The weight of a look in what pages that are not full take on the average. */
+const LOOK_WEIGHT = 0.1;
+/** Below this bound the process itself, which comes and goes by some MiB, would leave nothing of it for data: only that is counted. */
+const PROCESS_BOUND_LEAST = 32 << 20;
+/** What is not counted may push eviction down to this share of `maxmemory`, and no further. */
+const COUNTED_SHARE_LEAST = 0.5;
+/** The bound is kept a little below `maxmemory`: what is not counted is only looked at now and then. */
+const FULL_SHARE = 0.99;
+/** V8's space for new objects, without and for each byte of `maxmemory`. */
+const NEW_SPACE_BYTES = 17 << 20;
+const NEW_SPACE_SHARE = 0.05;
+/** V8 is asked to collect when so much of `maxmemory` is not counted, but gets no more than this share of the time for it. */
+const GARBAGE_SHARE = 0.08;
+const COLLECTING_SHARE = 0.03;
+const COLLECTING_SHARE_MOST = 0.15;
+/** Memory goes back to the system in segments of this size, when so much has been empty for a while. */
+const SEGMENT_BYTES = 8 << 20;
+const IDLE_LOOKS = 3;
+const IDLE_LOOKS_LONG = 20;
+/** With so many empty bytes blocks of other sizes have room. */
+const EMPTY_BYTES_ENOUGH = 2 << 20;
+/** Freed memory that the allocator keeps is used again by values to come; when the process is too large, so much of it counts as lost each time. */
+const KEPT_DECAY = 0.02;
+
+export class MemoryBound {
+  readonly compaction: Compaction;
+  /** Keys are evicted when what is counted is beyond this. */
+  evictAtBytes = Infinity;
+  /** Blocks are moved together when the pages of the arena and what is counted besides are beyond this. */
+  residentAtBytes = Infinity;
+  /** Growth of the process that nothing counts, as last seen. */
+  uncountedBytes = 0;
+  /** Growth of the process as last seen; 0 where nobody looks. */
+  growthBytes = 0;
+  readonly #keyspace: Keyspace;
+  readonly #process: ProcessMemory | null;
+  readonly #monotonicMs: () => number;
+  #bytesMax = 0;
+  #largeKeptBytes = 0;
+  #droppedCollectedBytes = 0;
+  #collectedMs = -Infinity;
+  #collectingMs = 0;
+  /** Looks in a row that have found a segment's worth of empty pages. */
+  #idleLooks = 0;
+  #unfilledBytes = 0;
+  /** Nothing could be moved; tried again after the next look. */
+  #isPacked = false;
+  #emptiedBefore = 0;
+
+  constructor(keyspace: Keyspace, processMemory: ProcessMemory | null, monotonicMs: () => number) {
+    this.#keyspace = keyspace;
+    this.#process = processMemory;
+    this.#monotonicMs = monotonicMs;
+    this.compaction = new Compaction(keyspace);
+  }
+
+  /** `maxmemory`, 0 for none. */
+  set bytesMax(bytes: number) {
+    // Only after its first collection does V8 keep to how much its heap may grow until the next.
+    if (this.#bytesMax === 0 && bytes > 0) this.#process?.collect();
+    this.#bytesMax = bytes;
+    if (this.#process !== null) freeBuffersAtOnce(bytes > 0);
+    // What is given back while keys come and go is taken anew at once, and V8 has not yet collected it.
+    this.#keyspace.arena.emptyBytesMost = bytes === 0 ? SEGMENT_BYTES * 2 : Infinity;
+    this.#process?.limitNewSpace(bytes === 0 ? Infinity : NEW_SPACE_BYTES + bytes * NEW_SPACE_SHARE);
+    this.look();
+  }
+
+  /** Bytes of the arena's pages and of what is counted besides. */
+  get residentBytes(): number {
+    const { arena, usedBytes } = this.#keyspace;
+    return usedBytes - arena.usedBytes + arena.residentBytes;
+  }
+
+  /** Looks at the process, and sets the bounds by what it takes. */
+  look(): void {
+    const bytesMax = this.#bytesMax;
+    if (bytesMax === 0) {
+      this.evictAtBytes = this.residentAtBytes = Infinity;
+      this.uncountedBytes = 0;
+      return;
+    }
+    this.#isPacked = false;
+    const { arena } = this.#keyspace;
+    this.#idleLooks = arena.emptyBytes >= SEGMENT_BYTES ? this.#idleLooks + 1 : 0;
+    if (this.#idleLooks > IDLE_LOOKS_LONG) arena.giveBackEmpty(SEGMENT_BYTES);
+    if (this.#process === null || bytesMax < PROCESS_BOUND_LEAST) {
+      this.evictAtBytes = this.residentAtBytes = bytesMax;
+      return;
+    }
+    this.#process.limitNewSpace(NEW_SPACE_BYTES + bytesMax * NEW_SPACE_SHARE);
+    this.#measure(this.#process);
+    if (this.#isWorthCollecting()) {
+      this.#collect(this.#process);
+      this.#measure(this.#process);
+    }
+    const left = Math.max(bytesMax * FULL_SHARE - this.uncountedBytes, bytesMax * COUNTED_SHARE_LEAST);
+    this.residentAtBytes = left;
+    this.#unfilledBytes += (arena.residentBytes - arena.usedBytes - this.#unfilledBytes) * LOOK_WEIGHT;
+    const reserve = Math.max(bytesMax * UNFILLED_SHARE, Math.min(bytesMax * UNFILLED_SHARE_MOST, this.#unfilledBytes));
+    this.evictAtBytes = left - reserve;
+  }
+
+  #measure(processMemory: ProcessMemory): void {
+    const { arena, databases } = this.#keyspace;
+    if (databases.every(({ index }) => index.count === 0)) {
+      this.#largeKeptBytes = 0;
+      processMemory.noteEmpty(this.residentBytes);
+    }
+    this.growthBytes = processMemory.growthBytes();
+    const pendingBytes = arena.droppedBytes - this.#droppedCollectedBytes;
+    const largeBytes = arena.large.bytes;
+    this.#largeKeptBytes = Math.max(0, this.#largeKeptBytes, largeBytes);
+    if (this.growthBytes > this.#bytesMax) {
+      this.#largeKeptBytes -= (this.#largeKeptBytes - largeBytes) * KEPT_DECAY;
+    }
+    const known = this.residentBytes + pendingBytes + this.#largeKeptBytes - largeBytes;
+    this.uncountedBytes = Math.max(0, this.growthBytes - known);
+  }
+
+  #isWorthCollecting(): boolean {
+    if (this.growthBytes < this.#bytesMax * FULL_SHARE) return false;
+    const pendingBytes = this.#keyspace.arena.droppedBytes - this.#droppedCollectedBytes;
+    const share = (pendingBytes + this.uncountedBytes) / this.#bytesMax;
+    if (share < GARBAGE_SHARE) return false;
+    const ofTime = pendingBytes < SEGMENT_BYTES ? COLLECTING_SHARE : COLLECTING_SHARE_MOST;
+    return this.#monotonicMs() >= this.#collectedMs + this.#collectingMs / ofTime;
+  }
+
+  #collect(processMemory: ProcessMemory): void {
+    const startMs = this.#monotonicMs();
+    processMemory.collect();
+    this.#droppedCollectedBytes = this.#keyspace.arena.droppedBytes;
+    this.#collectedMs = this.#monotonicMs();
+    this.#collectingMs = this.#collectedMs - startMs;
+  }
+
+  /** Whether blocks are to be moved before more are written. */
+  isSparse(usedBytes: number): boolean {
+    const { arena } = this.#keyspace;
+    return !this.#isPacked && usedBytes - arena.usedBytes + arena.residentBytes > this.residentAtBytes;
+  }
+
+  /** Moves blocks for `sliceMs` where that makes room; false when nothing is left to be done. No command may be running. */
+  compact(sliceMs: number): boolean {
+    const { compaction } = this;
+    if (!compaction.isUnderWay) {
+      this.#emptiedBefore = compaction.emptied;
+      if (!this.#begin()) {
+        this.#isPacked = true;
+        return false;
+      }
+    }
+    const endMs = this.#monotonicMs() + sliceMs;
+    compaction.step(() => this.#monotonicMs() >= endMs);
+    // What could not be emptied is not tried again at once.
+    if (!compaction.isUnderWay && compaction.emptied === this.#emptiedBefore) this.#isPacked = true;
+    return !this.#isPacked;
+  }
+
+  #begin(): boolean {
+    const { arena, usedBytes } = this.#keyspace;
+    if (!this.isSparse(usedBytes)) return false;
+    const excessBytes = usedBytes - arena.usedBytes + arena.residentBytes - this.residentAtBytes;
+    const isTooLarge = excessBytes > SEGMENT_BYTES / 2;
+    if (isTooLarge && this.#idleLooks >= IDLE_LOOKS && this.compaction.beginSegment()) return true;
+    const unfilledBytes = arena.residentBytes - arena.emptyBytes - arena.usedBytes;
+    // A segment can be given back when there are empty pages for what is in it.
+    const isEnough = arena.emptyBytes >= (isTooLarge ? SEGMENT_BYTES * 2 : EMPTY_BYTES_ENOUGH);
+    if (isEnough || unfilledBytes < (this.#bytesMax * UNFILLED_SHARE) / 2) return false;
+    return this.compaction.beginPages();
+  }
+
+  /** MEMORY PURGE: has all go back to the system that can, in one go. */
+  purge(): void {
+    this.#keyspace.arena.large.freeRemoved();
+    this.compaction.run();
+    this.#keyspace.arena.giveBackEmpty(0);
+    if (this.#process !== null) this.#collect(this.#process);
+    this.look();
+  }
+}
