@@ -158,21 +158,21 @@ export const plantedFaults: readonly PlantedFault[] = [
   // Repair below the key.
   fault(
     'cells-that-differ-taken-for-equal',
-    15,
+    18,
     'replication/element-asker.ts',
     'words[cell * 2 + 1] !== lo) differing[cell] = 1;',
     'words[cell * 2 + 1] !== lo) differing[cell] = 0;',
   ),
   fault(
     'picked-cells-not-given',
-    15,
+    18,
     'replication/element-answerer.ts',
     'cells: isAll ? null : decodePick(buffer, start, end, bits) };',
     'cells: isAll ? null : new Uint8Array(2 ** bits) };',
   ),
   fault(
     'ranges-that-differ-not-told',
-    15,
+    18,
     'replication/element-answerer.ts',
     '|| own[range * 2 + 1] !== ranges[range * 2 + 1]) differing.push(range);',
     '|| own[range * 2 + 1] !== ranges[range * 2 + 1]) differing.length = 0;',
