@@ -2,7 +2,7 @@
  * The nodes of a sorted set's order. Each is a block of the arena: what a step down reads lies side by side in it, and garbage
  * collection does not see it.
  *
- *   word 0   u8 17 (neither a key's block nor an element's) | u8 capacity | u8 first slot in use | u8 slots in use
+ *   word 0   u8 18 (neither a key's block nor an element's) | u8 capacity | u8 first slot in use | u8 slots in use
  *   leaf     word 1 next leaf | word 2 previous leaf | word 3 unused | scores, f64 each | refs, u32 each
  *   inner    words 1 to 3 unused | scores of the first elements below each child, f64 each | keys of their names, f64 each |
  *            children, u32 each | elements below each child, u32 each | references of the first elements, u32 each
@@ -12,7 +12,7 @@
  */
 import type { Arena } from '../arena.ts';
 
-const NODE_MARK = 17;
+const NODE_MARK = 18;
 export const CAPACITY_LEAST = 8;
 export const CAPACITY_MOST = 64;
 /** Where the scores begin. */

@@ -26,11 +26,13 @@ const HEIGHT_MOST = 16;
 /** The inner nodes that the last descent, of any tree, came through, and which child it took in each. */
 export const path = new Uint32Array(HEIGHT_MOST);
 export const places = new Uint32Array(HEIGHT_MOST);
-/** The tree that the path is in, while no change has made it stale. */
-let pathOwner: OrderedTree | null = null;
+/** The tree that the path is in, while no change has made it stale; 0 for none. */
+let pathOwner = 0;
+let lastId = 0;
 
 export abstract class OrderedTree extends OrderedNodes {
   count = 0;
+  readonly #id = ++lastId;
   /** 0 while there is no element. */
   protected root = 0;
   /** Levels of inner nodes. */
@@ -95,7 +97,7 @@ export abstract class OrderedTree extends OrderedNodes {
       places[depth] = place;
       node = words[childrenWord(word, capacity) + place];
     }
-    pathOwner = this;
+    pathOwner = this.#id;
     this.leaf = node;
     this.slot = firstIn(this.word0(node)) + rank;
   }
@@ -115,7 +117,7 @@ export abstract class OrderedTree extends OrderedNodes {
 
   /** The path leads to this leaf now. */
   protected arriveAt(leaf: number): void {
-    pathOwner = this;
+    pathOwner = this.#id;
     this.leaf = leaf;
   }
 
@@ -134,7 +136,7 @@ export abstract class OrderedTree extends OrderedNodes {
     this.insertSlot(last, end, score, ref);
     this.count++;
     if (this.height > 0) this.#uncounted++;
-    pathOwner = null;
+    pathOwner = 0;
     return true;
   }
 
@@ -171,7 +173,7 @@ export abstract class OrderedTree extends OrderedNodes {
 
   /** Whether the last look was at this element, and nothing has changed since: a pop has just been there. */
   isAt(ref: number): boolean {
-    return pathOwner === this && this.#isHere(ref);
+    return pathOwner === this.#id && this.#isHere(ref);
   }
 
   #isHere(ref: number): boolean {
@@ -235,7 +237,7 @@ export abstract class OrderedTree extends OrderedNodes {
     this.last = 0;
     this.count = 0;
     this.#uncounted = 0;
-    pathOwner = null;
+    pathOwner = 0;
   }
 
   #freeBelow(node: number, height: number): void {
@@ -249,7 +251,7 @@ export abstract class OrderedTree extends OrderedNodes {
   /** The elements' change of number, along the path of the last descent. */
   #count(change: number): void {
     this.count += change;
-    pathOwner = null;
+    pathOwner = 0;
     for (let depth = 0; depth < this.height; depth++) this.addCount(path[depth], places[depth], change);
   }
 
