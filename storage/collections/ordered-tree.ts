@@ -231,19 +231,30 @@ export abstract class OrderedTree extends OrderedNodes {
 
   /** Frees all nodes, whose elements go some other way. */
   clear(): void {
-    if (this.root !== 0) this.#freeBelow(this.root, this.height);
+    this.freeNodes(Infinity);
+  }
+
+  /** The same in steps: frees up to so many leaves; true when nothing is left. Between two of them nothing else may be done. */
+  freeNodes(limit: number): boolean {
+    for (let left = limit; this.last !== 0; left--) {
+      if (left <= 0) return false;
+      const leaf = this.last;
+      this.last = this.previousOf(leaf);
+      this.freeNode(leaf);
+    }
+    if (this.height > 0) this.#freeInners(this.root, this.height);
     this.root = 0;
     this.height = 0;
-    this.last = 0;
     this.count = 0;
     this.#uncounted = 0;
     pathOwner = 0;
+    return true;
   }
 
-  #freeBelow(node: number, height: number): void {
-    if (height > 0) {
+  #freeInners(node: number, height: number): void {
+    if (height > 1) {
       const count = this.slotsOf(node);
-      for (let place = 0; place < count; place++) this.#freeBelow(this.childAt(node, place), height - 1);
+      for (let place = 0; place < count; place++) this.#freeInners(this.childAt(node, place), height - 1);
     }
     this.freeNode(node);
   }

@@ -86,9 +86,7 @@ export class SortedSet extends MemberCollection {
   }
 
   override freeElements(limit: number): boolean {
-    if (!super.freeElements(limit)) return false;
-    this.order.clear();
-    return true;
+    return super.freeElements(limit) && this.order.freeNodes(limit);
   }
 
   override get orderBytes(): number {

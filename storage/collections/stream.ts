@@ -362,9 +362,8 @@ export class Stream extends Collection {
       before += tree.count;
     }
     if (this.#freed < this.#live.count + this.#dead.count + this.#others.count) return false;
-    for (const tree of this.#trees) tree.clear();
     for (const group of this.#groups.values()) group.free();
-    return true;
+    return this.#trees.every((tree) => tree.freeNodes(limit));
   }
 
   override get indexBytes(): number {
