@@ -1,4 +1,5 @@
 /** Lists: pushed and popped at both ends, read by index, edited in the middle. */
+import { WORD_COPY_MAX } from '../../protocol/byte-view.ts';
 import { TYPE_LIST } from '../../storage/block.ts';
 import type { ListCollection } from '../../storage/collections/list-collection.ts';
 import { endChange, removeElement } from '../../storage/collections/local.ts';
@@ -61,7 +62,7 @@ function llen(call: Call): void {
 }
 
 function lrange(call: Call): void {
-  const { keyspace, reply } = call;
+  const { reply } = call;
   let start = call.integer(2);
   let stop = call.integer(3);
   const list = listToRead(call, 1);
@@ -73,13 +74,11 @@ function lrange(call: Call): void {
     reply.array(0);
     return;
   }
-  const { elements } = keyspace;
   reply.array(stop - start + 1);
-  list.seek(start);
-  for (let left = stop - start; left >= 0; left--) {
-    list.readNext();
-    reply.bulk(elements.valueBuffer, elements.valueStart, elements.valueLength);
-  }
+  list.eachValue(start, stop - start + 1, (bytes, view, at, length) => {
+    if (view !== null && length <= WORD_COPY_MAX) reply.bulkView(view, at, length);
+    else reply.bulk(bytes, at, length);
+  });
 }
 
 function lindex(call: Call): void {

@@ -6,7 +6,7 @@
 import { Collection, type CollectionHome, type ElementCursor } from './collection.ts';
 import { ListOrder } from './list-order.ts';
 import { ListRun, RUN_VALUE_MAX } from './list-run.ts';
-import { readRunValue } from './list-run-reader.ts';
+import { readRunValue, type ValueVisitor } from './list-run-reader.ts';
 import { ListRuns, nameBefore } from './list-runs.ts';
 import { NUMBER_BYTES_MAX, PREFIX_BYTES_MAX, prefixBytesOf, readNumber } from './position.ts';
 
@@ -173,6 +173,12 @@ export class ListCollection extends Collection {
   seek(index: number): void {
     this.#settle();
     this.#live.seek(index);
+  }
+
+  /** Visits the values of `count` elements from an index on, which are there. `visit` may not write to this list. */
+  eachValue(index: number, count: number, visit: ValueVisitor): void {
+    this.#settle();
+    this.#live.eachValue(index, count, visit);
   }
 
   /** Leaves the value of the element here in the elements' fields; false after the last one. */

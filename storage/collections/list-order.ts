@@ -7,7 +7,7 @@
  */
 import type { Elements } from './element.ts';
 import { ListRun } from './list-run.ts';
-import { compareRunName, placeBehind, readRunValue } from './list-run-reader.ts';
+import { compareRunName, eachRunValue, placeBehind, readRunValue, type ValueVisitor } from './list-run-reader.ts';
 import { CHUNK_REFS_MAX, RefChunk } from './ref-chunk.ts';
 
 const CHUNK_REFS_FIRST = 8;
@@ -231,6 +231,27 @@ export class ListOrder {
       total += this.#chunks[at].size;
     }
     this.#hasOffsets = true;
+  }
+
+  /** Visits the values of `count` elements from an index on, which are there. */
+  eachValue(index: number, count: number, visit: ValueVisitor): void {
+    const elements = this.#elements;
+    this.seek(index);
+    let from = this.#place;
+    for (let left = count, at = this.#chunkAt; left > 0; at++) {
+      const chunk = this.#chunks[at];
+      const to = Math.min(chunk.size, from + left);
+      left -= to - from;
+      if (chunk instanceof ListRun) {
+        eachRunValue(chunk, from, to, visit);
+      } else {
+        for (; from < to; from++) {
+          elements.readValue(chunk.refs[chunk.start + from]);
+          visit(elements.valueBuffer, elements.valueView, elements.valueStart, elements.valueLength);
+        }
+      }
+      from = 0;
+    }
   }
 
   /** Passes the element here; false past an end. */

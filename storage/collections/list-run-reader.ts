@@ -1,7 +1,7 @@
 /** Reading of runs (list-run.ts), and ordering of their elements' names. */
 import type { Elements } from './element.ts';
 import type { ListRun } from './list-run.ts';
-import { RunStep } from './list-run-step.ts';
+import { RunStep, stepLength } from './list-run-step.ts';
 import { NUMBER_BYTES_MAX, PREFIX_BYTES_MAX } from './position.ts';
 
 const scratchName = Buffer.alloc(PREFIX_BYTES_MAX + NUMBER_BYTES_MAX);
@@ -72,6 +72,21 @@ export function readRunValue(elements: Elements, run: ListRun, index: number): v
   elements.valueView = run.view;
   elements.valueStart = run.valueAt(index);
   elements.valueLength = run.valueEndAt(index) - elements.valueStart;
+}
+
+/** Takes a value: bytes, and a view of the same when it lies in a block. */
+export type ValueVisitor = (bytes: Buffer, view: DataView | null, start: number, length: number) => void;
+
+/** Visits the values of a run's elements at places from `from` to `to`. */
+export function eachRunValue(run: ListRun, from: number, to: number, visit: ValueVisitor): void {
+  const { bytes, view, base, step } = run;
+  let index = run.indexAt(from);
+  for (let left = to - from; left > 0; left--) {
+    const at = base + run.offsetOf(index);
+    const start = at + stepLength(bytes, at);
+    visit(bytes, view, start, base + run.offsetOf(index + 1) - start);
+    index += step;
+  }
 }
 
 /** Orders the position of a run's element with this number, and bytes, as memcmp does. */

@@ -117,6 +117,12 @@ describe('a list', () => {
         const { list } = subject;
         if (list === null) continue;
         const index = random.below(model.length);
+        const count = random.below(model.length - index) + 1;
+        const range: string[] = [];
+        list.eachValue(index, count, (bytes, _view, at, length) =>
+          range.push(bytes.toString('latin1', at, at + length)),
+        );
+        expect(range).toEqual(model.slice(index, index + count));
         list.seek(index);
         const backwards: string[] = [];
         while (backwards.length < 2 && list.readPrevious()) backwards.push(subject.valueRead);
