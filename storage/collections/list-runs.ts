@@ -8,6 +8,8 @@ import { RunReader } from './list-run-reader.ts';
 import { NUMBER_BYTES_MAX, PREFIX_BYTES_MAX } from './position.ts';
 
 const LIST_ELEMENT = elementKindOf(TYPE_LIST);
+/** Of the runs that stores have not been given so many may be gone. */
+const GONE_RUNS_MAX = 1024;
 /** The name that a run's element has. */
 const runName = Buffer.alloc(PREFIX_BYTES_MAX + NUMBER_BYTES_MAX);
 
@@ -16,7 +18,8 @@ export class ListRuns {
   readonly #home: CollectionHome;
   /** Runs of which some elements have yet to be sent, and to be stored; some are gone since. */
   #unsent: ListRun[] = [];
-  readonly #unstored: ListRun[] = [];
+  #unstored: ListRun[] = [];
+  #unstoredMost = GONE_RUNS_MAX;
   /** What the element takes that is visited, while that is one of a run; else 0. */
   visitedBytes = 0;
 
@@ -35,8 +38,14 @@ export class ListRuns {
     if (isUnstored && !run.isUnstored) {
       run.isUnstored = true;
       run.unstoredFrom = run.end - 1;
-      this.#unstored.push(run);
+      if (this.#unstored.push(run) >= this.#unstoredMost) this.#forgetGone();
     }
+  }
+
+  /** The stores may be away for long. */
+  #forgetGone(): void {
+    this.#unstored = this.#unstored.filter(({ size }) => size > 0);
+    this.#unstoredMost = 2 * this.#unstored.length + GONE_RUNS_MAX;
   }
 
   takeUnsent(visit: (ref: number) => void): void {

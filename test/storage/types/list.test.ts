@@ -167,6 +167,20 @@ describe('a list', () => {
       expect(seen.size).toBeGreaterThan(list.count);
     }));
 
+  it('forgets runs that are gone before stores were given them', () => {
+    const subject = new TestList(true);
+    const { keyspace } = subject;
+    const bytes = Buffer.from('v');
+    for (let count = 0; count < 20; count++) subject.edit((list) => pushRight(keyspace, list, bytes, 0, 1));
+    for (let round = 0; round < 5000; round++) {
+      subject.edit((list) => pushLeft(keyspace, list, bytes, 0, 1));
+      subject.edit((list) => removeRange(keyspace, list, 0, 1));
+    }
+    expect(subject.values()).toHaveLength(20);
+    expect(subject.list!.waitingRuns).toBeGreaterThan(0);
+    expect(subject.list!.waitingRuns).toBeLessThan(2000);
+  });
+
   it('keeps positions short at its ends and where one node inserts', () => {
     const subject = new TestList(false);
     const { keyspace } = subject;
