@@ -59,44 +59,13 @@ async function hitRatio(server: MeasuredServer, { keys, requests }: Trace, seed:
   return hits / (requests / 2);
 }
 
-interface Fit {
-  usedShare: number;
-  residentShare: number;
-}
-
-/** How far a server that is filled with twice as much as fits goes beyond its bound, by its own count and the kernel's. */
-async function fillTwice(server: MeasuredServer, bytesMax: number): Promise<Fit> {
-  const residentBefore = server.residentBytes();
-  const connection = await Connection.open(server.port);
-  await connection.fill(Math.ceil((bytesMax * 2) / 200), 64);
-  connection.close();
-  const usedShare = (await server.usedMemoryBytes()) / bytesMax;
-  return { usedShare, residentShare: (server.residentBytes() - residentBefore) / bytesMax };
-}
-
-/** The same after a flood of a million small hashes, and how many of them are left. */
-async function floodWithHashes(server: MeasuredServer, bytesMax: number): Promise<Fit & { keys: number }> {
-  const residentBefore = server.residentBytes();
-  const connection = await Connection.open(server.port);
-  for (let from = 0; from < 1_000_000; from += 1000) {
-    const keys = Array.from({ length: 1000 }, (_, index) => `key:${String(from + index).padStart(12, '0')}`);
-    connection.send(keys.map((key) => ['HSET', key, 'a', 'value1', 'b', 'value2', 'c', 'value3']));
-    await connection.command('PING');
-  }
-  const keys = Number(await connection.command('DBSIZE'));
-  connection.close();
-  const usedShare = (await server.usedMemoryBytes()) / bytesMax;
-  return { keys, usedShare, residentShare: (server.residentBytes() - residentBefore) / bytesMax };
-}
-
 function bounded(contender: Contender, bytesMax: number, policy: string): Contender {
   const extra = ['--maxmemory', String(bytesMax), '--maxmemory-policy', policy];
   return { ...contender, args: (...ports) => [...contender.args(...ports), ...extra] };
 }
 
 /**
- * The hit ratio of each policy on the same Zipfian traces, of which about a tenth of the keys fits into memory, and how well the
- * bound is kept.
+ * The hit ratio of each policy on the same Zipfian traces, of which about a tenth of the keys fits into memory.
  */
 export async function compareEviction(
   ours: Contender,
@@ -129,26 +98,5 @@ export async function compareEviction(
     const [mine, other] = ratios.map((list) => median(list) * 100);
     rows.push([policy, `${mine.toFixed(2)} %`, `${other.toFixed(2)} %`, (mine - other).toFixed(2)]);
   }
-  const bytesMax = 200 << 20;
-  const fits: Fit[] = [];
-  for (const contender of [ours, theirs]) {
-    log(`${contender.name} at its bound of ${bytesMax >> 20} MiB`);
-    const server = await MeasuredServer.start(bounded(contender, bytesMax, 'allkeys-lru'));
-    fits.push(await fillTwice(server, bytesMax));
-    await server.stop();
-  }
-  const floods: (Fit & { keys: number })[] = [];
-  for (const contender of [ours, theirs]) {
-    log(`${contender.name} under a flood of small hashes`);
-    const server = await MeasuredServer.start(bounded(contender, bytesMax, 'allkeys-lru'));
-    floods.push(await floodWithHashes(server, bytesMax));
-    await server.stop();
-  }
-  const share = (pick: (one: Fit) => number): string[] => fits.map((one) => `${(pick(one) * 100).toFixed(1)} %`);
-  rows.push(['used_memory of maxmemory', ...share((one) => one.usedShare), '']);
-  rows.push(['resident growth of maxmemory', ...share((one) => one.residentShare), '']);
-  rows.push(['of a million hashes of 3 there', ...floods.map(({ keys }) => keys.toLocaleString('en')), '']);
-  const ofFloods = floods.map(({ residentShare }) => `${(residentShare * 100).toFixed(1)} %`);
-  rows.push(['resident growth of maxmemory, hashes', ...ofFloods, '']);
   return table(['hit ratio, Zipf 0.99, a tenth fits', ours.name, theirs.name, 'points'], rows);
 }

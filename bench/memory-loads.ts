@@ -1,11 +1,15 @@
-/** Loads under which the process must stay within `maxmemory`: each keeps writing when the bound was reached long ago. */
+/** Loads under which the process must stay within `maxmemory`: each goes on writing when the bound was reached long ago. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Connection } from './connection.ts';
 import { type Contender, MeasuredServer } from './measured-server.ts';
+import { table } from './statistics.ts';
 
 type Command = readonly string[];
 
-export interface MemoryLoad {
+interface MemoryLoad {
   name: string;
   /** The `index`-th command. */
   command: (index: number) => Command;
@@ -111,7 +115,7 @@ export const memoryLoads: readonly MemoryLoad[] = [
 ];
 
 /** What a server has become under a load, in bytes. */
-export interface MemoryOutcome {
+interface MemoryOutcome {
   bytesMax: number;
   /** `used_memory` at the end. */
   countedBytes: number;
@@ -119,8 +123,6 @@ export interface MemoryOutcome {
   residentMostBytes: number;
   residentBytes: number;
   keys: number;
-  cpuSeconds: number;
-  info: string;
 }
 
 /** Time after which an empty process has given back what it does not keep. */
@@ -136,7 +138,7 @@ async function send(connection: Connection, load: MemoryLoad, from: number, to: 
 }
 
 /** Runs a load on a fresh server that has been warmed up with a little of it. */
-export async function runMemoryLoad(
+async function runMemoryLoad(
   contender: Contender,
   load: MemoryLoad,
   bytesMax: number,
@@ -153,7 +155,6 @@ export async function runMemoryLoad(
   await connection.command('FLUSHALL');
   await delay(SETTLING_MS);
   const emptyBytes = server.residentBytes();
-  const cpuBefore = server.cpuMicroseconds();
   let mostBytes = 0;
   const sampling = setInterval(() => (mostBytes = Math.max(mostBytes, server.residentBytes())), SAMPLES_MS);
   await send(connection, load, 0, commands);
@@ -168,16 +169,44 @@ export async function runMemoryLoad(
   const info = await connection.command('INFO', 'memory');
   const outcome: MemoryOutcome = {
     bytesMax,
-    countedBytes: Number(
-      /^\+?used_memory_dataset_and_overhead:(\d+)/m.exec(info)?.[1] ?? /^used_memory:(\d+)/m.exec(info)?.[1],
-    ),
+    countedBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1]),
     residentMostBytes: mostBytes - emptyBytes,
     residentBytes: server.residentBytes() - emptyBytes,
     keys: Number(await connection.command('DBSIZE')),
-    cpuSeconds: (server.cpuMicroseconds() - cpuBefore) / 1e6,
-    info,
   };
   connection.close();
   await server.stop();
   return outcome;
+}
+
+/** How far the process of each grows beyond `maxmemory` under each load, and what it keeps. */
+export async function compareBounds(
+  ours: Contender,
+  theirs: Contender,
+  bytesMax: number,
+  isChosen: (name: string) => boolean,
+  log: (line: string) => void,
+): Promise<string> {
+  const rows: string[][] = [];
+  for (const load of memoryLoads.filter(({ name }) => isChosen(name))) {
+    const row = [load.name];
+    for (const contender of [ours, theirs]) {
+      // The stores are Mantis's own.
+      if (contender === theirs && load.args !== undefined) continue;
+      log(`${load.name}, ${contender.name}`);
+      const directory = mkdtempSync(join(tmpdir(), 'mantis-bench-'));
+      try {
+        const outcome = await runMemoryLoad(contender, load, bytesMax, directory);
+        const share = (bytes: number): string => `${((bytes / outcome.bytesMax) * 100).toFixed(1)} %`;
+        const { countedBytes, residentMostBytes, residentBytes, keys } = outcome;
+        row.push(share(countedBytes), share(residentMostBytes), share(residentBytes), keys.toLocaleString('en'));
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
+    }
+    while (row.length < 9) row.push('');
+    rows.push(row);
+  }
+  const columns = ({ name }: Contender): string[] => [`${name}: used_memory`, 'RSS, most', 'RSS, end', 'keys'];
+  return table(['of maxmemory', ...columns(ours), ...columns(theirs)], rows);
 }

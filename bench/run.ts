@@ -12,6 +12,7 @@ import { collectionCases, compareCollections } from './collections.ts';
 import { compareDurability } from './durability.ts';
 import { compareEviction } from './eviction.ts';
 import { compareMemory } from './memory.ts';
+import { compareBounds, memoryLoads } from './memory-loads.ts';
 import { MeasuredServer, type Contender, freePort } from './measured-server.ts';
 import { measureRepairs } from './repair.ts';
 import { type ReplicatedContender, compareReplication } from './replication.ts';
@@ -28,7 +29,7 @@ const help = `npm run bench -- [strings | collections | memory | pauses | evicti
   collections     commands on lists, hashes, sets, sorted sets and streams
   memory          bytes an element of collections of 10, 1,000 and --keys elements
   pauses          longest turn of Mantis's event loop while a collection of --keys elements is stored, sent, deleted, …
-  eviction        hit ratio of each policy on Zipfian traces, and how well maxmemory is kept
+  eviction        hit ratio of each policy on Zipfian traces, and how the process keeps to a maxmemory of 100 MiB under each load
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
   stores          how fast --keys registers go into the embedded store and into MariaDB, and come back at a start
   replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
@@ -42,6 +43,7 @@ const help = `npm run bench -- [strings | collections | memory | pauses | evicti
                   strings: ${namesOf(cases)}, memory
                   collections: ${namesOf(collectionCases)}
                   memory, pauses: ${namesOf(collectionTypes)}
+                  eviction: hits, ${namesOf(memoryLoads)}
   --without-mantis  redis-server against redis-server, to see what a ratio of 1 looks like here
   --help
 `;
@@ -62,6 +64,9 @@ function mantisWith(args: string[]): Contender {
 }
 
 const mantis = mantisWith(['--data-dir', 'none']);
+/** `maxmemory` of the loads of the suite `eviction`. */
+const EVICTION_BYTES_MAX = 100 << 20;
+
 const suites = [
   'strings',
   'collections',
@@ -239,7 +244,10 @@ async function main(): Promise<void> {
   if (suite === 'memory') console.log(await compareCollectionMemory(ours, redis, elements, isChosen, log));
   if (suite === 'repair') console.log(await measureRepairs(probedMantis, elements, log));
   if (suite === 'pauses') console.log(await measurePauses(probedMantis, isChosen, { elements, freePorts, log }));
-  if (suite === 'eviction') console.log(await compareEviction(ours, redis, { rounds, log }));
+  if (suite === 'eviction') {
+    if (isChosen('hits')) console.log(`${await compareEviction(ours, redis, { rounds, log })}\n`);
+    console.log(await compareBounds(ours, redis, EVICTION_BYTES_MAX, isChosen, log));
+  }
   if (suite === 'stores') {
     console.log(await measureStores(mantisWith, mantisProgram, { rounds, keys: options.keys, log }));
   }

@@ -21,7 +21,7 @@ const PROCESS_BOUND_LEAST = 32 << 20;
 /** What is not counted may push eviction down to this share of `maxmemory`, and no further. */
 const COUNTED_SHARE_LEAST = 0.5;
 /** The bound is kept a little below `maxmemory`: what is not counted is only looked at now and then. */
-const FULL_SHARE = 0.99;
+const FULL_SHARE = 0.98;
 /** V8's space for new objects, without and for each byte of `maxmemory`. */
 const NEW_SPACE_BYTES = 17 << 20;
 const NEW_SPACE_SHARE = 0.05;
@@ -36,7 +36,7 @@ const IDLE_LOOKS_LONG = 20;
 /** With so many empty bytes blocks of other sizes have room. */
 const EMPTY_BYTES_ENOUGH = 2 << 20;
 /** Freed memory that the allocator keeps is used again by values to come; when the process is too large, so much of it counts as lost each time. */
-const KEPT_DECAY = 0.02;
+const KEPT_DECAY = 0.05;
 
 export class MemoryBound {
   readonly compaction: Compaction;

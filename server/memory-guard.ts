@@ -97,6 +97,10 @@ export class MemoryGuard {
     if (!this.#processHasRoom()) return false;
     // A flood of new collections leaves no time between commands, and would evict what packed fits many times over.
     if (!isHolding && objects.unpackedCount > objects.unpackedMost) objects.packSome(PACKED_A_COMMAND);
+    if (this.#bytesMax === 0) {
+      this.#relief = 'fits';
+      return true;
+    }
     const { usedBytes } = keyspace;
     if (usedBytes <= bound.evictAtBytes) {
       this.#relief = 'fits';

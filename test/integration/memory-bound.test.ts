@@ -4,7 +4,7 @@ import { startMantis } from '../support/mantis-process.ts';
 import { RespClient } from '../support/resp-client.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const BYTES_MAX = 64 << 20;
+const BYTES_MAX = 96 << 20;
 /** Of `maxmemory`: V8 alone makes up some of a small one. Without moving blocks it is twice as much. */
 const GROWTH_MOST = 1.25;
 const BATCH = 2000;
@@ -37,7 +37,7 @@ describe('maxmemory', () => {
     expect((mostBytes - emptyBytes) / BYTES_MAX).toBeLessThan(GROWTH_MOST);
     const full = await memory(client);
     // Not by keeping next to nothing.
-    expect(full('used_memory') / BYTES_MAX).toBeGreaterThan(0.6);
+    expect(full('used_memory') / BYTES_MAX).toBeGreaterThan(0.5);
     expect(full('moved_blocks')).toBeGreaterThan(0);
 
     await client.command('CONFIG', 'SET', 'maxmemory', String(BYTES_MAX / 2));

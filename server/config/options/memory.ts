@@ -5,7 +5,7 @@ import { option } from '../option-definition.ts';
 const UINT64_MAX = 18446744073709551615n;
 
 export const memoryOptions = {
-  maxmemory: option(size(0, UINT64_MAX), '0', 'Bytes that the data may take; 0 is no limit.'),
+  maxmemory: option(size(0, UINT64_MAX), '0', 'Bytes that the process may grow by with its data; 0 is no limit.'),
   'maxmemory-policy': option(
     choice(
       'volatile-lru',

@@ -205,6 +205,6 @@ describe('MEMORY', () => {
       expect(reply).toContain(`\r\n${field}\r\n`);
     }
     expect(harness.run('MEMORY', 'DOCTOR').toString()).toMatch(/^\$\d+\r\n[A-Z]/);
-    expect(harness.run('MEMORY', 'MALLOC-STATS').toString()).toContain('segments held');
+    expect(harness.run('MEMORY', 'MALLOC-STATS').toString()).toContain('pages held');
   });
 });
