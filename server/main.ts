@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The mantis program. */
+import './small-heap.ts';
 import { setFlagsFromString } from 'node:v8';
 import { runCli } from './cli.ts';
 import { backUpNode, verifyNode } from './maintenance.ts';

@@ -112,9 +112,17 @@ export class MemoryBound {
     }
     const left = Math.max(bytesMax * FULL_SHARE - this.uncountedBytes, bytesMax * COUNTED_SHARE_LEAST);
     this.residentAtBytes = left;
-    this.#unfilledBytes += (arena.residentBytes - arena.usedBytes - this.#unfilledBytes) * LOOK_WEIGHT;
-    const reserve = Math.max(bytesMax * UNFILLED_SHARE, Math.min(bytesMax * UNFILLED_SHARE_MOST, this.#unfilledBytes));
-    this.evictAtBytes = left - reserve;
+    this.evictAtBytes = left - this.#reserveFor(left);
+  }
+
+  /** What to leave for pages that are not full: more while blocks find no empty page and the pages are beyond their bound. */
+  #reserveFor(residentAtBytes: number): number {
+    const { arena } = this.#keyspace;
+    const isShort = this.residentBytes > residentAtBytes && arena.emptyBytes < EMPTY_BYTES_ENOUGH;
+    const unfilledBytes = isShort ? arena.residentBytes - arena.usedBytes : 0;
+    this.#unfilledBytes += (unfilledBytes - this.#unfilledBytes) * LOOK_WEIGHT;
+    const least = this.#bytesMax * UNFILLED_SHARE;
+    return Math.max(least, Math.min(this.#bytesMax * UNFILLED_SHARE_MOST, this.#unfilledBytes));
   }
 
   #measure(processMemory: ProcessMemory): void {

@@ -18,14 +18,15 @@ export interface ProcessMemory {
  * A process that has just started grows until its code is compiled and its buffers have their sizes: by this at least, and by
  * no more. Measured.
  */
-const WARMED_UP_BYTES_LEAST = 8 << 20;
+const WARMED_UP_BYTES_LEAST = 12 << 20;
 const WARMED_UP_BYTES_MOST = 48 << 20;
 
 export class SystemMemory implements ProcessMemory {
   readonly #startedBytes = process.memoryUsage.rss();
   #emptyBytes = this.#startedBytes + WARMED_UP_BYTES_LEAST;
   #collect: (() => void) | null = null;
-  #mayGrow = true;
+  /** As small-heap.ts has set it. */
+  #mayGrow = false;
 
   growthBytes(): number {
     return process.memoryUsage.rss() - this.#emptyBytes;
