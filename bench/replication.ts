@@ -22,6 +22,8 @@ export interface ReplicatedContender {
   /** The INFO section and the pattern whose first group is the number of servers attached. */
   readonly info: string;
   readonly attached: RegExp;
+  /** What that section has while a server still takes what was there before it was attached. */
+  readonly catchingUp: RegExp;
 }
 
 export interface ReplicationOptions {
@@ -66,12 +68,15 @@ class Group {
     return Number(this.#kind.attached.exec(text)?.[1] ?? 0);
   }
 
-  /** Waits until every server has the last write. */
+  /** Waits until every server has the last write, and all that was there before it was attached. */
   async settle(): Promise<void> {
     const mark = String(performance.now());
     await this.#ask(this.writer, 'SET', 'mark', mark);
     for (const server of this.servers) {
-      await this.#until('to have caught up', async () => (await this.#ask(server, 'GET', 'mark')) === `+${mark}`);
+      await this.#until('to have caught up', async () => {
+        const text = await this.#ask(server, 'INFO', this.#kind.info);
+        return !this.#kind.catchingUp.test(text) && (await this.#ask(server, 'GET', 'mark')) === `+${mark}`;
+      });
     }
   }
 

@@ -110,6 +110,7 @@ const replicatedMantis: ReplicatedContender = {
   }),
   info: 'mantis',
   attached: /^peers_linked:(\d+)/m,
+  catchingUp: /state=(repairing|resynchronising)/,
 };
 
 const replicatedRedis: ReplicatedContender = {
@@ -124,6 +125,7 @@ const replicatedRedis: ReplicatedContender = {
   }),
   info: 'replication',
   attached: /^connected_slaves:(\d+)/m,
+  catchingUp: /^master_sync_in_progress:1/m,
 };
 
 function wholeNumber(name: string, text: string): number {

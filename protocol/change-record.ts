@@ -28,7 +28,7 @@
  *   68656c6c6f
  */
 import { strict as assert } from 'node:assert';
-import { copyByWords } from './byte-view.ts';
+import { copyByWords, viewOf } from './byte-view.ts';
 
 const RECORD_VERSION = 1;
 
@@ -58,7 +58,7 @@ export const OFFSET_KIND = 5;
 export const OFFSET_FLAGS = 6;
 export const OFFSET_STAMP = 8;
 const OFFSET_ORIGIN = 16;
-const OFFSET_DATABASE = 24;
+export const OFFSET_DATABASE = 24;
 export const OFFSET_RESERVED = 26;
 export const OFFSET_KEY_LENGTH = 28;
 
@@ -101,14 +101,6 @@ export interface RecordView {
 const NO_BYTES = Buffer.alloc(0);
 const NO_VIEW = new DataView(new ArrayBuffer(0));
 
-function uint32le(buffer: Buffer, at: number): number {
-  return (buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24)) >>> 0;
-}
-
-function uint32be(buffer: Buffer, at: number): number {
-  return ((buffer[at] << 24) | (buffer[at + 1] << 16) | (buffer[at + 2] << 8) | buffer[at + 3]) >>> 0;
-}
-
 /** Reads records in place. The fields describe the last record read; a failed read leaves them undefined. */
 export class RecordReader implements RecordView {
   buffer: Buffer = NO_BYTES;
@@ -132,6 +124,8 @@ export class RecordReader implements RecordView {
   deadlineOriginLo = 0;
   valueStart = 0;
   valueLength = 0;
+  /** Of `buffer`. */
+  #view: DataView = NO_VIEW;
 
   /**
    * Reads the record at `offset` and returns the offset of the next one. Never looks past `limit`.
@@ -143,7 +137,11 @@ export class RecordReader implements RecordView {
         `record at ${offset} is cut off: ${limit - offset} bytes of a header of ${RECORD_HEADER_BYTES}`,
       );
     }
-    const length = uint32le(buffer, offset);
+    if (buffer !== this.buffer) {
+      this.buffer = buffer;
+      this.#view = viewOf(buffer);
+    }
+    const length = this.#view.getUint32(offset, true);
     if (length < RECORD_HEADER_BYTES || length > limit - offset) {
       throw new RecordError(`record at ${offset} says ${length} bytes where ${limit - offset} are left`);
     }
@@ -151,34 +149,34 @@ export class RecordReader implements RecordView {
     if (version !== RECORD_VERSION) {
       throw new RecordError(`record at ${offset} has version ${version}; this release reads ${RECORD_VERSION}`);
     }
-    this.buffer = buffer;
     this.start = offset;
     this.end = offset + length;
     this.#readHeader(buffer, offset);
     const afterKey = this.#part(offset + OFFSET_KEY_LENGTH, 'key');
     this.keyStart = afterKey - this.keyLength;
-    this.#readTail(buffer, afterKey);
+    this.#readTail(afterKey);
     return this.end;
   }
 
   #readHeader(buffer: Buffer, offset: number): void {
     this.kind = buffer[offset + OFFSET_KIND]!;
-    this.flags = buffer[offset + OFFSET_FLAGS] | (buffer[offset + OFFSET_FLAGS + 1] << 8);
+    const view = this.#view;
+    this.flags = view.getUint16(offset + OFFSET_FLAGS, true);
     if (this.kind === 0) throw new RecordError(`record at ${offset} has kind 0`);
     if ((this.flags & ~FLAGS_KNOWN) !== 0) throw new RecordError(`record at ${offset} has unknown flags ${this.flags}`);
-    if (buffer[offset + OFFSET_RESERVED] !== 0 || buffer[offset + OFFSET_RESERVED + 1] !== 0) {
+    if (view.getUint16(offset + OFFSET_RESERVED, true) !== 0) {
       throw new RecordError(`record at ${offset} has reserved bytes that are not 0`);
     }
-    this.stampHi = uint32be(buffer, offset + OFFSET_STAMP);
-    this.stampLo = uint32be(buffer, offset + OFFSET_STAMP + 4);
-    this.originHi = uint32be(buffer, offset + OFFSET_ORIGIN);
-    this.originLo = uint32be(buffer, offset + OFFSET_ORIGIN + 4);
-    this.database = buffer[offset + OFFSET_DATABASE] | (buffer[offset + OFFSET_DATABASE + 1] << 8);
+    this.stampHi = view.getUint32(offset + OFFSET_STAMP);
+    this.stampLo = view.getUint32(offset + OFFSET_STAMP + 4);
+    this.originHi = view.getUint32(offset + OFFSET_ORIGIN);
+    this.originLo = view.getUint32(offset + OFFSET_ORIGIN + 4);
+    this.database = view.getUint16(offset + OFFSET_DATABASE, true);
   }
 
   /** Reads a length word at `at` into keyLength or elementLength; returns the offset after the part's bytes. */
   #part(at: number, part: 'key' | 'element'): number {
-    const length = uint32le(this.buffer, at);
+    const length = this.#view.getUint32(at, true);
     if (length > this.end - at - 4) {
       throw new RecordError(
         `record at ${this.start} says a ${part} of ${length} bytes where ${this.end - at - 4} are left`,
@@ -189,7 +187,7 @@ export class RecordReader implements RecordView {
     return at + 4 + length;
   }
 
-  #readTail(buffer: Buffer, afterKey: number): void {
+  #readTail(afterKey: number): void {
     let at = afterKey;
     this.elementLength = 0;
     if (this.flags & FLAG_HAS_ELEMENT) {
@@ -200,13 +198,14 @@ export class RecordReader implements RecordView {
     if (this.flags & FLAG_HAS_DEADLINE) {
       if (this.end - at < RECORD_DEADLINE_BYTES)
         throw new RecordError(`record at ${this.start} is cut off before its deadline`);
-      this.deadlineMs = uint32be(buffer, at) * WORD + uint32be(buffer, at + 4);
+      const view = this.#view;
+      this.deadlineMs = view.getUint32(at) * WORD + view.getUint32(at + 4);
       if (this.deadlineMs > Number.MAX_SAFE_INTEGER)
         throw new RecordError(`record at ${this.start} has a deadline past 2^53 ms`);
-      this.deadlineStampHi = uint32be(buffer, at + 8);
-      this.deadlineStampLo = uint32be(buffer, at + 12);
-      this.deadlineOriginHi = uint32be(buffer, at + 16);
-      this.deadlineOriginLo = uint32be(buffer, at + 20);
+      this.deadlineStampHi = view.getUint32(at + 8);
+      this.deadlineStampLo = view.getUint32(at + 12);
+      this.deadlineOriginHi = view.getUint32(at + 16);
+      this.deadlineOriginLo = view.getUint32(at + 20);
       at += RECORD_DEADLINE_BYTES;
     } else {
       this.deadlineMs = 0;

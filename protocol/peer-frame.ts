@@ -114,8 +114,9 @@ export function allocateFrame(
   flags: number,
   payloadBytes: number,
   version = FRAME_LAYOUT_VERSION,
+  allocate: (bytes: number) => Buffer = Buffer.allocUnsafe,
 ): Buffer {
-  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payloadBytes);
+  const frame = allocate(FRAME_HEADER_BYTES + payloadBytes);
   frame.writeUInt32LE(FRAME_LENGTH_MIN + payloadBytes, 0);
   frame[8] = type;
   frame[9] = version;
@@ -131,6 +132,7 @@ export function sealFrame(frame: Buffer): Buffer {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+const CARRIED_BYTES_KEPT = 256 * 1024;
 
 /**
  * Cuts a byte stream into frames, in place where a frame lies whole in what was fed. Feed, then call `next` until it returns
@@ -221,8 +223,8 @@ export class FrameDecoder {
     this.#carriedLength = this.#sum = 0;
     this.#summedLength = SUMMED_FROM;
     this.#open(frame, 0, total, sum);
-    // A large buffer is not kept for the next small tail.
-    if (frame.length > FRAME_BYTES_BEFORE_AUTHENTICATION) this.#carried = NO_BYTES;
+    // A large buffer is not kept for the next small tail; that of a busy peer's turns is.
+    if (frame.length > CARRIED_BYTES_KEPT) this.#carried = NO_BYTES;
     return true;
   }
 

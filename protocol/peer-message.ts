@@ -330,7 +330,7 @@ export function decodePosition(buffer: Buffer, start: number, end: number): Posi
   return position;
 }
 
-/** One part of a turn's records: records[start, end). */
+/** One part of a turn's records: records[start, end). `allocate` gives the frame's memory. */
 export function encodeRecords(
   stamp: { hi: number; lo: number },
   previous: { hi: number; lo: number },
@@ -338,8 +338,10 @@ export function encodeRecords(
   records: Buffer,
   start: number,
   end: number,
+  allocate?: (bytes: number) => Buffer,
 ): Buffer {
-  const frame = allocateFrame(FRAME_RECORDS, more ? FRAME_FLAG_MORE : 0, RECORDS_PREFIX_BYTES + end - start);
+  const bytes = RECORDS_PREFIX_BYTES + end - start;
+  const frame = allocateFrame(FRAME_RECORDS, more ? FRAME_FLAG_MORE : 0, bytes, undefined, allocate);
   frame.writeUInt32BE(stamp.hi, FRAME_HEADER_BYTES);
   frame.writeUInt32BE(stamp.lo, FRAME_HEADER_BYTES + 4);
   frame.writeUInt32BE(previous.hi, FRAME_HEADER_BYTES + 8);

@@ -46,7 +46,7 @@ export interface Connection {
   readonly remoteHost: string;
   /** Must be set before the present turn of the event loop ends. */
   events: ConnectionEvents | null;
-  /** Queues buffers in order; they must not be changed afterwards. */
+  /** Queues the bytes of buffers in order, copied: the buffers may be used again when this returns. */
   write(buffers: readonly Buffer[]): void;
   /** Reports nothing more that has come for so long, and leaves it where it is, so that the other side comes to wait as well. */
   rest(durationMs: number): void;

@@ -6,6 +6,7 @@ import { strict as assert } from 'node:assert';
 import { compareStamp } from '../protocol/stamp.ts';
 import { FRAME_PART_BYTES } from '../protocol/peer-frame.ts';
 import { encodeRecords } from '../protocol/peer-message.ts';
+import { FrameSlabs, type Slab } from './frame-slabs.ts';
 import type { Stamp } from './replica.ts';
 
 /** What an entry costs beside its frame's bytes: the Buffer, the entry and its place in the ring. */
@@ -14,6 +15,7 @@ const ENTRY_OVERHEAD_BYTES = 256;
 /** One frame of the backlog. A turn that was split has several, all with the turn's stamp. */
 interface OutboxEntry {
   readonly frame: Buffer;
+  readonly slab: Slab | null;
   readonly stamp: Stamp;
   /** Bytes of all frames before this one since the start, for telling a link's lag. */
   readonly offset: number;
@@ -34,6 +36,7 @@ export class Outbox {
   #last: Stamp = { hi: 0, lo: 0 };
   /** Everything after this stamp is held. */
   #start: Stamp = { hi: 0, lo: 0 };
+  readonly #slabs = new FrameSlabs();
   #ring: (OutboxEntry | undefined)[] = new Array<OutboxEntry | undefined>(64);
 
   constructor(bytesMax: number) {
@@ -51,7 +54,8 @@ export class Outbox {
     let at = 0;
     do {
       const end = Math.min(at + FRAME_PART_BYTES, records.length);
-      this.#push(encodeRecords(stamp, this.#last, end < records.length, records, at, end), stamp);
+      const frame = encodeRecords(stamp, this.#last, end < records.length, records, at, end, this.#slabs.take);
+      this.#push(frame, stamp);
       at = end;
     } while (at < records.length);
     this.#last = stamp;
@@ -80,7 +84,7 @@ export class Outbox {
     }
   }
 
-  /** The frame at a sequence that is held. */
+  /** The frame at a sequence that is held. To be copied: its memory is used again when it is held no more. */
   frameAt(sequence: number): Buffer {
     return this.#entry(sequence).frame;
   }
@@ -122,7 +126,12 @@ export class Outbox {
 
   #push(frame: Buffer, stamp: Stamp): void {
     if (this.nextSequence - this.firstSequence === this.#ring.length) this.#grow();
-    this.#ring[this.nextSequence % this.#ring.length] = { frame, stamp, offset: this.appendedBytes };
+    this.#ring[this.nextSequence % this.#ring.length] = {
+      frame,
+      slab: this.#slabs.slab,
+      stamp,
+      offset: this.appendedBytes,
+    };
     this.nextSequence++;
     this.appendedBytes += frame.length;
     this.bytes += frame.length + ENTRY_OVERHEAD_BYTES;
@@ -132,6 +141,7 @@ export class Outbox {
     const index = this.firstSequence % this.#ring.length;
     const entry = this.#ring[index]!;
     this.#ring[index] = undefined;
+    this.#slabs.release(entry.slab);
     this.firstSequence++;
     this.bytes -= entry.frame.length + ENTRY_OVERHEAD_BYTES;
     this.#start = entry.stamp;

@@ -1,8 +1,16 @@
 /** The network of a real node: TCP, with TLS on top when it is configured. */
 import { strict as assert } from 'node:assert';
 import { lookup } from 'node:dns';
-import { connect as connectTcp, createServer as createTcpServer, isIP, type Server, type Socket } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import {
+  connect as connectTcp,
+  createServer as createTcpServer,
+  isIP,
+  type OnReadOpts,
+  type Server,
+  Socket,
+  type SocketConstructorOpts,
+} from 'node:net';
+import { connect as connectTls, createServer as createTlsServer, TLSSocket } from 'node:tls';
 import type { Connection, ConnectionEvents, Listener, Network } from './environment.ts';
 import { SLICE_MS } from './pace.ts';
 
@@ -32,32 +40,49 @@ const TURN_MS = SLICE_MS;
 /** The kernel is given at most this much in one turn: it takes a millisecond for a few megabytes. */
 const WRITTEN_BYTES_A_TURN = 128 * 1024;
 
+const NO_BYTES = Buffer.alloc(0);
+const LENT_MAX = 2;
+
+type OpenEvent = 'connect' | 'secureConnect';
+
 class TcpConnection implements Connection {
   readonly remoteHost: string;
   events: ConnectionEvents | null = null;
   #socket: Socket;
   #reason = 'the peer closed the connection';
-  /** What has been read and not been dealt with, and how far that is. The socket is paused meanwhile. */
-  #chunk: Buffer | null = null;
+  /** What has been read and not been dealt with is `#chunk[#chunkStart, #chunkEnd)`. The socket is paused meanwhile. */
+  #chunk: Buffer = NO_BYTES;
   #chunkStart = 0;
+  #chunkEnd = 0;
   #workedMs = 0;
   #isResting = false;
+  #isClosing = false;
   readonly #readBytes: number;
-  /** What the socket has yet to be given, the first of it from `#outgoingStart` on. */
-  #outgoing: Buffer[] = [];
-  #outgoingStart = 0;
-  #outgoingBytes = 0;
+  /** What the socket has yet to be given, in parts of WRITTEN_BYTES_A_TURN; the last has `#lastBytes`, and room for more. */
+  readonly #full: Buffer[] = [];
+  #last: Buffer = NO_BYTES;
+  #lastBytes = 0;
+  /** Memory of which the socket may not have sent all: to be used again when it has. */
+  readonly #lent: Buffer[] = [];
   /** The queue goes on when the kernel has taken what it has, or in the next turn. */
   #isSending = false;
 
-  constructor(socket: Socket, remoteHost: string, openEvent: 'connect' | 'secureConnect' | null, readBytes: number) {
+  /** @param makeSocket makes it so that it is read as is said to it, or by 'data' events */
+  constructor(makeSocket: (onread: OnReadOpts) => Socket, remoteHost: string, openEvent: OpenEvent | null) {
+    const callback = (bytes: number, buffer: Uint8Array): boolean => {
+      this.#received(buffer as Buffer, bytes);
+      return true;
+    };
+    const socket = makeSocket({ buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback });
+    const isSecure = socket instanceof TLSSocket;
     this.#socket = socket;
-    this.#readBytes = readBytes;
+    this.#readBytes = isSecure ? READ_TLS_BYTES : READ_BYTES;
     this.remoteHost = remoteHost;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     if (openEvent !== null) socket.once(openEvent, () => this.events?.opened());
-    socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    if (isSecure) socket.on('data', (chunk: Buffer) => this.#received(chunk, chunk.length));
+    else socket.resume();
     socket.on('drain', () => setImmediate(() => this.#goOn()));
     socket.on('error', (problem: Error) => (this.#reason = problem.message));
     socket.on('close', () => {
@@ -66,25 +91,25 @@ class TcpConnection implements Connection {
     });
   }
 
-  #received(chunk: Buffer): void {
-    assert(this.#chunk === null, 'a paused socket has read on');
+  #received(chunk: Buffer, bytes: number): void {
+    if (this.#isClosing) return;
+    assert(this.#chunkStart === this.#chunkEnd, 'a paused socket has read on');
     this.#chunk = chunk;
     this.#chunkStart = 0;
+    this.#chunkEnd = bytes;
     this.#handOver();
     // There may be more: it is for the next turn.
-    if (chunk.length >= this.#readBytes) this.rest(0);
+    if (bytes >= this.#readBytes) this.rest(0);
   }
 
   /** Deals with what has been read, for as long as it may take in this turn. */
   #handOver(): void {
-    while (this.#chunk !== null && !this.#isResting) {
-      const chunk = this.#chunk;
+    while (this.#chunkStart < this.#chunkEnd && !this.#isResting) {
       const start = this.#chunkStart;
-      const end = Math.min(start + PIECE_BYTES, chunk.length);
+      const end = Math.min(start + PIECE_BYTES, this.#chunkEnd);
       this.#chunkStart = end;
-      if (end === chunk.length) this.#chunk = null;
       const beganMs = performance.now();
-      this.events?.received(chunk, start, end);
+      this.events?.received(this.#chunk, start, end);
       this.#workedMs += performance.now() - beganMs;
       if (this.#workedMs >= TURN_MS) this.rest(0);
     }
@@ -103,7 +128,7 @@ class TcpConnection implements Connection {
   #wake(): void {
     this.#isResting = false;
     this.#handOver();
-    if (this.#chunk === null && !this.#hasRested()) this.#socket.resume();
+    if (this.#chunkStart === this.#chunkEnd && !this.#hasRested()) this.#socket.resume();
   }
 
   /** A call, because the compiler does not see that dealing with what came may have this rest again. */
@@ -113,35 +138,53 @@ class TcpConnection implements Connection {
 
   write(buffers: readonly Buffer[]): void {
     if (!this.#socket.writable) return;
-    for (const buffer of buffers) {
-      this.#outgoing.push(buffer);
-      this.#outgoingBytes += buffer.length;
-    }
-    if (!this.#isSending) this.#send(WRITTEN_BYTES_A_TURN);
+    for (const buffer of buffers) this.#append(buffer);
+    if (!this.#isSending) this.#send();
   }
 
-  /** Gives the socket so many bytes of the queue; the others follow. */
-  #send(bytesMax: number): void {
+  #append(buffer: Buffer): void {
+    for (let at = 0; at < buffer.length;) {
+      if (this.#lastBytes === this.#last.length) {
+        if (this.#lastBytes > 0) this.#full.push(this.#last);
+        this.#last = this.#takeBack() ?? Buffer.allocUnsafeSlow(WRITTEN_BYTES_A_TURN);
+        this.#lastBytes = 0;
+      }
+      const end = Math.min(buffer.length, at + this.#last.length - this.#lastBytes);
+      buffer.copy(this.#last, this.#lastBytes, at, end);
+      this.#lastBytes += end - at;
+      at = end;
+    }
+  }
+
+  /** Memory that the socket had to keep for a while. */
+  #takeBack(): Buffer | undefined {
+    return this.#socket.writableLength === 0 ? this.#lent.pop() : undefined;
+  }
+
+  #lend(memory: Buffer): void {
+    if (this.#lent.length < LENT_MAX) this.#lent.push(memory);
+  }
+
+  /** Gives the socket the first part of the queue; the others follow. */
+  #send(): void {
     this.#isSending = false;
     const socket = this.#socket;
-    let sent = 0;
-    let count = 0;
-    socket.cork();
-    while (count < this.#outgoing.length && sent < bytesMax) {
-      const buffer = this.#outgoing[count];
-      const start = this.#outgoingStart;
-      const end = Math.min(start + bytesMax - sent, buffer.length);
-      socket.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end));
-      sent += end - start;
-      this.#outgoingStart = end === buffer.length ? 0 : end;
-      if (end === buffer.length) count++;
+    const full = this.#full.shift();
+    if (full !== undefined) {
+      socket.write(full);
+      this.#lend(full);
+    } else if (this.#lastBytes > 0) {
+      socket.write(this.#last.subarray(0, this.#lastBytes));
+      // What the kernel has not taken is left to the socket.
+      if (socket.writableLength > 0) {
+        this.#lend(this.#last);
+        this.#last = NO_BYTES;
+      }
+      this.#lastBytes = 0;
     }
-    this.#outgoing.splice(0, count);
-    this.#outgoingBytes -= sent;
-    socket.uncork();
     if (socket.writableNeedDrain) {
       this.#isSending = true;
-    } else if (this.#outgoing.length > 0) {
+    } else if (this.#full.length > 0 || this.#lastBytes > 0) {
       this.#isSending = true;
       setImmediate(() => this.#goOn());
     }
@@ -149,12 +192,16 @@ class TcpConnection implements Connection {
 
   #goOn(): void {
     if (!this.#socket.writable) return;
-    this.#send(WRITTEN_BYTES_A_TURN);
-    if (this.#outgoing.length === 0) this.events?.writable();
+    this.#send();
+    if (this.#queuedHere === 0) this.events?.writable();
+  }
+
+  get #queuedHere(): number {
+    return this.#full.length * WRITTEN_BYTES_A_TURN + this.#lastBytes;
   }
 
   queuedBytes(): number {
-    return this.#outgoingBytes + this.#socket.writableLength;
+    return this.#queuedHere + this.#socket.writableLength;
   }
 
   close(): void {
@@ -165,15 +212,24 @@ class TcpConnection implements Connection {
       socket.destroy();
       return;
     }
-    if (socket.writable) this.#send(Infinity);
+    while (socket.writable && this.#queuedHere > 0) this.#send();
     socket.end();
     // What still comes is not dealt with any more, but the end of it is to be seen.
-    this.#chunk = null;
-    socket.removeAllListeners('data');
+    this.#isClosing = true;
+    this.#chunkStart = this.#chunkEnd;
     socket.resume();
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.once('close', () => clearTimeout(timer));
   }
+}
+
+/** Makes an accepted, paused socket anew, so that it is read as `onread` says. */
+function rebuild(accepted: Socket, onread: OnReadOpts): Socket {
+  const holder = accepted as unknown as { _handle: object | null };
+  const handle = holder._handle;
+  holder._handle = null;
+  accepted.destroy();
+  return new Socket({ handle, onread } as SocketConstructorOpts);
 }
 
 function listenOn(server: Server, host: string, port: number): Promise<number> {
@@ -190,6 +246,15 @@ function listenOn(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
+/** Resolves when the server and what it had accepted are closed; what takes longer than LINGER_MS is cut. */
+async function closeAll(server: Server, open: ReadonlySet<Socket>): Promise<void> {
+  const timer = setTimeout(() => open.forEach((socket) => socket.destroy()), LINGER_MS);
+  const isClosed = new Promise<void>((resolve) => void server.close(() => resolve()));
+  const areClosed = Array.from(open, (socket) => new Promise((resolve) => socket.once('close', resolve)));
+  await Promise.all([isClosed, ...areClosed]);
+  clearTimeout(timer);
+}
+
 /** @param tls absent = plain TCP */
 export function tcpNetwork(tls?: PeerTls): Network {
   const tlsOptions =
@@ -202,46 +267,37 @@ export function tcpNetwork(tls?: PeerTls): Network {
           ...(tls.authority === undefined ? {} : { ca: tls.authority }),
         };
 
-  const readBytes = tlsOptions === null ? READ_BYTES : READ_TLS_BYTES;
-
   async function listen(host: string, port: number, accept: (connection: Connection) => void): Promise<Listener> {
     const open = new Set<Socket>();
-    const onSocket = (socket: Socket): void => {
-      open.add(socket);
-      socket.on('close', () => open.delete(socket));
-      accept(new TcpConnection(socket, socket.remoteAddress ?? 'unknown', null, readBytes));
+    const onSocket = (accepted: Socket): void => {
+      const remoteHost = accepted.remoteAddress ?? 'unknown';
+      const make = (onread: OnReadOpts): Socket => {
+        const socket = tlsOptions === null ? rebuild(accepted, onread) : accepted;
+        open.add(socket);
+        socket.on('close', () => open.delete(socket));
+        return socket;
+      };
+      accept(new TcpConnection(make, remoteHost, null));
     };
     const server =
       tlsOptions === null
-        ? createTcpServer(onSocket)
+        ? createTcpServer({ pauseOnConnect: true }, onSocket)
         : createTlsServer({ ...tlsOptions, requestCert: tls!.isMutual, rejectUnauthorized: tls!.isMutual }, onSocket);
     const bound = await listenOn(server, host, port);
     server.removeAllListeners('error');
     // A handshake that fails concerns one peer, not the server.
     server.on('error', () => undefined);
-    return {
-      port: bound,
-      close: () =>
-        new Promise((resolve) => {
-          server.close(() => resolve());
-          const timer = setTimeout(() => open.forEach((socket) => socket.destroy()), LINGER_MS);
-          server.once('close', () => clearTimeout(timer));
-        }),
-    };
+    return { port: bound, close: () => closeAll(server, open) };
   }
 
   function connect(address: string, port: number): Connection {
     if (tlsOptions === null) {
-      return new TcpConnection(connectTcp({ host: address, port }), address, 'connect', readBytes);
+      const make = (onread: OnReadOpts): Socket => connectTcp({ host: address, port, onread });
+      return new TcpConnection(make, address, 'connect');
     }
     const name = tls!.serverName ?? address;
-    const socket: TLSSocket = connectTls({
-      ...tlsOptions,
-      host: address,
-      port,
-      ...(isIP(name) === 0 ? { servername: name } : {}),
-    });
-    return new TcpConnection(socket, address, 'secureConnect', readBytes);
+    const options = { ...tlsOptions, host: address, port, ...(isIP(name) === 0 ? { servername: name } : {}) };
+    return new TcpConnection(() => connectTls(options), address, 'secureConnect');
   }
 
   return {

@@ -23,7 +23,8 @@ import { CellDigests, CellRecords, comparableAt } from '../storage/element-cells
 import { EvictedDigests } from '../storage/evicted-digests.ts';
 import { forsakeKey, takeKey, takeNewKey } from '../storage/forsake.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
-import { applyRecords, checkRecords } from '../storage/merge.ts';
+import { applyRecords } from '../storage/merge.ts';
+import { checkRecords } from '../storage/record-check.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
 import type { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { KeyspaceEvents } from './keyspace-events.ts';

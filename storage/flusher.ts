@@ -32,16 +32,18 @@ export type { FlusherStatus, FlushSource, FlushTime, LevelStatus, MysqlStatus } 
 
 /** Folder of LevelDB inside the data directory, so that other things have room beside it. */
 export const LEVEL_FOLDER = 'registers';
-/** Encoding this much takes 2 to 4 ms, the longest that the event loop is held. */
-const SLICE_BYTES = 512 << 10;
+/** Encoding this much takes a quarter to half a millisecond, the longest that the event loop is held. */
+const SLICE_BYTES = 64 << 10;
+/** Without an embedded store, which gathers slices, each one is a transaction of MySQL's: then they are larger, and take 2 to 4 ms. */
+const MYSQL_SLICE_BYTES = 512 << 10;
 /** The last record of a slice goes beyond its bytes. */
-const SLICE_ROOM_BYTES = 64 << 10;
+const SLICE_ROOM_BYTES = 8 << 10;
 /** A group commit of a few writes must not cost a large buffer. */
 const SLICE_BYTES_MIN = 4 << 10;
 const RECORD_BYTES_GUESS = 160;
 const REPORT_MS_MIN = 500;
 const TAKEOVER_MS = 10_000;
-const SLICES_IN_FLIGHT_MAX = 6;
+const BYTES_IN_FLIGHT_MAX = 3 << 20;
 const TICK_MS_MAX = 100;
 const LOAD_RETRY_BASE_MS = 200;
 const LOAD_RETRY_MS_MAX = 5_000;
@@ -327,13 +329,15 @@ export class Flusher {
     const relayedTurns = this.#isShared ? (this.#source.relayed ?? null) : null;
     relayedTurns?.beginRound();
     const expectedBytes = this.#source.dirtyCount * RECORD_BYTES_GUESS;
-    const writer = new RecordWriter(Math.min(Math.max(expectedBytes, SLICE_BYTES_MIN), SLICE_BYTES + SLICE_ROOM_BYTES));
+    const sliceBytes = this.#options.dataDir === null ? MYSQL_SLICE_BYTES : SLICE_BYTES;
+    const inFlightMax = BYTES_IN_FLIGHT_MAX / sliceBytes;
+    const writer = new RecordWriter(Math.min(Math.max(expectedBytes, SLICE_BYTES_MIN), sliceBytes + SLICE_ROOM_BYTES));
     const relayed = relayedTurns === null ? writer : new RecordWriter(SLICE_BYTES_MIN);
     while (!isDrained()) {
       // A store that does not keep up stops the pulling; what is dirty meanwhile coalesces in memory.
-      while (this.#inFlight.size >= SLICES_IN_FLIGHT_MAX) await Promise.race(this.#inFlight.keys());
+      while (this.#inFlight.size >= inFlightMax) await Promise.race(this.#inFlight.keys());
       if (this.#failure !== null) throw this.#failure;
-      const count = this.#source.drainDirty(writer, SLICE_BYTES, relayed);
+      const count = this.#source.drainDirty(writer, sliceBytes, relayed);
       if (count === 0) return;
       const isGuarded = this.#source.drainedOutdated === true;
       if (relayed !== writer && relayed.length > 0) this.#send(relayed.take(), 0, relayedTurns?.seen(), isGuarded);

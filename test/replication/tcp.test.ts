@@ -146,7 +146,7 @@ describe('replication over TCP', () => {
 
 describe('a connection over TCP', () => {
   it('lets other work of the event loop in between what it brings', async () => {
-    const total = 4 << 20;
+    const total = 512 << 10;
     let turn = 0;
     let receivedBytes = 0;
     const turns: number[] = [];

@@ -161,7 +161,7 @@ class VirtualConnection implements Connection {
     for (const frame of frames) {
       sent.push(frame);
       if (frame.length < 12 || frame[8] !== FRAME_RECORDS || (frame[10] & FRAME_FLAG_MORE) !== 0) continue;
-      this.#turns.push(frame);
+      this.#turns.push(Buffer.from(frame));
       if (this.#turns.length > REPLAYED_TURNS) this.#turns.shift();
       const again = this.#world.replayOf(this.#turns);
       if (again !== null) sent.push(again);
