@@ -34,6 +34,7 @@ import { Housekeeping } from './housekeeping.ts';
 import { type Identity, type StoredFacts, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
 import { KeyspaceEvents } from './keyspace-events.ts';
+import { gatherTurns } from './gather-turns.ts';
 import { HttpService } from './http.ts';
 import { Listener } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
@@ -209,7 +210,7 @@ export class Runtime implements Node {
     keyspace.clock.onLeap = () => this.#housekeeping.watchWrites();
     followAccessSettings(this.config, keyspace);
     followConflictSettings(this.config, keyspace);
-    keyspace.onFeed = () => this.#environment.time.defer(() => this.publish());
+    keyspace.onFeed = gatherTurns(this.#environment.time, () => this.publish());
     installPacking(keyspace);
     keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);
     watches.onActive = () => this.#observe();
