@@ -32,6 +32,29 @@ describe('Outbox', () => {
     expect([outbox.bytes, outbox.bytesFrom(outbox.nextSequence)]).toEqual([0, 0]);
   });
 
+  it('uses the memory of frames again, and never that of one that is held', () => {
+    const sizes = fc.array(fc.oneof(fc.nat(300), fc.nat(20_000), fc.nat(200_000)), { minLength: 50, maxLength: 120 });
+    fc.assert(
+      fc.property(sizes, fc.integer({ min: 1, max: 20 }), (lengths, heldMax) => {
+        const outbox = new Outbox(1 << 30);
+        const expected: Buffer[] = [];
+        const memories = new Set<ArrayBufferLike>();
+        for (const [index, length] of lengths.entries()) {
+          outbox.append(Buffer.alloc(length, index), at(index + 1));
+          const frame = outbox.frameAt(index);
+          expected.push(Buffer.from(frame));
+          if (length < 20_000) memories.add(frame.buffer);
+          if (index >= heldMax) outbox.trim(at(index + 1 - heldMax));
+          for (let sequence = outbox.firstSequence; sequence < outbox.nextSequence; sequence++)
+            expect(outbox.frameAt(sequence).equals(expected[sequence])).toBe(true);
+        }
+        // Twenty frames of at most 64 KiB lie in eight slabs, and some are kept.
+        expect(memories.size).toBeLessThanOrEqual(14);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
   it('grows its ring without losing the order', () => {
     const outbox = new Outbox(1 << 20);
     for (let turn = 1; turn <= 40; turn++) outbox.append(Buffer.alloc(1), at(turn));
