@@ -271,7 +271,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'sums-left-in-the-store',
-    27,
+    66,
     'storage/backends/outlived.ts',
     'if (by.element !== null) return isSumOf(record, by, by.element) && isBegunUpTo(record, by);',
     'if (by.element !== null) return false;',
