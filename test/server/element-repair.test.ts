@@ -5,6 +5,8 @@ import { Digests } from '../../storage/digests.ts';
 import { CommandCluster, type CommandNode } from './command-cluster.ts';
 
 const A_COMMAND = 1000;
+/** They take some seconds, and many times as long on a busy machine. */
+const slowTestMs = 240_000;
 const longValue = 'a-value-of-some-length-'.repeat(12);
 const newAndGone = ['*3\r\n$3\r\nnew\r\n$-1\r\n$3\r\nnew\r\n'];
 
@@ -109,25 +111,29 @@ function repairedBytes(cluster: CommandCluster, first: readonly string[], second
 }
 
 describe('a large collection of which both sides have most', () => {
-  it.each(kinds)('sends only the groups of elements that differ: $name, $writer', async (kind) => {
-    const cluster = await CommandCluster.of(2, { outboxBytesMax: 4096 });
-    const [node, other] = kind.writer === 'leader' ? cluster.nodes : [...cluster.nodes].reverse();
-    kind.fill(node);
-    cluster.settle();
-    const wholeBytes = node.contentBytes();
-    const inOrder = (ours: string[], theirs: string[]): [string[], string[]] =>
-      kind.writer === 'leader' ? [ours, theirs] : [theirs, ours];
-    const bytes = repairedBytes(cluster, ...inOrder(kind.first.slice(0, 1), []));
-    expect(other.run(...kind.ask)).toEqual(node.run(...kind.ask));
-    expect(bytes / wholeBytes).toBeLessThan(0.01);
-    // Both sides, removals among it.
-    const more = repairedBytes(cluster, ...inOrder(kind.first.slice(1), kind.second));
-    const replies = node.run(...kind.ask);
-    expect(other.run(...kind.ask)).toEqual(replies);
-    expect(replies.join('')).toContain('new');
-    expect(replies.join('')).toContain(kind.proof);
-    expect(more / wholeBytes).toBeLessThan(0.03);
-  });
+  it.each(kinds)(
+    'sends only the groups of elements that differ: $name, $writer',
+    async (kind) => {
+      const cluster = await CommandCluster.of(2, { outboxBytesMax: 4096 });
+      const [node, other] = kind.writer === 'leader' ? cluster.nodes : [...cluster.nodes].reverse();
+      kind.fill(node);
+      cluster.settle();
+      const wholeBytes = node.contentBytes();
+      const inOrder = (ours: string[], theirs: string[]): [string[], string[]] =>
+        kind.writer === 'leader' ? [ours, theirs] : [theirs, ours];
+      const bytes = repairedBytes(cluster, ...inOrder(kind.first.slice(0, 1), []));
+      expect(other.run(...kind.ask)).toEqual(node.run(...kind.ask));
+      expect(bytes / wholeBytes).toBeLessThan(0.01);
+      // Both sides, removals among it.
+      const more = repairedBytes(cluster, ...inOrder(kind.first.slice(1), kind.second));
+      const replies = node.run(...kind.ask);
+      expect(other.run(...kind.ask)).toEqual(replies);
+      expect(replies.join('')).toContain('new');
+      expect(replies.join('')).toContain(kind.proof);
+      expect(more / wholeBytes).toBeLessThan(0.03);
+    },
+    slowTestMs,
+  );
 });
 
 /** A hash of so many fields on both nodes, and how many bytes it is. */
@@ -202,29 +208,33 @@ describe('comparing the elements of a key', () => {
     ['deleted', 'DEL h'],
     ['replaced', 'SET h text'],
     ['made anew', 'DEL h;HSET h field:1 anew'],
-  ])('bears that the key is %s while it is compared, on either side', async (_name, commands) => {
-    for (const at of [0, 1]) {
-      for (const slice of [1, 3, 5, 6, 7]) {
-        const { cluster } = await hashOn(3000, { repairElementsMin: 16 });
-        const node = cluster.nodes[at];
-        cluster.apart(() => {
-          overflow(cluster.nodes[0]);
-          cluster.nodes[0].run(...twoOfThem);
-          cluster.nodes[1].run('HSET h field:9 new');
-        });
-        for (const one of cluster.nodes) one.isSlow = true;
-        let slices = 0;
-        node.onSlice = () => {
-          // Before the next slice.
-          if (++slices === slice) cluster.world.time.setTimer(0.001, () => node.run(...commands.split(';')));
-        };
-        cluster.meet();
-        cluster.settle();
-        expect(slices).toBeGreaterThanOrEqual(slice);
-        expect(cluster.nodes[0].run('TYPE h', 'HLEN h')).toEqual(cluster.nodes[1].run('TYPE h', 'HLEN h'));
+  ])(
+    'bears that the key is %s while it is compared, on either side',
+    async (_name, commands) => {
+      for (const at of [0, 1]) {
+        for (const slice of [1, 3, 5, 6, 7]) {
+          const { cluster } = await hashOn(3000, { repairElementsMin: 16 });
+          const node = cluster.nodes[at];
+          cluster.apart(() => {
+            overflow(cluster.nodes[0]);
+            cluster.nodes[0].run(...twoOfThem);
+            cluster.nodes[1].run('HSET h field:9 new');
+          });
+          for (const one of cluster.nodes) one.isSlow = true;
+          let slices = 0;
+          node.onSlice = () => {
+            // Before the next slice.
+            if (++slices === slice) cluster.world.time.setTimer(0.001, () => node.run(...commands.split(';')));
+          };
+          cluster.meet();
+          cluster.settle();
+          expect(slices).toBeGreaterThanOrEqual(slice);
+          expect(cluster.nodes[0].run('TYPE h', 'HLEN h')).toEqual(cluster.nodes[1].run('TYPE h', 'HLEN h'));
+        }
       }
-    }
-  });
+    },
+    slowTestMs,
+  );
 
   it('finds elements of one command whose names have the same hash, though the digest of the key counts neither', async () => {
     const names = ['member:4483', 'member:12873'];
