@@ -151,7 +151,7 @@ describe('merging lists', () => {
 
   it.each([false, true])('equals a slow model with runs of many elements, packed between steps: %s', (packs) =>
     withSeed(thisFile, (random) => {
-      for (let round = 0; round < 12; round++) {
+      for (let round = 0; round < 8; round++) {
         const past = history(Array.from({ length: 80 }, () => burst(random)).flat(), Infinity, packs);
         deliverAll(past);
         const model = new Model();
