@@ -3,9 +3,10 @@
  * has to be told of: at forty megabytes a second it collected garbage all the time, with nothing to collect.
  */
 
-const SLAB_BYTES = 256 * 1024;
+const SLAB_BYTES = 1024 * 1024;
 /** Longer frames have memory of their own, lest the end of a slab be left unused. */
 const FRAME_BYTES_MAX = SLAB_BYTES / 4;
+/** Eight megabytes: what a peer that is a moment behind makes wait comes and goes. */
 const SPARE_MAX = 8;
 
 export interface Slab {

@@ -41,7 +41,8 @@ const TURN_MS = SLICE_MS;
 const WRITTEN_BYTES_A_TURN = 128 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
-const LENT_MAX = 2;
+/** Parts of the queue that are kept to be used again. */
+const SPARE_MAX = 3;
 
 type OpenEvent = 'connect' | 'secureConnect';
 
@@ -62,8 +63,9 @@ class TcpConnection implements Connection {
   readonly #full: Buffer[] = [];
   #last: Buffer = NO_BYTES;
   #lastBytes = 0;
-  /** Memory of which the socket may not have sent all: to be used again when it has. */
+  /** Memory of which the socket has not sent all, and memory of which it has. */
   readonly #lent: Buffer[] = [];
+  readonly #spare: Buffer[] = [];
   /** The queue goes on when the kernel has taken what it has, or in the next turn. */
   #isSending = false;
 
@@ -83,7 +85,10 @@ class TcpConnection implements Connection {
     if (openEvent !== null) socket.once(openEvent, () => this.events?.opened());
     if (isSecure) socket.on('data', (chunk: Buffer) => this.#received(chunk, chunk.length));
     else socket.resume();
-    socket.on('drain', () => setImmediate(() => this.#goOn()));
+    socket.on('drain', () => {
+      this.#takeBack();
+      setImmediate(() => this.#goOn());
+    });
     socket.on('error', (problem: Error) => (this.#reason = problem.message));
     socket.on('close', () => {
       this.events?.closed(this.#reason);
@@ -146,7 +151,8 @@ class TcpConnection implements Connection {
     for (let at = 0; at < buffer.length;) {
       if (this.#lastBytes === this.#last.length) {
         if (this.#lastBytes > 0) this.#full.push(this.#last);
-        this.#last = this.#takeBack() ?? Buffer.allocUnsafeSlow(WRITTEN_BYTES_A_TURN);
+        this.#takeBack();
+        this.#last = this.#spare.pop() ?? Buffer.allocUnsafeSlow(WRITTEN_BYTES_A_TURN);
         this.#lastBytes = 0;
       }
       const end = Math.min(buffer.length, at + this.#last.length - this.#lastBytes);
@@ -156,13 +162,11 @@ class TcpConnection implements Connection {
     }
   }
 
-  /** Memory that the socket had to keep for a while. */
-  #takeBack(): Buffer | undefined {
-    return this.#socket.writableLength === 0 ? this.#lent.pop() : undefined;
-  }
-
-  #lend(memory: Buffer): void {
-    if (this.#lent.length < LENT_MAX) this.#lent.push(memory);
+  /** The memory that the socket had to keep for a while can be used again when it has sent everything. */
+  #takeBack(): void {
+    if (this.#socket.writableLength > 0) return;
+    for (const memory of this.#lent) if (this.#spare.length < SPARE_MAX) this.#spare.push(memory);
+    this.#lent.length = 0;
   }
 
   /** Gives the socket the first part of the queue; the others follow. */
@@ -172,12 +176,12 @@ class TcpConnection implements Connection {
     const full = this.#full.shift();
     if (full !== undefined) {
       socket.write(full);
-      this.#lend(full);
+      this.#lent.push(full);
     } else if (this.#lastBytes > 0) {
       socket.write(this.#last.subarray(0, this.#lastBytes));
       // What the kernel has not taken is left to the socket.
       if (socket.writableLength > 0) {
-        this.#lend(this.#last);
+        this.#lent.push(this.#last);
         this.#last = NO_BYTES;
       }
       this.#lastBytes = 0;
