@@ -94,19 +94,34 @@ class DigestStart implements UnfinishedDigests {
     const database = keyspace.databases[this.#database];
     const next = database.index.visitRange(this.#at, KEYS_A_STEP, (ref) => {
       const flags = keyspace.flagsOf(ref);
+      if ((flags & OBJECT) !== 0 && !this.#beginCollection(ref)) return;
       if ((flags & HIDDEN) !== 0) return;
-      const collection = (flags & OBJECT) === 0 || keyspace.isPacked(ref) ? null : keyspace.glanceAt(ref);
-      if (collection !== null && collection.count > ELEMENTS_A_STEP) {
-        this.#within.set(collection, new ElementCursor());
-        return;
-      }
       this.#isVisiting = true;
-      if ((flags & OBJECT) !== 0) recomputeElements(keyspace, keyspace.collectionAt(ref));
       keyspace.toggleDigest(database, ref);
       this.#isVisiting = false;
     });
     this.#at = next >= HASH_END ? 0 : next;
     if (next >= HASH_END) this.#database++;
+  }
+
+  /** Computes the digest of a key's elements, hidden or not: it may be shown again. False when that is to go in steps. */
+  #beginCollection(ref: number): boolean {
+    const keyspace = this.#keyspace;
+    const collection = keyspace.collectionAt(ref);
+    if (collection.count > ELEMENTS_A_STEP) {
+      this.#within.set(collection, new ElementCursor());
+      return false;
+    }
+    if (collection.count === 0) {
+      // There may be many tombstones.
+      collection.digestHi = 0;
+      collection.digestLo = 0;
+      return true;
+    }
+    this.#isVisiting = true;
+    recomputeElements(keyspace, collection);
+    this.#isVisiting = false;
+    return true;
   }
 
   #stepWithin(collection: Collection, cursor: ElementCursor): void {
@@ -136,7 +151,7 @@ export function startDigesting(keyspace: Keyspace, time: Pacer | null = null): v
 
 function goOn(keyspace: Keyspace, start: UnfinishedDigests, time: Pacer): void {
   const endMs = time.monotonicMs() + SLICE_MS;
-  while (keyspace.digestStart === start && time.monotonicMs() < endMs) start.step();
+  while (keyspace.digestStart === start && start.step() && time.monotonicMs() < endMs);
   if (keyspace.digestStart === start) time.defer(() => goOn(keyspace, start, time));
 }
 

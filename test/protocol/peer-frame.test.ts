@@ -15,6 +15,7 @@ import {
   REFUSE_VERSION,
   allocateFrame,
   sealFrame,
+  PEER_VERSION_HIGHEST,
 } from '../../protocol/peer-frame.ts';
 import {
   PING_MEMBERS_MAX,
@@ -312,7 +313,7 @@ describe('FrameDecoder', () => {
       expect(refusalOf(PEER_MAGIC, bad)).toBe(REFUSE_CHECKSUM);
     }
     const later = allocateFrame(FRAME_ACK, 0, 8);
-    later[9] = 4;
+    later[9] = PEER_VERSION_HIGHEST + 1;
     expect(refusalOf(PEER_MAGIC, sealFrame(later))).toBe(REFUSE_VERSION);
     expect(refusalOf(PEER_MAGIC, sealFrame(allocateFrame(FRAME_ACK, 2, 8)))).toBe(REFUSE_MALFORMED);
   });
