@@ -141,7 +141,7 @@ function checkLimit(call: Call, trimming: Trimming | null, limit: number, isAdd:
 
 /**
  * How many of the first entries have to go. `~` removes whole nodes of Redis's streams only: here as many entries as would
- * fill them, had all been added one after the other.
+ * fill them, had all been added one after the other. The last node is whole as it is.
  * @param added 1 when an entry is about to be added behind those that are there
  */
 export function countToTrim(call: Call, stream: Stream, trimming: Trimming, added: number): number {
@@ -157,5 +157,6 @@ export function countToTrim(call: Call, stream: Stream, trimming: Trimming, adde
     if (limit > 0 && count + node > limit) break;
     count += node;
   }
-  return count;
+  // Where all entries go, the last node goes too, full or not.
+  return excess === length && length - count < nodeMost && (limit <= 0 || length <= limit) ? length : count;
 }
