@@ -91,6 +91,15 @@ export function decodeGroups(buffer: Buffer, start: number, end: number): Cover 
   return { coverHi: buffer.readUInt32BE(start), coverLo: buffer.readUInt32BE(start + 4), groups };
 }
 
+/**
+ * The digests of one group as words and as bytes: `swap32` makes the one the other's order. All of them at once, because this is done for 65,536
+ * buckets in one go, by code that mostly runs for the first time.
+ */
+function makeGroup(): { words: Uint32Array; bytes: Buffer } {
+  const words = new Uint32Array(BUCKETS_PER_GROUP * 2);
+  return { words, bytes: Buffer.from(words.buffer) };
+}
+
 /** `listed` are the groups to tell of, `buckets` all 2 × 65,536 words. */
 export function encodeBuckets(
   cover: { hi: number; lo: number },
@@ -101,32 +110,37 @@ export function encodeBuckets(
   let at = frame.writeUInt32BE(cover.hi, FRAME_HEADER_BYTES);
   at = frame.writeUInt32BE(cover.lo, at);
   at = frame.writeUInt16LE(listed.length, at);
+  const { words, bytes } = makeGroup();
   for (const group of listed) {
     at = frame.writeUInt8(group, at);
-    const first = group * BUCKETS_PER_GROUP * 2;
-    for (let word = first; word < first + BUCKETS_PER_GROUP * 2; word++) at = frame.writeUInt32BE(buckets[word], at);
+    words.set(buckets.subarray(group * words.length, (group + 1) * words.length));
+    at += bytes.swap32().copy(frame, at);
   }
   return sealFrame(frame);
 }
 
-/** `each` is called with a bucket and its digest, for all buckets of the listed groups. */
+/** `each` is called with a bucket and its digest, for all buckets of the listed groups whose digest is not that in `own`. */
 export function decodeBuckets(
   buffer: Buffer,
   start: number,
   end: number,
+  own: Uint32Array,
   each: (bucket: number, digestHi: number, digestLo: number) => void,
 ): Cover & { groupCount: number } {
   if (end - start < 10) throw malformed('REPAIR_BUCKETS');
   const groupCount = buffer.readUInt16LE(start + 8);
   if (groupCount > REPAIR_GROUP_COUNT || end - start !== 10 + groupCount * GROUP_ENTRY_BYTES)
     throw malformed('REPAIR_BUCKETS');
-  let at = start + 10;
-  for (let index = 0; index < groupCount; index++) {
+  const { words, bytes } = makeGroup();
+  for (let at = start + 10; at < end; at += GROUP_ENTRY_BYTES) {
     const first = buffer[at] * BUCKETS_PER_GROUP;
-    at++;
-    for (let bucket = first; bucket < first + BUCKETS_PER_GROUP; bucket++) {
-      each(bucket, buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4));
-      at += 8;
+    buffer.copy(bytes, 0, at + 1, at + GROUP_ENTRY_BYTES);
+    bytes.swap32();
+    for (let index = 0; index < BUCKETS_PER_GROUP; index++) {
+      const hi = words[index * 2];
+      const lo = words[index * 2 + 1];
+      const word = (first + index) * 2;
+      if (hi !== own[word] || lo !== own[word + 1]) each(first + index, hi, lo);
     }
   }
   return { coverHi: buffer.readUInt32BE(start), coverLo: buffer.readUInt32BE(start + 4), groupCount };

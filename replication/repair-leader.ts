@@ -110,10 +110,9 @@ export class RepairLeader implements RepairSide {
   #receiveBuckets(buffer: Buffer, start: number, end: number): void {
     const digests = this.#context.replica.digests;
     const exchange: number[] = [];
-    const message = decodeBuckets(buffer, start, end, (bucket, hi, lo) => {
+    const message = decodeBuckets(buffer, start, end, digests, (bucket, hi, lo) => {
       const ownHi = digests[bucket * 2];
       const ownLo = digests[bucket * 2 + 1];
-      if (hi === ownHi && lo === ownLo) return;
       // One side shows nothing there, though it may hold tombstones: comparing would save nothing.
       const isBare = (ownHi === 0 && ownLo === 0) || (hi === 0 && lo === 0);
       (isBare ? exchange : this.#remaining).push(bucket);

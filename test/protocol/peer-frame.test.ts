@@ -335,14 +335,15 @@ describe('the repair frames', () => {
     expect([groups[2 * 0x12], groups[2 * 0x12 + 1]]).toEqual([7, 9]);
     expect(reread(encodeGroups(stamp, groups), decodeGroups)).toEqual({ coverHi: stamp.hi, coverLo: stamp.lo, groups });
     const seen: number[][] = [];
+    const own = new Uint32Array(2 * REPAIR_BUCKET_COUNT);
+    own[2 * 0x1205 + 1] = 5;
     const message = reread(encodeBuckets(stamp, [0x12], buckets), (buffer, start, end) =>
-      decodeBuckets(buffer, start, end, (bucket, hi, lo) => {
-        if (hi !== 0 || lo !== 0) seen.push([bucket, hi, lo]);
-      }),
+      decodeBuckets(buffer, start, end, own, (bucket, hi, lo) => seen.push([bucket, hi, lo])),
     );
     expect(message).toEqual({ coverHi: stamp.hi, coverLo: stamp.lo, groupCount: 1 });
     expect(seen).toEqual([
       [0x1203, 7, 8],
+      [0x1205, 0, 0],
       [0x12ff, 0, 1],
     ]);
     const plan = Uint8Array.from({ length: REPAIR_BUCKET_COUNT }, (_unused, bucket) => (bucket * 7) % 3);
@@ -354,8 +355,8 @@ describe('the repair frames', () => {
     expect(() => decodeGroups(noise, 0, 2055)).toThrow('malformed REPAIR_GROUPS');
     expect(() => decodePlan(noise, 0, 5000)).toThrow('malformed REPAIR_PLAN');
     expect(() => decodePlan(Buffer.alloc(16384, 3), 0, 16384)).toThrow('malformed REPAIR_PLAN');
-    expect(() => decodeBuckets(noise, 0, 9, () => undefined)).toThrow('malformed REPAIR_BUCKETS');
-    expect(() => decodeBuckets(noise, 0, 12, () => undefined)).toThrow('malformed REPAIR_BUCKETS');
+    expect(() => decodeBuckets(noise, 0, 9, new Uint32Array(0), () => undefined)).toThrow('malformed REPAIR_BUCKETS');
+    expect(() => decodeBuckets(noise, 0, 12, new Uint32Array(0), () => undefined)).toThrow('malformed REPAIR_BUCKETS');
     expect(() => entryCount(0, 17, 16)).toThrow('malformed');
   });
 });
