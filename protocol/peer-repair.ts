@@ -169,8 +169,14 @@ export function decodePlan(buffer: Buffer, start: number, end: number): Uint8Arr
 }
 
 /** Frame of pairs of 32-bit words: REPAIR_SUMMARIES (4 words an entry) and REPAIR_WANT (2 words an entry). */
-export function encodeWords(type: number, more: boolean, words: Uint32Array, wordCount: number): Buffer {
-  const frame = allocateFrame(type, more ? FRAME_FLAG_MORE : 0, wordCount * 4);
+export function encodeWords(
+  type: number,
+  more: boolean,
+  words: Uint32Array,
+  wordCount: number,
+  allocate?: (bytes: number) => Buffer,
+): Buffer {
+  const frame = allocateFrame(type, more ? FRAME_FLAG_MORE : 0, wordCount * 4, undefined, allocate);
   for (let word = 0; word < wordCount; word++) frame.writeUInt32BE(words[word], FRAME_HEADER_BYTES + word * 4);
   return sealFrame(frame);
 }
@@ -188,8 +194,9 @@ export function encodeRepairRecords(
   start: number,
   end: number,
   type = FRAME_REPAIR_RECORDS,
+  allocate?: (bytes: number) => Buffer,
 ): Buffer {
-  const frame = allocateFrame(type, more ? FRAME_FLAG_MORE : 0, end - start);
+  const frame = allocateFrame(type, more ? FRAME_FLAG_MORE : 0, end - start, undefined, allocate);
   records.copy(frame, FRAME_HEADER_BYTES, start, end);
   return sealFrame(frame);
 }

@@ -13,6 +13,7 @@ import {
   type KeyRanges,
 } from '../protocol/peer-elements.ts';
 import { CELLS_PER_TURN, KEYS_PER_TURN, NO_SELECTION } from './element-asker.ts';
+import type { FrameScratch } from './frame-scratch.ts';
 import { RecordSource } from './record-source.ts';
 import type { CellScan, KeyPart, Replica } from './replica.ts';
 
@@ -21,6 +22,7 @@ const RANGES_PER_FRAME = 256;
 
 export class ElementAnswerer {
   readonly #replica: Replica;
+  readonly #scratch: FrameScratch;
   /** Told of in this turn, and how many of them have been answered. */
   #told: KeyRanges[] = [];
   #answered = 0;
@@ -32,8 +34,9 @@ export class ElementAnswerer {
   #scan: CellScan | null = null;
   #frames: Buffer[] = [];
 
-  constructor(replica: Replica) {
+  constructor(replica: Replica, scratch: FrameScratch) {
     this.#replica = replica;
+    this.#scratch = scratch;
   }
 
   /** A REPAIR_RANGES. @throws PeerProtocolError */
@@ -100,7 +103,7 @@ export class ElementAnswerer {
 
   #nextRecords(): Buffer | null {
     const parts = this.#parts as KeyPart[];
-    this.#source ??= new RecordSource(this.#replica.startParts(parts), NO_SELECTION, true);
+    this.#source ??= new RecordSource(this.#replica.startParts(parts), NO_SELECTION, true, this.#scratch);
     const frame = this.#source.next();
     if (this.#source.isDone) {
       this.close();

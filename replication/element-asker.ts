@@ -15,6 +15,7 @@ import {
   rangeCount,
   rangeDigests,
 } from '../protocol/peer-elements.ts';
+import type { FrameScratch } from './frame-scratch.ts';
 import { RecordSource } from './record-source.ts';
 import type { CellScan, LargeKey, Replica } from './replica.ts';
 
@@ -49,6 +50,7 @@ function bitsFor(elementCount: number, elementsMin: number): number {
 export class ElementAsker {
   readonly #replica: Replica;
   readonly #elementsMin: number;
+  readonly #scratch: FrameScratch;
   #waiting: LargeKey[] = [];
   #waitingBytes = 0;
   #asked: Asked[] = [];
@@ -60,8 +62,9 @@ export class ElementAsker {
   #cells = 0;
 
   /** @param elementsMin collections of more elements are compared */
-  constructor(replica: Replica, elementsMin: number) {
+  constructor(replica: Replica, elementsMin: number, scratch: FrameScratch) {
     this.#replica = replica;
+    this.#scratch = scratch;
     this.#elementsMin = elementsMin;
   }
 
@@ -137,7 +140,12 @@ export class ElementAsker {
   }
 
   #nextRecords(): Buffer | null {
-    this.#source ??= new RecordSource(this.#replica.startParts(this.#given.map(partOf)), NO_SELECTION, true);
+    this.#source ??= new RecordSource(
+      this.#replica.startParts(this.#given.map(partOf)),
+      NO_SELECTION,
+      true,
+      this.#scratch,
+    );
     const frame = this.#source.next();
     if (this.#source.isDone) {
       this.close();

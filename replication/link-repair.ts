@@ -308,7 +308,7 @@ export class LinkRepair {
   }
 
   #context(): RepairContext {
-    const { replica, settings, outbox, random, horizon } = this.#owner;
+    const { replica, settings, outbox, random, horizon, repairFrames } = this.#owner;
     const isTaking = this.#takes[0] === true;
     const isGiving = this.#takes[0] === false;
     let take: Take | null = null;
@@ -326,6 +326,7 @@ export class LinkRepair {
     this.#tellTombstones(isTaking);
     return {
       replica,
+      frames: repairFrames,
       summariesMax: settings.repairSummariesMax,
       elementsMin: comparesElements ? settings.repairElementsMin : Infinity,
       seed: random.bytes(4).readInt32LE(0),
@@ -358,7 +359,8 @@ export class LinkRepair {
       tombstonesAbove: this.#member.held,
     };
     const type = this.#peerKnowsTombstones ? FRAME_REPAIR_TOMBSTONES : FRAME_REPAIR_RECORDS;
-    this.#tombstones = new RecordSource(this.#owner.replica.startScan(), selection, true, type);
+    const { replica, repairFrames } = this.#owner;
+    this.#tombstones = new RecordSource(replica.startScan(), selection, true, repairFrames, type);
   }
 
   #jitteredInterval(): number {

@@ -20,6 +20,7 @@ import type { Applied } from './applied.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Dialer, type Attempt } from './dialer.ts';
 import type { Connection, Environment, Network, Random } from './environment.ts';
+import { FrameScratch } from './frame-scratch.ts';
 import { Horizon, isAbove, later, stampText } from './horizon.ts';
 import { Link, type LinkOwner } from './link.ts';
 import { Membership, type Member, streamOf } from './membership.ts';
@@ -55,6 +56,7 @@ export class Mesh implements LinkOwner {
   readonly random: Random;
   readonly network: Network;
   readonly repairRate: RepairRate;
+  readonly repairFrames = new FrameScratch();
   readonly membership: Membership;
   readonly dialer: Dialer;
   readonly applied: Applied;
@@ -299,6 +301,7 @@ export class Mesh implements LinkOwner {
       queued += frame.length;
     }
     if (frames.length > 0) connection.write(frames);
+    this.repairFrames.reset();
     const { repair } = link;
     if (repair === null || queued >= QUEUED_BYTES_MAX) return;
     if (repair.isWaitingForRate) this.#turns.scheduleRate();

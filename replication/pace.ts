@@ -8,7 +8,7 @@ import type { Time } from './environment.ts';
 /** How long a slice may hold up the event loop. */
 export const SLICE_MS = 0.25;
 /** The share of the time that repairs take from clients. */
-const SHARE = 1 / 3;
+const SHARE = 1 / 6;
 /** A node whose last command was longer ago has no clients that wait. */
 const SERVED_LATELY_MS = 50;
 /** A slice that took longer was held up by other processes: that is not to hold up the repair as well. */

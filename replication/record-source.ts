@@ -2,6 +2,7 @@
 import { RecordWriter } from '../protocol/change-record.ts';
 import { FRAME_PART_BYTES, FRAME_REPAIR_RECORDS } from '../protocol/peer-frame.ts';
 import { encodeRepairRecords } from '../protocol/peer-repair.ts';
+import type { FrameScratch } from './frame-scratch.ts';
 import type { KeySelection, RecordScan } from './replica.ts';
 
 /** Aim of one frame; small enough that merging it does not hold up the other side's clients. */
@@ -16,9 +17,17 @@ export class RecordSource {
   #longSent = 0;
   #isWholePass: boolean;
   #frameType: number;
+  #frames: FrameScratch;
 
   /** @param isWholePass false = no key is selected, and only what belongs to no key is sent */
-  constructor(scan: RecordScan, selection: KeySelection, isWholePass: boolean, frameType = FRAME_REPAIR_RECORDS) {
+  constructor(
+    scan: RecordScan,
+    selection: KeySelection,
+    isWholePass: boolean,
+    frames: FrameScratch,
+    frameType = FRAME_REPAIR_RECORDS,
+  ) {
+    this.#frames = frames;
     this.#frameType = frameType;
     this.#scan = scan;
     this.#selection = selection;
@@ -29,7 +38,7 @@ export class RecordSource {
     return this.#scan === null && this.#long === null;
   }
 
-  /** Does one slice; null when it found nothing. */
+  /** Does one slice; null when it found nothing. The frame is valid until the scratch is reset. */
   next(): Buffer | null {
     if (this.#long !== null) return this.#nextPart(this.#long);
     if (this.#scan === null) return null;
@@ -37,7 +46,7 @@ export class RecordSource {
     if (!more || !this.#isWholePass) this.close();
     if (this.#writer.length === 0) return null;
     if (this.#writer.length <= FRAME_PART_BYTES) {
-      const frame = encodeRepairRecords(false, this.#writer.buffer, 0, this.#writer.length, this.#frameType);
+      const frame = this.#encode(false, this.#writer.buffer, 0, this.#writer.length);
       this.#writer.reset();
       return frame;
     }
@@ -56,6 +65,10 @@ export class RecordSource {
     const end = Math.min(start + FRAME_PART_BYTES, long.length);
     this.#longSent = end;
     if (end === long.length) this.#long = null;
-    return encodeRepairRecords(end < long.length, long, start, end, this.#frameType);
+    return this.#encode(end < long.length, long, start, end);
+  }
+
+  #encode(more: boolean, records: Buffer, start: number, end: number): Buffer {
+    return encodeRepairRecords(more, records, start, end, this.#frameType, this.#frames.take);
   }
 }

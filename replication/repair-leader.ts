@@ -62,8 +62,8 @@ export class RepairLeader implements RepairSide {
 
   constructor(context: RepairContext) {
     this.#context = context;
-    this.#wanted = new KeyTable(context.seed);
-    this.#elements = new ElementAnswerer(context.replica);
+    this.#wanted = new KeyTable(context.seed, false);
+    this.#elements = new ElementAnswerer(context.replica, context.frames);
     const keysPerBucket = Math.max(1, context.replica.keyCount() / REPAIR_BUCKET_COUNT);
     this.#bucketsPerRound = Math.max(1, Math.floor(context.summariesMax / 2 / keysPerBucket));
     const cover = context.ownCover();
@@ -137,7 +137,7 @@ export class RepairLeader implements RepairSide {
     for (const bucket of exchange) plan[bucket] = PLAN_EXCHANGE;
     this.#round = { compare, exchange, buckets, count: 0, hasGiven: false };
     this.#queue.push(encodePlan(plan));
-    this.#wanted = new KeyTable(this.#context.seed);
+    this.#wanted = new KeyTable(this.#context.seed, false);
     this.#phase = 'summaries';
     this.#scan = compare.length > 0 ? this.#context.replica.startScan() : null;
   }
@@ -169,7 +169,7 @@ export class RepairLeader implements RepairSide {
       this.#phase = 'turn';
     }
     this.#context.counters.summaries += words / 4;
-    return encodeWords(FRAME_REPAIR_SUMMARIES, more, this.#words, words);
+    return encodeWords(FRAME_REPAIR_SUMMARIES, more, this.#words, words, this.#context.frames.take);
   }
 
   #growWords(): void {
@@ -194,7 +194,7 @@ export class RepairLeader implements RepairSide {
     const count = entryCount(start, end, WANT_BYTES);
     for (let index = 0; index < count; index++) {
       const at = start + index * WANT_BYTES;
-      this.#wanted.set(buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4), 0, 0);
+      this.#wanted.set(buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4));
     }
     if (this.#wanted.size > this.#context.summariesMax) {
       throw new PeerProtocolError(REFUSE_MALFORMED, 'the peer wants more keys than it was told of');
@@ -221,9 +221,10 @@ export class RepairLeader implements RepairSide {
     for (const bucket of round.exchange) buckets[bucket] = wholeBucket;
     if (this.#wanted.size > 0) for (const bucket of round.compare) buckets[bucket] = listedKeys;
     const wanted = this.#wanted;
-    const { replica, take } = this.#context;
+    const { replica, frames, take } = this.#context;
     if (take === null) {
-      this.#source = new RecordSource(replica.startScan(), { buckets, has: (hi, lo) => wanted.has(hi, lo) }, isNeeded);
+      const selection = { buckets, has: (hi: number, lo: number) => wanted.has(hi, lo) };
+      this.#source = new RecordSource(replica.startScan(), selection, isNeeded, frames);
     } else {
       for (const bucket of round.exchange) buckets[bucket] = listedKeys;
       const isExchanged = new Uint8Array(REPAIR_BUCKET_COUNT);

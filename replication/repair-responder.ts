@@ -68,9 +68,9 @@ export class RepairResponder implements RepairSide {
 
   constructor(context: RepairContext) {
     this.#context = context;
-    this.#told = new KeyTable(context.seed);
-    this.#sending = new KeyTable(context.seed);
-    this.#elements = new ElementAsker(context.replica, context.elementsMin);
+    this.#told = new KeyTable(context.seed, true);
+    this.#sending = new KeyTable(context.seed, false);
+    this.#elements = new ElementAsker(context.replica, context.elementsMin, context.frames);
   }
 
   get isFinished(): boolean {
@@ -140,8 +140,16 @@ export class RepairResponder implements RepairSide {
 
   #receivePlan(buffer: Buffer, start: number, end: number): void {
     this.#plan = decodePlan(buffer, start, end);
-    this.#told = new KeyTable(this.#context.seed);
+    this.#told = new KeyTable(this.#context.seed, true, this.#expectedKeys());
     this.#phase = 'summaries';
+  }
+
+  /** The leader will tell of about as many keys as are here in the buckets that it compares. */
+  #expectedKeys(): number {
+    let compared = 0;
+    for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) if (this.#plan[bucket] === PLAN_COMPARE) compared++;
+    const keys = (this.#context.replica.keyCount() * compared) / REPAIR_BUCKET_COUNT;
+    return Math.min(keys, REPAIR_SUMMARIES_LIMIT);
   }
 
   #receiveSummaries(flags: number, buffer: Buffer, start: number, end: number): void {
@@ -165,7 +173,7 @@ export class RepairResponder implements RepairSide {
   }
 
   #startCompare(): void {
-    this.#sending = new KeyTable(this.#context.seed);
+    this.#sending = new KeyTable(this.#context.seed, false);
     this.#compareBuckets = bucketsOf(this.#plan, 0, 1, 0);
     this.#phase = 'compare';
     if (this.#plan.includes(PLAN_COMPARE)) this.#scan = this.#context.replica.startScan();
@@ -179,7 +187,7 @@ export class RepairResponder implements RepairSide {
         const isSame = this.#told.match(hashHi, hashLo, digestHi, digestLo);
         // A node that resynchronises sends nothing, and what is not told goes in a pass of its own.
         if (isSame || this.#context.take !== null || this.#comparesElements(hashHi, hashLo)) return;
-        this.#sending.set(hashHi, hashLo, 0, 0);
+        this.#sending.set(hashHi, hashLo);
       },
     };
     const more = this.#scan!.summaries(this.#compareBuckets, sink, COMPARED_PER_SLICE);
@@ -203,7 +211,7 @@ export class RepairResponder implements RepairSide {
     for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
       if (this.#plan[bucket] === PLAN_COMPARE) this.#plan[bucket] = PLAN_EXCHANGE;
     }
-    this.#sending = new KeyTable(this.#context.seed);
+    this.#sending = new KeyTable(this.#context.seed, false);
   }
 
   #startRecords(): void {
@@ -212,9 +220,10 @@ export class RepairResponder implements RepairSide {
     const sending = this.#sending;
     const isNeeded = sending.size > 0 || buckets.includes(wholeBucket);
     this.#phase = 'records';
-    const { replica, take } = this.#context;
+    const { replica, frames, take } = this.#context;
     if (take === null) {
-      this.#source = new RecordSource(replica.startScan(), { buckets, has: (hi, lo) => sending.has(hi, lo) }, isNeeded);
+      const selection = { buckets, has: (hi: number, lo: number) => sending.has(hi, lo) };
+      this.#source = new RecordSource(replica.startScan(), selection, isNeeded, frames);
       return;
     }
     // What the leader sends of whole buckets is still to come.
@@ -273,7 +282,7 @@ export class RepairResponder implements RepairSide {
       words.set(shard, at);
       at += shard.length;
     }
-    return encodeWords(FRAME_REPAIR_WANT, false, words, wordCount);
+    return encodeWords(FRAME_REPAIR_WANT, false, words, wordCount, this.#context.frames.take);
   }
 
   #finish(): void {

@@ -1,6 +1,7 @@
 /** What the two halves of a repair have in common, and the rate at which a node repairs. */
 import type { Applied } from './applied.ts';
 import type { Random } from './environment.ts';
+import type { FrameScratch } from './frame-scratch.ts';
 import type { Take } from './forsaking.ts';
 import type { Horizon } from './horizon.ts';
 import type { Member } from './membership.ts';
@@ -15,6 +16,7 @@ export interface RepairOwner {
   readonly outbox: Outbox;
   readonly random: Random;
   readonly repairRate: RepairRate;
+  readonly repairFrames: FrameScratch;
   readonly applied: Applied;
   readonly horizon: Horizon;
   /** A repair with the member has brought removals, the oldest of this stamp. */
@@ -30,6 +32,8 @@ export interface RepairContext {
   readonly summariesMax: number;
   /** Collections of more elements than this are compared by their elements; infinite where that cannot be. */
   readonly elementsMin: number;
+  /** Where frames are made that leave at once. */
+  readonly frames: FrameScratch;
   /** Random 32 bits for the key tables. */
   readonly seed: number;
   readonly counters: { summaries: number; comparedKeys: number };
@@ -48,7 +52,7 @@ export interface RepairSide {
   readonly isScanning: boolean;
   /** @throws PeerProtocolError for a frame that is malformed or out of turn */
   receive(type: number, buffer: Buffer, start: number, end: number, flags: number): void;
-  /** The next frame to send, after at most one slice of work. */
+  /** The next frame to send, after at most one slice of work; it may lie in `frames`. */
   next(): Buffer | null;
   close(): void;
 }

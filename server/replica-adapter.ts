@@ -123,13 +123,15 @@ class AdapterTaking implements Taking {
   readonly #reader = new RecordReader();
   #parts: Buffer[] = [];
   #database = -1;
-  #key: Buffer = Buffer.alloc(0);
+  /** The key that came last is #key[0, #keyLength). */
+  #key: Buffer = Buffer.alloc(256);
+  #keyLength = 0;
   #isNew = false;
 
   constructor(keyspace: Keyspace, rule: TakeRule) {
     this.#keyspace = keyspace;
     this.#rule = rule;
-    this.#seen = new KeyTable(keyspace.clock.lo);
+    this.#seen = new KeyTable(keyspace.clock.lo, false);
   }
 
   records(records: Buffer, start: number, end: number): void {
@@ -147,25 +149,41 @@ class AdapterTaking implements Taking {
         from = at = next;
         continue;
       }
-      const isSame = database === this.#database && this.#key.compare(records, keyStart, keyStart + keyLength) === 0;
-      if (!isSame) {
-        this.#add(records, from, at);
-        this.end();
-        from = at;
-        this.#begin(database, records, keyStart, keyLength);
+      if (!this.#isAt(database, records, keyStart, keyLength)) {
+        const isNew = this.#isMissing(database, records, keyStart, keyLength);
+        // Keys that are not here are taken together: what is here of one need not be compared with all that comes of it.
+        if (!isNew || !this.#isNew || this.#database < 0) {
+          this.#add(records, from, at);
+          this.end();
+          from = at;
+        }
+        this.#begin(database, records, keyStart, keyLength, isNew);
       }
       at = next;
     }
     this.#add(records, from, end);
   }
 
-  #begin(database: number, records: Buffer, keyStart: number, keyLength: number): void {
+  /** Whether the records that came last are of this key. */
+  #isAt(database: number, records: Buffer, keyStart: number, keyLength: number): boolean {
+    if (database !== this.#database || keyLength !== this.#keyLength) return false;
+    return records.compare(this.#key, 0, keyLength, keyStart, keyStart + keyLength) === 0;
+  }
+
+  #isMissing(database: number, records: Buffer, keyStart: number, keyLength: number): boolean {
+    const keyspace = this.#keyspace;
+    return keyspace.find(keyspace.databases[database], records, keyStart, keyLength) === 0;
+  }
+
+  #begin(database: number, records: Buffer, keyStart: number, keyLength: number, isNew: boolean): void {
     this.#database = database;
-    this.#key = Buffer.from(records.subarray(keyStart, keyStart + keyLength));
+    this.#isNew = isNew;
+    if (keyLength > this.#key.length) this.#key = Buffer.allocUnsafeSlow(keyLength * 2);
+    records.copy(this.#key, 0, keyStart, keyStart + keyLength);
+    this.#keyLength = keyLength;
     const { digests } = this.#keyspace;
     digests.hashKey(database, this.#key, 0, keyLength);
-    this.#seen.set(digests.keyHi, digests.keyLo, 0, 0);
-    this.#isNew = this.#keyspace.find(this.#keyspace.databases[database], this.#key, 0, keyLength) === 0;
+    this.#seen.set(digests.keyHi, digests.keyLo);
   }
 
   #add(records: Buffer, start: number, end: number): void {

@@ -107,9 +107,7 @@ function bury(record: RecordReader, boundOf: OriginBound): void {
 }
 
 function apply(keyspace: Keyspace): void {
-  if (output.length === 0) return;
-  const records = Buffer.from(output.buffer.subarray(0, output.length));
-  applyRecords(keyspace, records, 0, records.length);
+  if (output.length > 0) applyRecords(keyspace, output.buffer, 0, output.length);
 }
 
 /**

@@ -21,6 +21,27 @@ const SEGMENT_BYTES = WORDS * 4;
 /** Segments share buffers of this many, so that the small-object overhead is paid once for all. */
 const SEGMENTS_PER_BUFFER = 64;
 
+/** Refs and hashes of the keys that are about to be visited; null while a visit uses it. */
+let spare: Uint32Array | null = new Uint32Array(WORDS);
+
+/**
+ * Copies refs and hashes of the slots of [from, end) to `found`; returns how many words that are. The range is looked at first: few slots are
+ * in it, and the processor foresees that. Which slots are empty it cannot foresee.
+ */
+export function gather(segment: Uint32Array, from: number, end: number, found: Uint32Array): number {
+  const first = from >>> 0;
+  const last = (end - from - 1) >>> 0;
+  let count = 0;
+  for (let at = 0; at < segment.length; at += 2) {
+    const hash = segment[at];
+    if ((hash - first) >>> 0 > last || segment[at + 1] === 0) continue;
+    found[count] = segment[at + 1];
+    found[count + 1] = hash;
+    count += 2;
+  }
+  return count;
+}
+
 export class KeyIndex {
   /** Keys in the index, tombstones included. */
   count = 0;
@@ -129,14 +150,14 @@ export class KeyIndex {
   }
 
   #visitSegment(segment: Uint32Array, from: number, end: number, visit: (ref: number, hash: number) => void): number {
-    const found: number[] = [];
-    for (let at = 0; at < WORDS; at += 2) {
-      const hash = segment[at];
-      if (segment[at + 1] !== 0 && hash >= from && hash < end) found.push(segment[at + 1], hash);
-    }
+    const found = spare ?? new Uint32Array(WORDS);
+    spare = null;
+    const count = gather(segment, from, end, found);
+    this.#arena.readAhead(found, count);
     // Collected first: what `visit` does may move slots.
-    for (let at = 0; at < found.length; at += 2) visit(found[at], found[at + 1]);
-    return found.length / 2;
+    for (let at = 0; at < count; at += 2) visit(found[at], found[at + 1]);
+    spare = found;
+    return count / 2;
   }
 
   /**

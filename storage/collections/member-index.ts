@@ -8,6 +8,7 @@
  * A segment holds one contiguous range of hashes, so a position in hash order is a cursor that no growth moves.
  */
 import { freeBuffer } from '../../protocol/free-buffer.ts';
+import { gather } from '../key-index.ts';
 import type { Elements } from './element.ts';
 
 /** Up to this many elements are only listed. */
@@ -30,6 +31,9 @@ const ORDERED_MOST = 512;
 
 /** A position in hash order past every element. */
 export const HASH_END = 0x100000000;
+
+/** Refs and hashes of the elements that are about to be visited; null while a visit uses it. */
+let spare: Uint32Array | null = null;
 
 /** Knows the 32-bit unsigned hash of an element's name. */
 export interface NameHasher {
@@ -249,13 +253,14 @@ export class MemberIndex {
   }
 
   #visitSegment(segment: Uint32Array, from: number, end: number, visit: (ref: number, hash: number) => void): number {
-    const found: number[] = [];
-    for (let at = 0; at < segment.length; at += 2) {
-      const hash = segment[at];
-      if (segment[at + 1] !== 0 && hash >= from && hash < end) found.push(segment[at + 1], hash);
-    }
-    for (let at = 0; at < found.length; at += 2) visit(found[at], found[at + 1]);
-    return found.length / 2;
+    let found = spare;
+    if (found === null || found.length < segment.length) found = new Uint32Array(segment.length);
+    spare = null;
+    const count = gather(segment, from, end, found);
+    this.#elements.arena.readAhead(found, count);
+    for (let at = 0; at < count; at += 2) visit(found[at], found[at + 1]);
+    spare = found;
+    return count / 2;
   }
 
   /** The elements in the order of insertion, tombstones too; null when they are too many for it to be known. */

@@ -24,6 +24,7 @@ import {
 import { encodeBuckets, encodeEmpty } from '../../protocol/peer-repair.ts';
 import { ElementAnswerer } from '../../replication/element-answerer.ts';
 import { CELLS_PER_TURN, ElementAsker, KEYS_PER_TURN } from '../../replication/element-asker.ts';
+import { FrameScratch } from '../../replication/frame-scratch.ts';
 import type { CellScan, KeyPart, LargeKey } from '../../replication/replica.ts';
 import { ModelReplica } from './model-replica.ts';
 import { RawPeer } from './raw-peer.ts';
@@ -88,8 +89,8 @@ function refusalOf(work: () => void): number {
 }
 
 function converse(ours: CellReplica, theirs: CellReplica, keys: number): { asker: ElementAsker; frames: number } {
-  const asker = new ElementAsker(theirs, 100);
-  const answerer = new ElementAnswerer(ours);
+  const asker = new ElementAsker(theirs, 100, new FrameScratch());
+  const answerer = new ElementAnswerer(ours, new FrameScratch());
   for (let number = 0; number < keys; number++) expect(asker.add(large(number))).toBe(true);
   let frames = 0;
   for (let isFirst = true; ; isFirst = false) {
@@ -132,20 +133,20 @@ describe('comparing elements', () => {
 
   const ranges: KeyRanges = { ...large(0), bits: BITS, ranges: new Uint32Array(rangeCount(BITS) * 2) };
   const answererAfter = (...given: KeyRanges[]): ElementAnswerer => {
-    const answerer = new ElementAnswerer(new CellReplica());
-    for (const one of given) hand(encodeRanges(one), new ElementAsker(new CellReplica(), 1), answerer);
+    const answerer = new ElementAnswerer(new CellReplica(), new FrameScratch());
+    for (const one of given) hand(encodeRanges(one), new ElementAsker(new CellReplica(), 1, new FrameScratch()), answerer);
     answerer.turned();
     frameOf(answerer);
     answerer.endTurn();
     return answerer;
   };
   const askerAfter = (): ElementAsker => {
-    const asker = new ElementAsker(new CellReplica(), 100);
+    const asker = new ElementAsker(new CellReplica(), 100, new FrameScratch());
     asker.add(large(0));
     frameOf(asker);
     return asker;
   };
-  const nobody = new ElementAnswerer(new CellReplica());
+  const nobody = new ElementAnswerer(new CellReplica(), new FrameScratch());
   const pick = encodePick(0, BITS, new Uint8Array(2 ** BITS));
   const noCells = encodeCells(0, BITS, [], new Uint32Array(0), false);
 
