@@ -57,15 +57,19 @@ function tick() {
   lastLoops = loopCount;
 }
 
-// Until it listens nobody waits for it.
+// Until it has started to listen, and is through with what it does in that turn, nobody waits for it.
 const { listen } = Server.prototype;
 Server.prototype.listen = function (...args) {
   Server.prototype.listen = listen;
+  this.once('listening', () => setImmediate(begin));
+  return listen.apply(this, args);
+};
+
+function begin() {
   lastMs = beganMs = performance.now();
   lastCpuMs = threadCpuMs();
   setInterval(tick, 1).unref();
-  return listen.apply(this, args);
-};
+}
 
 /** The length in milliseconds that a share of the turns does not exceed. */
 function quantile(share) {

@@ -14,3 +14,13 @@ export function contentDigest(node: Node): string {
   if (!keyspace.digesting) recomputeDigests(keyspace);
   return keyspace.digests.total();
 }
+
+/** The same, when the digests that are being computed between other work are there. */
+export async function contentDigestSoon(node: Node): Promise<string> {
+  await new Promise<void>((resolve) => {
+    const { digestStart } = node.keyspace;
+    if (digestStart === null) resolve();
+    else digestStart.whenDone(resolve);
+  });
+  return contentDigest(node);
+}

@@ -10,6 +10,7 @@ import type { Stamp } from '../replication/replica.ts';
 import type { KnownMember } from '../replication/settings.ts';
 import type { Flusher } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
+import { endOfPiece, inPieces, type TurnTime } from '../storage/in-pieces.ts';
 import { applyRecords } from '../storage/merge.ts';
 import { missesRegister } from '../storage/forsake.ts';
 import type { Runtime } from './runtime-view.ts';
@@ -91,18 +92,15 @@ export class HorizonKeeper {
    * Merges rows of a store that others may have restored or written: what this node, and so everybody, has deleted and forgotten
    * is left out.
    */
-  applyOldRows(keyspace: Keyspace, records: Buffer): void {
-    if (this.reaped.hi === 0) return applyRecords(keyspace, records, 0, records.length);
+  applyOldRows(keyspace: Keyspace, records: Buffer, time: TurnTime): Promise<void> {
     const bounds = this.#bounds();
-    const reader = new RecordReader();
-    for (let at = 0; at < records.length;) {
-      const next = reader.read(records, at);
-      const bound = bounds.get(formatNodeId(reader.originHi, reader.originLo)) ?? none;
-      const isOld = compareStamp(reader.stampHi, reader.stampLo, bound.hi, bound.lo) <= 0;
-      const isForgotten = isOld && (reader.flags & FLAG_DEAD) === 0 && missesRegister(keyspace, reader);
-      if (!isForgotten) applyRecords(keyspace, records, at, next);
-      at = next;
-    }
+    return inPieces(records, time, (from) => {
+      keyspace.clock.refresh();
+      const end = endOfPiece(records, from);
+      if (this.reaped.hi === 0) applyRecords(keyspace, records, from, end);
+      else applyUnforgotten(keyspace, records, from, end, bounds);
+      return end;
+    });
   }
 
   /** For each known origin: up to where all of its writes have been here. */
@@ -190,5 +188,24 @@ export class HorizonKeeper {
     } finally {
       this.#isWriting = false;
     }
+  }
+}
+
+/** Merges records[start, end) without what was made up to its origin's bound and is not here. */
+function applyUnforgotten(
+  keyspace: Keyspace,
+  records: Buffer,
+  start: number,
+  end: number,
+  bounds: ReadonlyMap<string, Stamp>,
+): void {
+  const reader = new RecordReader();
+  for (let at = start; at < end;) {
+    const next = reader.read(records, at);
+    const bound = bounds.get(formatNodeId(reader.originHi, reader.originLo)) ?? none;
+    const isOld = compareStamp(reader.stampHi, reader.stampLo, bound.hi, bound.lo) <= 0;
+    const isForgotten = isOld && (reader.flags & FLAG_DEAD) === 0 && missesRegister(keyspace, reader);
+    if (!isForgotten) applyRecords(keyspace, records, at, next);
+    at = next;
   }
 }

@@ -301,21 +301,21 @@ export class Runtime implements Node {
     const { flusher, loading } = this;
     if (flusher === null || loading === null) return;
     const bound = Number(this.config.values.maxmemory) * HYDRATED_SHARE || Infinity;
+    const { time } = this.#environment;
     this.keyspace.storing = false;
     this.keyspace.hydrating = true;
     await flusher.hydrate(
-      (records) => hydrateWithin(this.keyspace, records, bound),
+      (records) => hydrateWithin(this.keyspace, records, bound, time),
       (done, total) => {
         loading.done = done;
         loading.total = total;
         this.#options.onLoading?.(loading);
       },
       (records) => {
-        this.keyspace.clock.refresh();
         // What does not fit is left to be read on demand.
-        if (this.keyspace.readsThrough && this.keyspace.usedBytes >= bound)
-          hydrateWithin(this.keyspace, records, bound);
-        else this.#horizon.applyOldRows(this.keyspace, records);
+        const isFull = this.keyspace.readsThrough && this.keyspace.usedBytes >= bound;
+        if (isFull) return hydrateWithin(this.keyspace, records, bound, time);
+        return this.#horizon.applyOldRows(this.keyspace, records, time);
       },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));

@@ -30,6 +30,7 @@ class DigestStart implements UnfinishedDigests {
   #isVisiting = false;
   /** Large collections that the walk over the keys has left behind. */
   readonly #within = new Map<Collection, ElementCursor>();
+  readonly #waiting: (() => void)[] = [];
 
   constructor(keyspace: Keyspace) {
     this.#keyspace = keyspace;
@@ -85,7 +86,12 @@ class DigestStart implements UnfinishedDigests {
     else this.#stepWithin(...within);
     if (this.#database < keyspace.databases.length || this.#within.size > 0) return true;
     keyspace.digestStart = null;
+    for (const callback of this.#waiting.splice(0)) callback();
     return false;
+  }
+
+  whenDone(callback: () => void): void {
+    this.#waiting.push(callback);
   }
 
   /** Takes in about 25 more keys, but for large collections. */

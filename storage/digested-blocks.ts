@@ -29,6 +29,8 @@ export interface UnfinishedDigests {
   asIfTakenIn(database: Database, ref: number, work: () => void): void;
   /** Takes in some more; false when all is. */
   step(): boolean;
+  /** Calls back when all has been taken in. */
+  whenDone(callback: () => void): void;
 }
 
 export class DigestedBlocks extends BlockWriter {
@@ -209,12 +211,13 @@ export class DigestedBlocks extends BlockWriter {
   /** Ends all that the digests count of the database's evicted keys: a repair brings back what peers have of them. */
   forgetEvicted(database: Database): void {
     const { evictedDigests } = database;
-    if (evictedDigests.count > 0) this.toggleEvicted(database);
+    this.toggleEvicted(database);
     evictedDigests.clear();
   }
 
   /** Adds all that is counted of the database's evicted keys to the digests, or takes it out again. */
   toggleEvicted({ evictedDigests }: Database): void {
+    if (evictedDigests.count === 0) return;
     for (let at = 0; at < EvictedDigests.tableCount; at++) {
       evictedDigests.visit(at, (hashHi, _hashLo, hi, lo) => this.digests.toggleKey(hashHi, hi, lo));
     }

@@ -9,6 +9,7 @@ import { type KeyName, packKeyNames } from './backends/key-names.ts';
 import { OBJECT, STORE } from './block.ts';
 import { recomputeElements } from './collections/element-writes.ts';
 import type { Database } from './database.ts';
+import { endOfPiece, inPieces, type TurnTime } from './in-pieces.ts';
 import type { Keyspace } from './keyspace.ts';
 import { applyRecords } from './merge.ts';
 
@@ -180,20 +181,28 @@ export class ReadThrough {
  * Merges what a store gives at the start as long as memory has less than `bytesMax`. Of what comes then only deletions, expired
  * keys and more of what is in memory are merged; the other keys are left to be read on demand.
  */
-export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: number): void {
-  keyspace.clock.refresh();
-  if (!keyspace.readsThrough || keyspace.usedBytes < bytesMax) {
-    applyRecords(keyspace, records, 0, records.length);
-    return;
-  }
+export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: number, time: TurnTime): Promise<void> {
+  return inPieces(records, time, (from) => {
+    keyspace.clock.refresh();
+    if (keyspace.readsThrough && keyspace.usedBytes >= bytesMax) return hydrateOutside(keyspace, records, from);
+    const end = endOfPiece(records, from);
+    applyRecords(keyspace, records, from, end);
+    return end;
+  });
+}
+
+/** Takes some keys, of which memory has no room for new ones; returns where the rest begins. */
+function hydrateOutside(keyspace: Keyspace, records: Buffer, start: number): number {
   const reader = new RecordReader();
+  const pieceEnd = endOfPiece(records, start);
   let lastHash = -1;
   let lastKey: Buffer = Buffer.alloc(0);
-  for (let at = 0; at < records.length;) {
+  for (let at = start; at < records.length;) {
     const from = at;
     at = reader.read(records, at);
     if (isMergedAnyway(keyspace, reader)) {
       applyRecords(keyspace, records, from, at);
+      if (at >= pieceEnd) return at;
       continue;
     }
     if (keyspace.expectsPeers) {
@@ -201,18 +210,22 @@ export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: num
       at = endOfKey(reader, records, at);
       const key = records.subarray(keyStart, keyStart + keyLength);
       passThrough(keyspace, database, key, records.subarray(from, at), at === records.length);
+      if (at >= pieceEnd) return at;
       continue;
     }
     const { stampHi, stampLo, keyStart, keyLength } = reader;
     const database = keyspace.databases[reader.database];
-    keyspace.clock.observe(stampHi, stampLo);
-    database.noteStamp(stampHi, stampLo);
     const hash = keyspace.hashOf(records, keyStart, keyLength);
     const isSame = hash === lastHash && lastKey.compare(records, keyStart, keyStart + keyLength) === 0;
+    // All of a key at once: it is to be added once.
+    if (!isSame && from >= pieceEnd) return from;
+    keyspace.clock.observe(stampHi, stampLo);
+    database.noteStamp(stampHi, stampLo);
     if (!isSame) database.evicted.add(hash);
     lastHash = hash;
     lastKey = records.subarray(keyStart, keyStart + keyLength);
   }
+  return records.length;
 }
 
 /** Where the records of the key end of which the reader has read one. */

@@ -145,5 +145,5 @@ export function recomputeDigests(keyspace: Keyspace): void {
     keyspace.toggleDigest(keyspace.databases[database], ref);
   };
   while (scan.step(visit));
-  for (const database of keyspace.databases) if (database.evictedDigests.count > 0) keyspace.toggleEvicted(database);
+  for (const database of keyspace.databases) keyspace.toggleEvicted(database);
 }

@@ -1,9 +1,10 @@
-/** MANTIS BACKUP and VERIFY: what takes a while, in the thread of the stores, while others are served. */
+/** MANTIS BACKUP, VERIFY and DIGEST: what may take a while, while others are served. */
 import { isAbsolute } from 'node:path';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import type { Verification } from '../../storage/verification.ts';
 import type { Call } from '../call.ts';
 import { isLocalClient } from '../client-address.ts';
+import { contentDigest, contentDigestSoon } from '../content-digest.ts';
 
 /** Makes the session wait for work, and answers with its result or why it failed. */
 function answerLater<T>(call: Call, work: Promise<T>, write: (reply: ReplyWriter, result: T) => void): void {
@@ -60,4 +61,11 @@ export function backUp(call: Call): void {
   if (!isAbsolute(directory)) call.fail('ERR name the folder for the backup by its absolute path');
   if (call.node.flusher === null) call.fail('ERR there is no embedded store to copy: data-dir is none');
   answerLater(call, call.node.backUp(directory), (reply, entries) => reply.integer(entries));
+}
+
+/** Digests that are being computed are waited for, but not within a transaction. */
+export function showDigest(call: Call): void {
+  const { node } = call;
+  if (node.keyspace.digestStart === null || call.inTransaction) call.reply.bulkString(contentDigest(node));
+  else answerLater(call, contentDigestSoon(node), (reply, digest) => reply.bulkString(digest));
 }

@@ -3,10 +3,9 @@ import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { PeerStatus } from '../../replication/status.ts';
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { contentDigest } from '../content-digest.ts';
 import { mantisFields } from '../info/mantis.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
-import { backUp, verify } from './maintenance.ts';
+import { backUp, showDigest, verify } from './maintenance.ts';
 import { mayDebug } from './debug.ts';
 import { conflictSubcommands } from './mantis-conflicts.ts';
 import { tokenSubcommands } from './mantis-tokens.ts';
@@ -141,7 +140,7 @@ export const mantisCommands: readonly CommandDefinition[] = [
         complexity: 'O(1) on a node with peers, O(N) for N keys on one without',
         arity: 2,
         syntax: '',
-        run: (call) => call.reply.bulkString(contentDigest(call.node)),
+        run: showDigest,
       }),
       subcommand({
         name: 'forget',

@@ -18,8 +18,10 @@ import { decodeElementCounter } from './element-writes.ts';
 import { elementCounterKindOf, elementKindOf, keyKindOf } from './kinds.ts';
 
 /** Elements, and about as many bytes, between two looks at the clock and at how much there is. */
-const ELEMENTS_A_STEP = 256;
-const BYTES_A_STEP = 64 << 10;
+const ELEMENTS_A_STEP = 64;
+const BYTES_A_STEP = 16 << 10;
+/** The same where few of them are wanted. */
+const LOOKED_AT_A_STEP = 256;
 const ELEMENT_BYTES_LEAST = 64;
 
 /** Appends the KEY register: the creation and the deadline. Nothing when the creation is not known. */
@@ -249,8 +251,7 @@ export function encodeCollection(
     cursor.isFresh = false;
   }
   const longStep = Math.ceil(BYTES_A_STEP / Math.max(ELEMENT_BYTES_LEAST, collection.longestBytes));
-  // Few of them are wanted where not all are.
-  const step = isWanted === null ? Math.min(ELEMENTS_A_STEP, longStep) : ELEMENTS_A_STEP;
+  const step = isWanted === null ? Math.min(ELEMENTS_A_STEP, longStep) : LOOKED_AT_A_STEP;
   let more = true;
   while (more && writer.length < bytesMax && !isTimeUp()) {
     more = collection.walk(cursor, step, (element) => {

@@ -239,16 +239,19 @@ describe('a key that was evicted', () => {
       const { keyspace, database } = again.replica;
       Object.assign(keyspace, { storing: false, hydrating: true, digesting: false, expectsPeers });
       const writer = new RecordWriter();
-      const hand = (): void => hydrateWithin(keyspace, writer.take(), 300_000);
-      await store.load((records) => {
+      // A turn for each piece.
+      let nowMs = 0;
+      const time = { monotonicMs: () => (nowMs += 1), defer: (work: () => void) => setImmediate(work) };
+      const hand = (): Promise<void> => hydrateWithin(keyspace, writer.take(), 300_000, time);
+      await store.load(async (records) => {
         // In slices as other stores give them.
         for (let at = 0; at < records.length;) {
           const length = records.readUInt32LE(at);
           writer.raw(records, at, length);
           at += length;
-          if (writer.length > 4000) hand();
+          if (writer.length > 16_000) await hand();
         }
-        if (writer.length > 0) hand();
+        if (writer.length > 0) await hand();
       });
       keyspace.storing = true;
       keyspace.hydrating = false;

@@ -1,14 +1,17 @@
 /** Large collections go, in whole or in part, in steps whose work is bounded: counted in elements, not in time. */
 import { describe, expect, it } from '@jest/globals';
+import { RecordWriter } from '../../../protocol/change-record.ts';
 import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM } from '../../../storage/block.ts';
 import type { ListCollection } from '../../../storage/collections/list-collection.ts';
 import { endChange, openCollection, putElement } from '../../../storage/collections/local.ts';
 import { pruneSome } from '../../../storage/collections/prune.ts';
 import type { SortedSet } from '../../../storage/collections/sorted-set.ts';
 import type { Stream } from '../../../storage/collections/stream.ts';
+import { RegisterScan } from '../../../storage/register-scan.ts';
 import { pushRight } from '../../../storage/types/list.ts';
 import { putScore } from '../../../storage/types/sorted-set.ts';
 import { addEntry } from '../../../storage/types/stream.ts';
+import { hydrateWithin } from '../../../storage/read-through.ts';
 import { Replica } from './replicas.ts';
 
 const ELEMENTS = 20_000;
@@ -103,6 +106,53 @@ describe('a large collection', () => {
     b.apply(added);
     expect(b.view()).toEqual(a.view());
     expect(a.digest()).toBe(b.digest());
+  });
+});
+
+describe('a large collection that a peer is given', () => {
+  it.each(types)('of type %s is encoded in steps', (_name, type) => {
+    const [first, second] = [1, 2].map((node) => new Replica(node, () => 1_700_000_000_000));
+    fill(first, type, 0, ELEMENTS);
+    const scan = new RegisterScan(first.keyspace);
+    const writer = new RecordWriter();
+    while (scan.step((database, ref) => scan.encode(database, ref, writer)));
+    expect(writer.length).toBe(0);
+    let most = 0;
+    while (scan.hasUnfinished) {
+      let looks = 0;
+      // The time is over at the second look.
+      scan.encodeUnfinished(writer, 1 << 20, () => looks++ > 0);
+      const records = writer.take();
+      second.apply(records);
+      most = Math.max(most, records.length);
+    }
+    expect(most).toBeLessThan(16_000);
+    expect(second.view()).toEqual(first.view());
+  });
+});
+
+describe('a large collection that is loaded', () => {
+  it.each(types)('of type %s is merged in steps', async (_name, type) => {
+    const [first, again] = [1, 1].map((node) => new Replica(node, () => 1_700_000_000_000));
+    fill(first, type, 0, ELEMENTS);
+    const records = first.takeStore(1 << 20);
+    let before = 0;
+    let most = 0;
+    const turn = (): void => {
+      const count = countOf(again);
+      most = Math.max(most, count - before);
+      before = count;
+    };
+    // A clock by which each look at it takes a turn's time.
+    let nowMs = 0;
+    const defer = (work: () => void): void => {
+      turn();
+      setImmediate(work);
+    };
+    await hydrateWithin(again.keyspace, records, Infinity, { monotonicMs: () => (nowMs += 1), defer });
+    turn();
+    expect(most).toBeLessThan(STEP / 5);
+    expect(again.view()).toEqual(first.view());
   });
 });
 
