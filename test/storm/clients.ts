@@ -139,7 +139,8 @@ export class Resident {
 
 /**
  * Goes from node to node with a token, and must read on each what it wrote on the one before. It only visits nodes that forget
- * nothing: what it was told of stays.
+ * nothing that they have answered. One that was killed comes back without what its peers had sent it last, until they send it again:
+ * where a node was away, the token is awaited there anew.
  */
 export class Roamer {
   readonly key: string;
@@ -151,6 +152,9 @@ export class Roamer {
   readonly #random: SeededRandom;
   readonly #anomalies: Anomalies;
   #at = 0;
+  /** Of the last write, and whether the node has been away since. */
+  #token: string | null = null;
+  #wasAway = false;
   #isStopping = false;
 
   constructor(name: string, nodes: readonly StormNode[], random: SeededRandom, anomalies: Anomalies) {
@@ -170,6 +174,7 @@ export class Roamer {
         await this.#visit();
       } catch {
         // The node is away, or does not answer: what it was sent may have happened, which the next value read tells.
+        this.#wasAway = true;
       }
       await delay(THINK_MS * 5);
     }
@@ -178,21 +183,26 @@ export class Roamer {
 
   async #visit(): Promise<void> {
     const here = this.#clients[this.#at];
+    if (this.#wasAway && !(await this.#awaits(here))) return;
+    this.#wasAway = false;
     this.#check(Number((await here.get(this.key)) ?? 0), 'where it wrote');
     this.most = this.last + 1;
     await here.set(this.key, String(this.most));
     this.last = this.most;
-    const token = (await here.call('MANTIS', 'TOKEN')) as string;
+    this.#token = (await here.call('MANTIS', 'TOKEN')) as string;
     const next = this.#random.below(this.#clients.length);
     const there = this.#clients[next];
-    const hasCome = await there.call('MANTIS', 'AWAIT', token, '1500').catch(() => 0);
-    if (hasCome !== 1) {
-      this.stays++;
-      return;
-    }
+    if (!(await this.#awaits(there))) return;
     this.#check(Number((await there.get(this.key)) ?? 0), `on node ${next} after node ${this.#at}`);
     this.#at = next;
     this.moves++;
+  }
+
+  async #awaits(client: Redis): Promise<boolean> {
+    if (this.#token === null) return true;
+    const hasCome = (await client.call('MANTIS', 'AWAIT', this.#token, '1500').catch(() => 0)) === 1;
+    if (!hasCome) this.stays++;
+    return hasCome;
   }
 
   /** What is read is what was written last: acknowledged, or sent without an answer. */
