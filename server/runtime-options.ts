@@ -5,6 +5,7 @@ import type { KnownMember, ReplicatorOptions } from '../replication/settings.ts'
 import type { Stamp } from '../replication/replica.ts';
 import type { PeerTls } from '../replication/tcp.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
+import { levelBufferBytes } from '../storage/backends/level-database.ts';
 import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import type { StoreEnvironment } from '../storage/environment.ts';
 import type { FlusherOptions } from '../storage/flusher-options.ts';
@@ -22,6 +23,7 @@ export function flusherOptions(
   if (dataDir === null && mysql === null) return null;
   return {
     dataDir,
+    bufferBytes: levelBufferBytes(Number(values.maxmemory)),
     mysql,
     flushIntervalMs: values['flush-interval'],
     takeoverMs: values['takeover-after'],

@@ -32,12 +32,12 @@ export type MysqlTable = DrainTarget &
 
 /** Makes the stores. */
 export interface EngineStores {
-  level(directory: string): LevelStore;
+  level(directory: string, bufferBytes?: number): LevelStore;
   mysql(options: MysqlStoreOptions): MysqlTable;
 }
 
 export const realStores: EngineStores = {
-  level: (directory) => new LevelStore({ directory }),
+  level: (directory, bufferBytes) => new LevelStore({ directory, bufferBytes }),
   mysql: (options) => new MysqlStore(options),
 };
 
@@ -76,7 +76,7 @@ export class FlushEngine implements StoreEngine {
     else if (directory === null) this.#level = null;
     else {
       const isQueueing = target !== null || options.isQueueing;
-      this.#level = new LevelEngine(stores.level(directory), isQueueing, environment, {
+      this.#level = new LevelEngine(stores.level(directory, options.bufferBytes), isQueueing, environment, {
         onChange,
         onQueued: () => this.wake(),
         onFatal,

@@ -138,6 +138,8 @@ export interface EngineEvents {
 export interface EngineOptions {
   /** Directory of the embedded store; null for none. */
   directory: string | null;
+  /** See LevelStoreOptions. */
+  bufferBytes?: number | undefined;
   mysqlUrl: string | null;
   /** Mark registers for a MySQL that another thread writes. */
   isQueueing: boolean;

@@ -7,6 +7,8 @@ import type { EngineEvents, EngineOptions, StoreEngine } from './flush-types.ts'
 export interface FlusherOptions {
   /** Folder of the embedded store; null for none. */
   dataDir: string | null;
+  /** See LevelStoreOptions. */
+  bufferBytes?: number | undefined;
   /** A mysql:// URL, the application's own pool, or a store of its own; null for none. */
   mysql: string | MysqlPool | DurableStore | null;
   flushIntervalMs: number;

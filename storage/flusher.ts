@@ -98,6 +98,7 @@ export class Flusher {
     const pool = typeof mysql === 'string' ? null : mysql;
     const engineOptions: EngineOptions = {
       directory: dataDir === null ? null : join(dataDir, LEVEL_FOLDER),
+      bufferBytes: options.bufferBytes,
       mysqlUrl: url,
       isQueueing: pool !== null,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,

@@ -12,7 +12,8 @@
  */
 import { strict as assert } from 'node:assert';
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
-import type { LevelBatch, LevelStore } from './level.ts';
+import type { LevelBatch } from './level-batch.ts';
+import type { LevelStore } from './level.ts';
 import { REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
 import { registerKeyLength, writeRegisterKey } from './register-key.ts';
 

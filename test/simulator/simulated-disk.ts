@@ -2,7 +2,8 @@
  * The disk of one node, as LevelDB presents it: an ordered map written in atomic batches. What was not synced is lost at a
  * crash from some batch on; a batch that was being synced is there whole or not at all, because LevelDB's log is checksummed.
  */
-import type { LevelBatch, LevelDatabase } from '../../storage/backends/level.ts';
+import type { LevelBatch } from '../../storage/backends/level-batch.ts';
+import type { LevelDatabase } from '../../storage/backends/level-database.ts';
 import { SeededRandom } from '../replication/virtual-world.ts';
 import { SimulatedJournal } from './simulated-journal.ts';
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { ClassicLevel } from 'classic-level';
 import { StoreError } from '../../storage/backends/backend.ts';
-import { LevelStore, type LevelDatabase } from '../../storage/backends/level.ts';
+import type { LevelDatabase } from '../../storage/backends/level-database.ts';
+import { LevelStore } from '../../storage/backends/level.ts';
 import { LevelEngine } from '../../storage/level-engine.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -22,11 +23,12 @@ class FailingDisk {
     const batchOf = database.batch.bind(database) as () => ReturnType<LevelDatabase['batch']>;
     Object.defineProperty(database, 'batch', {
       value: () => {
-        const batch = batchOf();
-        const write = batch.write.bind(batch) as (options: { sync?: boolean }) => Promise<void>;
-        batch.write = async (options: unknown = {}) => {
+        // By what every batch is written with, also one that is used again.
+        const batch = batchOf() as ReturnType<LevelDatabase['batch']> & { _write(options: object): Promise<void> };
+        const write = batch._write.bind(batch);
+        batch._write = async (options) => {
           if (this.message !== null) throw Object.assign(new Error(this.message), { code: 'LEVEL_IO_ERROR' });
-          return write(options as { sync?: boolean });
+          return write(options);
         };
         return batch;
       },

@@ -1,0 +1,35 @@
+/** LevelDB itself: how it is opened, and what memory it may use. */
+import { ClassicLevel } from 'classic-level';
+import { checkTables } from './level-tables.ts';
+
+export type LevelDatabase = ClassicLevel<Buffer, Buffer>;
+
+/**
+ * LevelDB gathers so much before it writes a table, up to two of it, and keeps as much of what it has read. Measured with one
+ * queue marker per register: 16 MiB writes 2 times as fast as LevelDB's 4 MiB, 64 MiB no faster.
+ */
+export const BUFFER_BYTES = 16 << 20;
+const BUFFER_BYTES_LEAST = 2 << 20;
+/** What two such buffers and the cache may take of `maxmemory` is three times this. */
+const BUFFER_SHARE = 1 / 16;
+const TABLE_FILE_BYTES = 8 << 20;
+
+/** The size of LevelDB's buffers on a node with this `maxmemory`, 0 for none. */
+export function levelBufferBytes(bytesMax: number): number {
+  if (bytesMax === 0) return BUFFER_BYTES;
+  return Math.floor(Math.min(BUFFER_BYTES, Math.max(BUFFER_BYTES_LEAST, bytesMax * BUFFER_SHARE)));
+}
+
+/** Opens the database of a directory, after looking through its tables. */
+export async function openLevelDatabase(directory: string, bufferBytes: number): Promise<LevelDatabase> {
+  await checkTables(directory);
+  const database = new ClassicLevel<Buffer, Buffer>(directory, {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    writeBufferSize: bufferBytes,
+    maxFileSize: TABLE_FILE_BYTES,
+    cacheSize: bufferBytes,
+  });
+  await database.open();
+  return database;
+}
