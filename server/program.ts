@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-/** The mantis program. */
+/** The mantis program, run as soon as it is imported. */
 import './small-heap.ts';
 import { setFlagsFromString } from 'node:v8';
 import { runCli } from './cli.ts';

@@ -1,5 +1,6 @@
 /** The process keeps to `maxmemory`, not only what it counts of its data: by its resident memory, as the system says it. */
 import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { startMantis } from '../support/mantis-process.ts';
 import { RespClient } from '../support/resp-client.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -53,4 +54,15 @@ describe('maxmemory', () => {
     await client.close();
     await node.server.stop();
   }, 120_000);
+
+  it('has malloc keep its memory in one place, unless the environment says otherwise', async () => {
+    const node = await startMantis({ args: [], dataDir: 'none', env: { MALLOC_TRIM_THRESHOLD_: '1000000' } });
+    const client = await RespClient.connect(node.port);
+    const pid = Number(/^process_id:(\d+)/m.exec(String(await client.command('INFO', 'server')))?.[1]);
+    expect(pid).toBe(node.server.pid);
+    const settings = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+    expect(settings).toEqual(expect.arrayContaining(['MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=1000000']));
+    await client.close();
+    await node.server.stop();
+  });
 });
