@@ -100,8 +100,15 @@ export class MeasuredServer {
 
   /** Bytes of resident memory. */
   residentBytes(): number {
+    return this.residentMemory().allBytes;
+  }
+
+  /** Resident memory, and what of it are no pages of files, which the kernel takes away when it needs them. */
+  residentMemory(): { allBytes: number; ownBytes: number } {
     const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    const bytesOf = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+    return { allBytes: bytesOf('VmRSS'), ownBytes: bytesOf('VmRSS') - bytesOf('RssFile') };
   }
 
   /** Bytes that the server itself says its data takes: used_memory of INFO. */

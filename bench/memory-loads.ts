@@ -119,9 +119,11 @@ interface MemoryOutcome {
   bytesMax: number;
   /** `used_memory` at the end. */
   countedBytes: number;
-  /** Growth over what the process took when it was empty: the most that was seen, and at the end. */
+  /** Growth of the process's own memory over what it took when it was empty: the most that was seen, and at the end. */
+  ownMostBytes: number;
+  ownBytes: number;
+  /** The most of its resident memory, which has the pages of mapped files besides. */
   residentMostBytes: number;
-  residentBytes: number;
   keys: number;
 }
 
@@ -154,15 +156,19 @@ async function runMemoryLoad(
   await send(connection, load, 0, Math.ceil(commands / 60));
   await connection.command('FLUSHALL');
   await delay(SETTLING_MS);
-  const emptyBytes = server.residentBytes();
-  let mostBytes = 0;
-  const sampling = setInterval(() => (mostBytes = Math.max(mostBytes, server.residentBytes())), SAMPLES_MS);
+  const empty = server.residentMemory();
+  const most = { ownBytes: 0, allBytes: 0 };
+  const sampling = setInterval(() => {
+    const { ownBytes, allBytes } = server.residentMemory();
+    most.ownBytes = Math.max(most.ownBytes, ownBytes);
+    most.allBytes = Math.max(most.allBytes, allBytes);
+  }, SAMPLES_MS);
   await send(connection, load, 0, commands);
   if (load.loweredTo !== undefined) {
     bytesMax = Math.floor(bytesMax * load.loweredTo);
     await connection.command('CONFIG', 'SET', 'maxmemory', String(bytesMax));
     await delay(SETTLING_MS);
-    mostBytes = 0;
+    most.ownBytes = most.allBytes = 0;
     await send(connection, load, commands, Math.ceil(commands * 1.3));
   }
   clearInterval(sampling);
@@ -170,8 +176,9 @@ async function runMemoryLoad(
   const outcome: MemoryOutcome = {
     bytesMax,
     countedBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1]),
-    residentMostBytes: mostBytes - emptyBytes,
-    residentBytes: server.residentBytes() - emptyBytes,
+    ownMostBytes: most.ownBytes - empty.ownBytes,
+    ownBytes: server.residentMemory().ownBytes - empty.ownBytes,
+    residentMostBytes: most.allBytes - empty.allBytes,
     keys: Number(await connection.command('DBSIZE')),
   };
   connection.close();
@@ -198,15 +205,21 @@ export async function compareBounds(
       try {
         const outcome = await runMemoryLoad(contender, load, bytesMax, directory);
         const share = (bytes: number): string => `${((bytes / outcome.bytesMax) * 100).toFixed(1)} %`;
-        const { countedBytes, residentMostBytes, residentBytes, keys } = outcome;
-        row.push(share(countedBytes), share(residentMostBytes), share(residentBytes), keys.toLocaleString('en'));
+        const { countedBytes, ownMostBytes, ownBytes, residentMostBytes, keys } = outcome;
+        row.push(...[countedBytes, ownMostBytes, ownBytes, residentMostBytes].map(share), keys.toLocaleString('en'));
       } finally {
         rmSync(directory, { recursive: true, force: true });
       }
     }
-    while (row.length < 9) row.push('');
+    while (row.length < 11) row.push('');
     rows.push(row);
   }
-  const columns = ({ name }: Contender): string[] => [`${name}: used_memory`, 'RSS, most', 'RSS, end', 'keys'];
+  const columns = ({ name }: Contender): string[] => [
+    `${name}: used_memory`,
+    'own, most',
+    'own, end',
+    'RSS, most',
+    'keys',
+  ];
   return table(['of maxmemory', ...columns(ours), ...columns(theirs)], rows);
 }

@@ -27,7 +27,7 @@ export async function startServer(config: Config): Promise<void> {
     onLoading: (loading) => progress.show(loading, runtime.monotonicMs()),
     // After SHUTDOWN nothing is left to wait for, but idle threads would keep the process for a while.
     onStopped: () => process.exit(),
-    processMemory: new SystemMemory(),
+    processMemory: new SystemMemory(config.values['data-dir'] !== null || config.values.mysql !== ''),
   });
   handleSignals(runtime);
   handleDefects(runtime);
