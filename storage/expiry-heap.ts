@@ -1,19 +1,25 @@
 import { freeBuffer } from '../protocol/free-buffer.ts';
 
-/** A set of references, of which none is 0: open addressing, because a Set ends at 2^24 entries. */
-class RefSet {
+/** A set of references, of which none is 0. A Set ends at 2^24 entries. */
+interface RefSet {
+  /** False when it was there. */
+  add(ref: number): boolean;
+  /** The set is not used any more. */
+  discard(): void;
+}
+
+/** For a few references of a large arena: open addressing. */
+class RefTable implements RefSet {
   readonly #slots: Uint32Array;
 
-  constructor(entriesMax: number) {
-    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(entriesMax + 1) + 1));
+  constructor(slots: number) {
+    this.#slots = new Uint32Array(slots);
   }
 
-  /** The set is not used any more. */
   discard(): void {
     freeBuffer(this.#slots);
   }
 
-  /** False when it was there. */
   add(ref: number): boolean {
     const slots = this.#slots;
     const mask = slots.length - 1;
@@ -25,6 +31,35 @@ class RefSet {
     slots[at] = ref;
     return true;
   }
+}
+
+/** For many: a bit for each reference that there can be. */
+class RefBits implements RefSet {
+  readonly #words: Uint32Array;
+
+  constructor(words: number) {
+    this.#words = new Uint32Array(words);
+  }
+
+  discard(): void {
+    freeBuffer(this.#words);
+  }
+
+  add(ref: number): boolean {
+    const before = this.#words[ref >>> 5]!;
+    const after = before | (1 << (ref & 31));
+    this.#words[ref >>> 5] = after;
+    return after !== (before | 0);
+  }
+}
+
+/** The smaller of the two, for the first `count` of `refs`. */
+function refSetFor(refs: Uint32Array, count: number): RefSet {
+  let last = 0;
+  for (let at = 0; at < count; at++) if (refs[at] > last) last = refs[at]!;
+  const slots = 2 ** Math.ceil(Math.log2(count + 1) + 1);
+  const words = (last >>> 5) + 1;
+  return words <= slots ? new RefBits(words) : new RefTable(slots);
 }
 
 const ENTRY_BYTES = 12;
@@ -61,8 +96,13 @@ export class ExpiryHeap {
     return this.length === 0 ? 0 : this.#refs[Math.floor(random * this.length)];
   }
 
+  /** The next entry makes the heap twice as large, unless its owner rebuilds it sooner than it would otherwise. */
+  get isFull(): boolean {
+    return this.length === this.#refs.length;
+  }
+
   push(deadlineMs: number, ref: number): void {
-    if (this.length === this.#refs.length) this.#grow();
+    if (this.isFull) this.#grow();
     const deadlines = this.#deadlines;
     const refs = this.#refs;
     let at = this.length++;
@@ -86,7 +126,7 @@ export class ExpiryHeap {
   /** Drops the entries that `keep` refuses, and all but one of those with the same block. */
   rebuild(keep: (ref: number, deadlineMs: number) => boolean): void {
     let to = 0;
-    const seen = new RefSet(this.length);
+    const seen = refSetFor(this.#refs, this.length);
     for (let at = 0; at < this.length; at++) {
       if (!keep(this.#refs[at], this.#deadlines[at]) || !seen.add(this.#refs[at])) continue;
       this.#refs[to] = this.#refs[at]!;

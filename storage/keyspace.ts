@@ -285,7 +285,7 @@ export class Keyspace extends ChangeTracker {
 
   #pushDeadline(database: Database, deadlineMs: number, ref: number): void {
     const heap = database.deadlines;
-    if (heap.length > 2 * database.deadlineCount + 1024) {
+    if (heap.length > (heap.isFull ? 1.25 : 2) * database.deadlineCount + 1024) {
       heap.rebuild((entry, deadlineMs) => this.isKeyBlock(entry) && this.deadlineOf(entry) >= deadlineMs);
     }
     heap.push(deadlineMs, ref);
