@@ -33,6 +33,8 @@ const COLLECTING_SHARE_MOST = 0.15;
 const SEGMENT_BYTES = 8 << 20;
 const IDLE_LOOKS = 3;
 const IDLE_LOOKS_LONG = 20;
+/** So far beyond the bound, as when it was lowered, nothing that comes will need what is empty. */
+const LOWERED_SHARE = 0.15;
 /** With so many empty bytes blocks of other sizes have room. */
 const EMPTY_BYTES_ENOUGH = 2 << 20;
 /** Freed memory that the allocator keeps is used again by values to come; when the process is too large, so much of it counts as lost each time. */
@@ -187,7 +189,9 @@ export class MemoryBound {
     if (!this.isSparse(usedBytes)) return false;
     const excessBytes = usedBytes - arena.usedBytes + arena.residentBytes - this.residentAtBytes;
     const isTooLarge = excessBytes > SEGMENT_BYTES / 2;
-    if (isTooLarge && this.#idleLooks >= IDLE_LOOKS && this.compaction.beginSegment()) return true;
+    const isLowered = excessBytes > Math.max(SEGMENT_BYTES * 2, this.#bytesMax * LOWERED_SHARE);
+    const isIdle = this.#idleLooks >= (isLowered ? 1 : IDLE_LOOKS);
+    if (isTooLarge && isIdle && this.compaction.beginSegment()) return true;
     const unfilledBytes = arena.residentBytes - arena.emptyBytes - arena.usedBytes;
     // A segment can be given back when there are empty pages for what is in it.
     const isEnough = arena.emptyBytes >= (isTooLarge ? SEGMENT_BYTES * 2 : EMPTY_BYTES_ENOUGH);
