@@ -160,15 +160,20 @@ function mayBeOutdated(keyspace: Keyspace, ref: number): boolean {
 
 /** Drops stale entries of a ring that has grown past what can be dirty. */
 export function compactStoreRing(keyspace: Keyspace, database: Database): void {
-  const kept: { ref: number; marks: number }[] = [];
+  const { storeRing } = database;
+  const kept = new Uint16Array(storeRing.length);
   const alone = isAlone(keyspace, database);
-  database.storeRing.compact((ref) => {
+  let count = 0;
+  storeRing.compact((ref) => {
     const marks = takeMark(keyspace, database, ref, STORE, alone);
     if (marks === 0) return false;
-    kept.push({ ref, marks });
+    kept[count++] = marks;
     return true;
   });
-  for (const { ref, marks } of kept) keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= marks << 16;
+  for (let at = 0; at < count; at++) {
+    const ref = storeRing.at(at);
+    keyspace.arena.words[ref >>> 20][(ref & 0xfffff) << 1] |= kept[at] << 16;
+  }
 }
 
 /** Makes every register dirty again, for a store that was named or emptied while the node ran. */

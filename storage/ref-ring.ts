@@ -25,6 +25,16 @@ export class RefRing {
     return this.#tail - this.#head;
   }
 
+  /** The entry that comes after `index` others. */
+  at(index: number): number {
+    return this.#refs[this.#head + index];
+  }
+
+  /** What the entries and their room take. */
+  get bytes(): number {
+    return this.#refs.byteLength;
+  }
+
   push(ref: number): void {
     if (this.#tail === this.#refs.length) this.#makeRoom();
     this.#refs[this.#tail++] = ref;

@@ -176,6 +176,19 @@ describe('what the stores lack', () => {
     });
   });
 
+  it('takes at most 64 bytes a dirty key while no store takes it, however often the keys are written', () => {
+    const keys = 20_000;
+    const replica = new Replica();
+    const { keyspace } = replica;
+    keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);
+    for (let round = 0; round < 24; round++) {
+      // Blocks of other sizes are others, and leave stale entries.
+      for (let at = 0; at < keys; at++) replica.set(`key:${at}`, 'v'.repeat(10 + (round % 3) * 60));
+    }
+    expect(replica.database(0).storeRing.bytes / keys).toBeLessThanOrEqual(64);
+    expect(splitRecords(replica.takeDirty(1 << 24))).toHaveLength(keys);
+  });
+
   it('is everything once more when a store was emptied', async () => {
     await withSeed(FILE, (random) => {
       const replica = new Replica();
