@@ -34,7 +34,7 @@ const SEGMENT_BYTES = 8 << 20;
 const IDLE_LOOKS = 3;
 const IDLE_LOOKS_LONG = 20;
 /** So far beyond the bound, as when it was lowered, nothing that comes will need what is empty. */
-const LOWERED_SHARE = 0.15;
+const LOWERED_SHARE = 0.3;
 /** With so many empty bytes blocks of other sizes have room. */
 const EMPTY_BYTES_ENOUGH = 2 << 20;
 /** Freed memory that the allocator keeps is used again by values to come; when the process is too large, so much of it counts as lost each time. */
@@ -63,6 +63,8 @@ export class MemoryBound {
   #unfilledBytes = 0;
   /** Nothing could be moved; tried again after the next look. */
   #isPacked = false;
+  /** No segment could be given back; tried again after the next look. */
+  #isEachSegmentNeeded = false;
   #emptiedBefore = 0;
 
   constructor(keyspace: Keyspace, processMemory: ProcessMemory | null, monotonicMs: () => number) {
@@ -98,7 +100,7 @@ export class MemoryBound {
       this.uncountedBytes = 0;
       return;
     }
-    this.#isPacked = false;
+    this.#isPacked = this.#isEachSegmentNeeded = false;
     const { arena } = this.#keyspace;
     this.#idleLooks = arena.emptyBytes >= SEGMENT_BYTES ? this.#idleLooks + 1 : 0;
     if (this.#idleLooks > IDLE_LOOKS_LONG) arena.giveBackEmpty(SEGMENT_BYTES);
@@ -172,10 +174,7 @@ export class MemoryBound {
     const { compaction } = this;
     if (!compaction.isUnderWay) {
       this.#emptiedBefore = compaction.emptied;
-      if (!this.#begin()) {
-        this.#isPacked = true;
-        return false;
-      }
+      if (!this.#begin()) return false;
     }
     const endMs = this.#monotonicMs() + sliceMs;
     compaction.step(() => this.#monotonicMs() >= endMs);
@@ -191,12 +190,16 @@ export class MemoryBound {
     const isTooLarge = excessBytes > SEGMENT_BYTES / 2;
     const isLowered = excessBytes > Math.max(SEGMENT_BYTES * 2, this.#bytesMax * LOWERED_SHARE);
     const isIdle = this.#idleLooks >= (isLowered ? 1 : IDLE_LOOKS);
-    if (isTooLarge && isIdle && this.compaction.beginSegment()) return true;
+    if (isTooLarge && isIdle && !this.#isEachSegmentNeeded) {
+      if (this.compaction.beginSegment()) return true;
+      this.#isEachSegmentNeeded = true;
+    }
     const unfilledBytes = arena.residentBytes - arena.emptyBytes - arena.usedBytes;
     // A segment can be given back when there are empty pages for what is in it.
     const isEnough = arena.emptyBytes >= (isTooLarge ? SEGMENT_BYTES * 2 : EMPTY_BYTES_ENOUGH);
     if (isEnough || unfilledBytes < (this.#bytesMax * UNFILLED_SHARE) / 2) return false;
-    return this.compaction.beginPages();
+    this.#isPacked = !this.compaction.beginPages();
+    return !this.#isPacked;
   }
 
   /** MEMORY PURGE: has all go back to the system that can, in one go. */

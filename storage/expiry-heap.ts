@@ -46,7 +46,7 @@ class RefBits implements RefSet {
   }
 
   add(ref: number): boolean {
-    const before = this.#words[ref >>> 5]!;
+    const before = this.#words[ref >>> 5];
     const after = before | (1 << (ref & 31));
     this.#words[ref >>> 5] = after;
     return after !== (before | 0);
