@@ -12,6 +12,7 @@ export const BUFFER_BYTES = 16 << 20;
 const BUFFER_BYTES_LEAST = 2 << 20;
 /** What two such buffers and the cache may take of `maxmemory` is three times this. */
 const BUFFER_SHARE = 1 / 16;
+/** A compaction maps about ten tables: smaller ones where memory is short. */
 const TABLE_FILE_BYTES = 8 << 20;
 
 /** The size of LevelDB's buffers on a node with this `maxmemory`, 0 for none. */
@@ -27,7 +28,7 @@ export async function openLevelDatabase(directory: string, bufferBytes: number):
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
     writeBufferSize: bufferBytes,
-    maxFileSize: TABLE_FILE_BYTES,
+    maxFileSize: bufferBytes < BUFFER_BYTES ? Math.floor(bufferBytes / 4) : TABLE_FILE_BYTES,
     cacheSize: bufferBytes,
   });
   await database.open();

@@ -134,7 +134,8 @@ describe('comparing elements', () => {
   const ranges: KeyRanges = { ...large(0), bits: BITS, ranges: new Uint32Array(rangeCount(BITS) * 2) };
   const answererAfter = (...given: KeyRanges[]): ElementAnswerer => {
     const answerer = new ElementAnswerer(new CellReplica(), new FrameScratch());
-    for (const one of given) hand(encodeRanges(one), new ElementAsker(new CellReplica(), 1, new FrameScratch()), answerer);
+    for (const one of given)
+      hand(encodeRanges(one), new ElementAsker(new CellReplica(), 1, new FrameScratch()), answerer);
     answerer.turned();
     frameOf(answerer);
     answerer.endTurn();
