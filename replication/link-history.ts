@@ -1,22 +1,29 @@
-/** What a link knows of who had seen what: whether a write of the peer and one of this node were made without each other. */
+/** What a node knows of who had seen what: whether a write of a peer and one of this node were made without each other. */
 import type { Hello } from '../protocol/peer-message.ts';
 import { compareStamp } from '../protocol/stamp.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
 import type { Written } from '../protocol/written.ts';
 import type { Applied } from './applied.ts';
-import type { Member } from './membership.ts';
+import type { LinkBeginning, Member } from './membership.ts';
 import type { Stamp } from './replica.ts';
 
 const none: Stamp = { hi: 0, lo: 0 };
+/** More beginnings than this are not kept of one peer; what it wrote before them is held against what it had later. */
+const BEGINNINGS_MAX = 8;
 
+function isUpTo(hi: number, lo: number, bound: Stamp): boolean {
+  return compareStamp(hi, lo, bound.hi, bound.lo) <= 0;
+}
+
+/**
+ * One link's part of it. Beginnings are the member's: where one link replaces another, this node may have told the peer of its writes over
+ * the first, and what the peer had written before comes over the second.
+ */
 export class LinkHistory implements MergeSource {
   readonly #member: Member;
   readonly #applied: Applied;
-  readonly #hello: Hello;
+  readonly #beginning: LinkBeginning;
   readonly #isRepairing: () => boolean;
-  /** How far the peer had this node's stream, and this node's writes by whatever way, when the link began; and now. */
-  #resumedAt: Stamp | null = null;
-  #toldAtStart: Stamp | null = null;
   #told = none;
 
   /**
@@ -26,8 +33,13 @@ export class LinkHistory implements MergeSource {
   constructor(member: Member, applied: Applied, hello: Hello, isRepairing: () => boolean) {
     this.#member = member;
     this.#applied = applied;
-    this.#hello = hello;
     this.#isRepairing = isRepairing;
+    this.#beginning = { clock: { hi: hello.clockHi, lo: hello.clockLo }, resumedAt: null, told: null };
+    // Of links that ended too early nothing is known, and before others there is nothing that has not come.
+    const { applied: here } = member.progress;
+    const isOfUse = ({ clock, resumedAt, told }: LinkBeginning): boolean =>
+      resumedAt !== null && told !== null && !isUpTo(clock.hi, clock.lo, here);
+    member.beginnings = [...member.beginnings.filter(isOfUse).slice(1 - BEGINNINGS_MAX), this.#beginning];
   }
 
   #isPeer(writerHi: number, writerLo: number): boolean {
@@ -37,7 +49,7 @@ export class LinkHistory implements MergeSource {
 
   /** The peer has said how far it had this node's stream when the link began. */
   resumed(position: Stamp): void {
-    this.#resumedAt ??= { hi: position.hi, lo: position.lo };
+    this.#beginning.resumedAt ??= { hi: position.hi, lo: position.lo };
   }
 
   /** The peer has said what it has of all writers; the first time, that is what it had when the link began. */
@@ -45,12 +57,12 @@ export class LinkHistory implements MergeSource {
     const own = this.#applied.own();
     const entry = seen.find(({ writerHi, writerLo }) => writerHi === own.writerHi && writerLo === own.writerLo);
     this.#told = entry === undefined ? none : { hi: entry.stampHi, lo: entry.stampLo };
-    this.#toldAtStart ??= this.#told;
+    this.#beginning.told ??= this.#told;
   }
 
   /**
-   * What the peer wrote before the link is held against what it had then. What it wrote since follows its acknowledgement of what
-   * it had seen. What others than the peer itself had seen cannot be told.
+   * What the peer wrote before a link is held against what it had when that began, the first such link. What it wrote since follows its
+   * acknowledgement of what it had seen. What others than the peer itself had seen cannot be told.
    */
   mayHaveSeen(
     writerHi: number,
@@ -60,10 +72,12 @@ export class LinkHistory implements MergeSource {
     ownHi: number,
     ownLo: number,
   ): boolean {
-    if (!this.#isPeer(writerHi, writerLo) || this.#resumedAt === null || this.#toldAtStart === null) return true;
-    const has = ({ hi, lo }: Stamp): boolean => compareStamp(ownHi, ownLo, hi, lo) <= 0;
-    const isOfBefore = compareStamp(recordHi, recordLo, this.#hello.clockHi, this.#hello.clockLo) <= 0;
-    if (isOfBefore) return has(this.#resumedAt) || has(this.#toldAtStart);
+    if (!this.#isPeer(writerHi, writerLo)) return true;
+    const has = (bound: Stamp): boolean => isUpTo(ownHi, ownLo, bound);
+    const before = this.#member.beginnings.find(({ clock }) => isUpTo(recordHi, recordLo, clock)) ?? this.#beginning;
+    const { clock, resumedAt, told } = before;
+    if (resumedAt === null || told === null) return true;
+    if (isUpTo(recordHi, recordLo, clock)) return has(resumedAt) || has(told);
     return has(this.#member.acknowledged) || has(this.#told) || this.#isRepairing();
   }
 

@@ -5,6 +5,15 @@ import type { Written } from '../protocol/written.ts';
 import { StreamProgress } from './progress.ts';
 import type { Stamp } from './replica.ts';
 
+/** What a peer had of this node's writes when a link to it began. */
+export interface LinkBeginning {
+  /** The peer's clock: what it had written by then is stamped up to here. */
+  readonly clock: Stamp;
+  /** How far it had this node's stream, and this node's writes by whatever way; null until it has said so. */
+  resumedAt: Stamp | null;
+  told: Stamp | null;
+}
+
 /** One other node. */
 export interface Member {
   /** 16 hex digits. */
@@ -21,6 +30,8 @@ export interface Member {
   progress: StreamProgress;
   /** How far it has applied this node's stream. */
   acknowledged: Stamp;
+  /** Its links of which it may have written before they began what is not here yet, the first one first. */
+  beginnings: readonly LinkBeginning[];
   /** Everything that it wrote up to here is here. */
   complete: Stamp;
   /** Everything that any member it knows wrote up to here is there, as it said last. */
@@ -80,6 +91,7 @@ export class Membership {
       member.writer = null;
       member.progress = new StreamProgress();
       member.acknowledged = none;
+      member.beginnings = [];
       member.complete = none;
       member.held = none;
       member.compared = notCompared();
@@ -138,6 +150,7 @@ export class Membership {
       isLinked: false,
       progress: new StreamProgress(),
       acknowledged: none,
+      beginnings: [],
       complete: none,
       held: none,
       compared: notCompared(),
