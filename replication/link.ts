@@ -47,7 +47,6 @@ import {
   type Forget,
   type Hello,
   type MemberAddress,
-  type Ping,
   type Position,
 } from '../protocol/peer-message.ts';
 import { decodePublish, type Published } from '../protocol/peer-publish.ts';
@@ -57,15 +56,15 @@ import type { ClockWatch } from './clock-watch.ts';
 import type { Ending } from './ending.ts';
 import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
 import { checkVersions, makeHello } from './hello.ts';
-import { isAbove, later } from './horizon.ts';
+import { isAbove } from './horizon.ts';
 import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
-import { makePing, makePong, type PingSource } from './ping.ts';
+import { makePing, makePong, noteCompleteness, type PingSource } from './ping.ts';
 import { Publisher } from './publisher.ts';
 import type { RepairOwner } from './repair.ts';
 import type { Stamp } from './replica.ts';
-import { StreamReceiver, StreamSender, checkClock } from './stream.ts';
+import { StreamReceiver, StreamSender, checkClock, isUrgent } from './stream.ts';
 
 /** What a link asks of the node that it belongs to. */
 export interface LinkOwner extends RepairOwner, PingSource {
@@ -157,6 +156,11 @@ export class Link {
   /** Records of this link's repairs that were left out because another node's clock is ahead. */
   get futureRecords(): number {
     return this.#receiver?.futureRecords ?? 0;
+  }
+
+  /** Frames that have come of what can wait for clients: of repairs, and of what the peer wrote before the link. */
+  get pacedFrames(): number {
+    return (this.repair?.framesIn ?? 0) + (this.#receiver?.oldFrames ?? 0);
   }
 
   get hasGap(): boolean {
@@ -320,6 +324,7 @@ export class Link {
       member.node,
       member.incarnation,
       history,
+      { hi: hello.clockHi, lo: hello.clockLo },
     );
     receiver.observeClock(hello.clockHi, hello.clockLo);
     this.#receiver = receiver;
@@ -358,6 +363,8 @@ export class Link {
     const position = this.#sender.resume({ ...known, flag: known.flag && !this.repair!.hasTaken });
     this.#noteAcknowledged(known);
     this.#control.push(encodeStream(position));
+    // The peer is to know before it takes its time for it.
+    if (isUrgent(this.backlogBytes(), this.#owner.settings)) this.#pingPending = true;
     if (!position.flag) this.repair!.want();
   }
 
@@ -397,7 +404,8 @@ export class Link {
       receiver.observeClock(ping.clockHi, ping.clockLo);
       this.peerBacklogBytes = ping.backlogBytes;
       this.#pongToken = ping.token;
-      this.#noteCompleteness(ping);
+      receiver.isUrgent = isUrgent(ping.backlogBytes, this.#owner.settings);
+      noteCompleteness(this.member!, ping, this.#isStreamWhole);
       this.#owner.learn(this, ping.members);
     } else if (type === FRAME_SEEN) {
       this.#receiveSeen(buffer, start, end);
@@ -420,17 +428,6 @@ export class Link {
     } else {
       this.repair!.receive(type, buffer, start, end, flags, nowMs);
     }
-  }
-
-  /** What the peer says of its own stream holds here only when nothing of it is missing. */
-  #noteCompleteness(ping: Ping): void {
-    const member = this.member!;
-    member.held = later(member.held, ping.held);
-    const { progress } = member;
-    const isWhole = this.#isStreamWhole && !progress.hasGap && progress.has(ping.published);
-    const complete = isWhole ? ping.complete : progress.applied;
-    if (isAbove(complete, member.complete)) member.complete = complete;
-    member.heardUpTo = later(member.heardUpTo, complete);
   }
 
   #receiveAck(stamp: { hi: number; lo: number }): void {

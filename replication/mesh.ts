@@ -171,10 +171,10 @@ export class Mesh implements LinkOwner {
         this.pump(session);
       },
       received: (buffer, start, end) => {
-        const repairFrames = link.repair?.framesIn;
+        const { pacedFrames } = link;
         const nowMs = this.nowMs();
         link.received(buffer, start, end, nowMs);
-        if (link.repair?.framesIn !== repairFrames) this.#turns.received(connection, nowMs);
+        if (link.pacedFrames !== pacedFrames) this.#turns.received(connection, nowMs);
         this.pump(session);
       },
       writable: () => this.pump(session),

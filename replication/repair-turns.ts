@@ -70,7 +70,7 @@ export class RepairTurns<Session extends { readonly link: Link }> {
     this.#pace.worked(this.#time.monotonicMs() - beganMs);
   }
 
-  /** Something of a repair came over the connection, and it took since then to deal with: what follows may have to wait. */
+  /** Something of a repair, or of what a peer wrote while it was away, came over the connection, and it took since then to deal with: what follows may have to wait. */
   received(connection: Connection, beganMs: number): void {
     this.#pace.worked(this.#time.monotonicMs() - beganMs);
     const restMs = this.#pace.restMs();

@@ -102,6 +102,11 @@ export class StreamSender {
   }
 }
 
+/** Whether a sender that has so much to send may soon lose the first of it: then it does not wait for clients. What each frame costs there is not counted. */
+export function isUrgent(backlogBytes: number, { outboxBytesMax }: { readonly outboxBytesMax: number }): boolean {
+  return backlogBytes > outboxBytesMax / 4;
+}
+
 /** What a receiver needs to know beside the stream. */
 export interface ReceiverSettings {
   readonly maxClockDriftMs: number;
@@ -123,6 +128,10 @@ export function checkClock(hi: number, lo: number, replica: Replica, maxClockDri
 export class StreamReceiver {
   /** True once the peer has said where its stream begins. */
   started = false;
+  /** RECORDS frames of what the peer wrote before the link, and had to wait for it. */
+  oldFrames = 0;
+  /** What it has to send is so much that it should not wait. */
+  isUrgent = false;
   /** Records from other origins that were left out of a repair because of their stamps. */
   futureRecords = 0;
   readonly progress: StreamProgress;
@@ -132,12 +141,16 @@ export class StreamReceiver {
   #peerHi: number;
   #peerLo: number;
   #incarnation: Stamp;
+  #begunAt: Stamp;
   #limit = new StampLimit();
   /** Parts of a turn, and of a repair's long record, that are not complete. */
   #turn: { stamp: Stamp; previous: Stamp; parts: Parts } | null = null;
   #repairParts: Parts | null = null;
 
-  /** @param source what tells whether a write and one of this node's knew of each other */
+  /**
+   * @param source what tells whether a write and one of this node's knew of each other
+   * @param begunAt the peer's clock when the link began
+   */
   constructor(
     replica: Replica,
     progress: StreamProgress,
@@ -145,7 +158,9 @@ export class StreamReceiver {
     peer: Stamp,
     incarnation: Stamp,
     source: MergeSource,
+    begunAt: Stamp,
   ) {
+    this.#begunAt = begunAt;
     this.#incarnation = incarnation;
     this.#replica = replica;
     this.progress = progress;
@@ -169,6 +184,7 @@ export class StreamReceiver {
     const stamp = { hi: buffer.readUInt32BE(start), lo: buffer.readUInt32BE(start + 4) };
     const previous = { hi: buffer.readUInt32BE(start + 8), lo: buffer.readUInt32BE(start + 12) };
     this.#checkStamps(stamp, previous);
+    if (!this.isUrgent && compareStamp(stamp.hi, stamp.lo, this.#begunAt.hi, this.#begunAt.lo) <= 0) this.oldFrames++;
     const from = start + RECORDS_PREFIX_BYTES;
     const isContinued =
       this.#turn !== null && compareStamp(this.#turn.stamp.hi, this.#turn.stamp.lo, stamp.hi, stamp.lo) === 0;
