@@ -11,6 +11,8 @@ import { REFUSE_CLOCK, REFUSE_SECOND_LINK, REFUSE_SELF } from '../protocol/peer-
 const RECHECK_MS = 5000;
 /** A link that lasted this long is dialed again at once when it breaks. */
 const SETTLED_MS = 1000;
+/** A peer that refuses a second link knows one that this node has lost; it takes up to the peer's timeout until it has lost it too. */
+const STALE_LINK_MS = 1000;
 /** An address that turned out to be this node's own is left alone for this long. */
 const SELF_MS = 60_000;
 
@@ -132,6 +134,10 @@ export class Dialer {
     endpoint.isDialing = false;
     if (peerId !== null) endpoint.nodeId = peerId;
     if (ending.code === REFUSE_SELF) endpoint.selfUntilMs = nowMs + SELF_MS;
+    if (ending.code === REFUSE_SECOND_LINK && ending.by === 'peer' && peerId !== null) {
+      if (!this.#owner.isSettled(peerId)) entry.nextAtMs = Math.min(entry.nextAtMs, nowMs + STALE_LINK_MS);
+      return false;
+    }
     if (ending.code === REFUSE_SELF || ending.code === REFUSE_SECOND_LINK) return false;
     if (livedMs >= SETTLED_MS) entry.failures = 0;
     else entry.failures++;

@@ -111,6 +111,8 @@ export class Link {
   peerBacklogBytes = 0;
   liveSinceMs: number | null = null;
   heardAtMs: number;
+  /** For so long since it heard of the peer this node has not been run: that is not the peer's silence. */
+  excusedMs = 0;
   #owner: LinkOwner;
   #decoder = new FrameDecoder(FRAME_BYTES_BEFORE_AUTHENTICATION);
   #control: Buffer[] = [];
@@ -174,8 +176,8 @@ export class Link {
 
   /** The connection is open. */
   opened(nowMs: number): void {
-    this.#startedAtMs = nowMs;
-    this.heardAtMs = nowMs;
+    this.#startedAtMs = this.heardAtMs = nowMs;
+    this.excusedMs = 0;
     if (this.role === 'dial') this.#sendHello();
   }
 
@@ -184,6 +186,7 @@ export class Link {
     if (this.state === 'closed') return;
     this.bytesIn += end - start;
     this.heardAtMs = nowMs;
+    this.excusedMs = 0;
     try {
       this.#decoder.feed(buffer, start, end);
       while (this.#decoder.next()) {
@@ -202,11 +205,11 @@ export class Link {
     if (this.state === 'closed') return;
     const { settings } = this.#owner;
     if (this.state !== 'live') {
-      if (nowMs - this.#startedAtMs > settings.handshakeTimeoutMs)
+      if (nowMs - this.#startedAtMs - this.excusedMs > settings.handshakeTimeoutMs)
         this.refuse(REFUSE_SILENT, 'the handshake took too long');
       return;
     }
-    if (nowMs - this.heardAtMs > settings.peerTimeoutMs) {
+    if (nowMs - this.heardAtMs - this.excusedMs > settings.peerTimeoutMs) {
       this.refuse(REFUSE_SILENT, `nothing heard for ${nowMs - this.heardAtMs} ms`);
       return;
     }

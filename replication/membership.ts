@@ -91,10 +91,10 @@ export class Membership {
       member.writer = null;
       member.progress = new StreamProgress();
       member.acknowledged = none;
-      member.beginnings = [];
       member.complete = none;
       member.held = none;
       member.compared = notCompared();
+      member.beginnings = [];
     }
     member.host = host;
     member.port = port;

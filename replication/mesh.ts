@@ -39,6 +39,9 @@ const STRANGERS_MAX = 128;
 /** After a member is lost, the others compare notes within this time: it may have died after telling only some of them. */
 const REPAIR_AFTER_LOSS_MS = 3000;
 
+/** A tick that comes so late finds a process that has not been run, and has not heard what its peers said meanwhile. */
+const LATE_TICK_MS = 500;
+
 const none: Stamp = { hi: 0, lo: 0 };
 
 /** A link, its connection, and the attempt that it came of. */
@@ -80,6 +83,7 @@ export class Mesh implements LinkOwner {
   #environment: Environment;
   #log: RefusalLog;
   #sessions = new Set<Session>();
+  #tickedAtMs: number;
   #clockAtTick = none;
   #complete = none;
   #turns: RepairTurns<Session>;
@@ -100,6 +104,7 @@ export class Mesh implements LinkOwner {
     this.#environment = environment;
     this.#log = new RefusalLog(environment.log);
     const { time } = environment;
+    this.#tickedAtMs = time.monotonicMs();
     this.#turns = new RepairTurns(time, settings.commandCount, this.live, (session) => this.pump(session));
     this.repairRate = new RepairRate(settings.repairBytesPerSecond, time.monotonicMs());
     this.membership = new Membership(settings);
@@ -331,7 +336,10 @@ export class Mesh implements LinkOwner {
 
   tick(): void {
     const nowMs = this.nowMs();
+    const lateMs = nowMs - this.#tickedAtMs;
+    this.#tickedAtMs = nowMs;
     for (const session of this.#sessions) {
+      if (lateMs > LATE_TICK_MS) session.link.excusedMs += lateMs;
       session.link.tick(nowMs);
       this.pump(session);
     }

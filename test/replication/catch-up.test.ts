@@ -1,4 +1,4 @@
-/** A peer that returns is caught up in the pace of clients. The world's time is virtual; at one node, merging takes some. */
+/** A peer that returns is caught up in the pace of clients, and a node that stands still is not alone. Time is virtual; at one node, merging takes some. */
 import { describe, expect, it } from '@jest/globals';
 import type { Connection, Environment } from '../../replication/environment.ts';
 import { Replicator } from '../../replication/replicator.ts';
@@ -55,6 +55,11 @@ class BusyNode {
     };
     this.replicator = new Replicator(options, this.replica, environment);
   }
+
+  /** The process is not run for so long. */
+  standStill(durationMs: number): void {
+    this.#workedMs += durationMs;
+  }
 }
 
 async function pairOf(options: NodeOptions): Promise<{ cluster: VirtualCluster; busy: BusyNode }> {
@@ -99,5 +104,26 @@ describe('a peer that returns', () => {
   it('does not rest where the other is about to lose what it has yet to send', async () => {
     const { away } = await restsOfBacklog(500, { outboxBytesMax: 256 * 1024 });
     expect(away).toBe(0);
+  });
+});
+
+describe('a node that was not run for a while', () => {
+  it('does not take that for the silence of its peers', async () => {
+    const { cluster, busy } = await pairOf({});
+    for (let time = 0; time < 3; time++) {
+      busy.standStill(6000);
+      cluster.run(3000);
+    }
+    expect(busy.replicator.status().peers[0]).toMatchObject({ links: 1, state: 'streaming' });
+  });
+
+  it('still hears that nobody speaks', async () => {
+    const { cluster, busy } = await pairOf({});
+    cluster.world.cut('n1', 'busy');
+    busy.standStill(6000);
+    cluster.run(4000);
+    expect(busy.replicator.linkedPeers).toBe(1);
+    cluster.run(2000);
+    expect(busy.replicator.linkedPeers).toBe(0);
   });
 });
