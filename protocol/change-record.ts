@@ -291,6 +291,35 @@ export class RecordWriter {
     return at;
   }
 
+  /** Appends the record of a live string without a deadline whose value lies behind its key: at most a few KiB of both. */
+  string(
+    stampHi: number,
+    stampLo: number,
+    originHi: number,
+    originLo: number,
+    database: number,
+    source: DataView,
+    keyStart: number,
+    keyLength: number,
+    valueLength: number,
+  ): void {
+    assert(this.#recordStart < 0, 'string() inside a record');
+    const length = RECORD_HEADER_BYTES + keyLength + valueLength;
+    this.ensure(length);
+    const at = this.length;
+    const view = this.#view;
+    view.setUint32(at, length, true);
+    view.setUint32(at + OFFSET_VERSION, RECORD_VERSION | (KIND_STRING << 8), true);
+    view.setUint32(at + OFFSET_STAMP, stampHi);
+    view.setUint32(at + OFFSET_STAMP + 4, stampLo);
+    view.setUint32(at + OFFSET_ORIGIN, originHi);
+    view.setUint32(at + OFFSET_ORIGIN + 4, originLo);
+    view.setUint32(at + OFFSET_DATABASE, database, true);
+    view.setUint32(at + OFFSET_KEY_LENGTH, keyLength, true);
+    copyByWords(source, keyStart, keyLength + valueLength, view, at + RECORD_HEADER_BYTES);
+    this.length = at + length;
+  }
+
   element(source: Buffer, start: number, length: number): void {
     this.ensure(4 + length);
     this.#putUint32le(this.length, length);

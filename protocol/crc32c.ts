@@ -1,22 +1,17 @@
 /**
- * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of frames and of stored records. Eight bytes a
- * step through eight tables; the tables are made at load.
+ * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of frames and of stored records. Sixteen bytes a
+ * step through sixteen tables; the tables are made at load.
  */
 
 const POLYNOMIAL = 0x82f63b78;
-const STEP_BYTES = 8;
+const STEP_BYTES = 16;
 
 const tables = makeTables();
-const table0 = tables.subarray(0, 256);
-const table1 = tables.subarray(256, 512);
-const table2 = tables.subarray(512, 768);
-const table3 = tables.subarray(768, 1024);
-const table4 = tables.subarray(1024, 1280);
-const table5 = tables.subarray(1280, 1536);
-const table6 = tables.subarray(1536, 1792);
-const table7 = tables.subarray(1792, 2048);
+/** Names of their own, which the compiler knows the memory of. */
+const [table0, table1, table2, table3, table4, table5, table6, table7] = tables;
+const [, , , , , , , , table8, table9, table10, table11, table12, table13, table14, table15] = tables;
 
-function makeTables(): Int32Array {
+function makeTables(): Int32Array[] {
   const made = new Int32Array(256 * STEP_BYTES);
   for (let byte = 0; byte < 256; byte++) {
     let remainder = byte;
@@ -29,7 +24,7 @@ function makeTables(): Int32Array {
     const previous = made[index - 256];
     made[index] = (previous >>> 8) ^ made[previous & 0xff];
   }
-  return made;
+  return Array.from({ length: STEP_BYTES }, (_, table) => made.subarray(256 * table, 256 * (table + 1)));
 }
 
 /**
@@ -45,15 +40,25 @@ export function crc32c(buffer: Uint8Array, start: number, end: number, seed = 0)
     for (; at <= lastStep; at += STEP_BYTES) {
       const first = crc ^ view.getInt32(at, true);
       const second = view.getInt32(at + 4, true);
+      const third = view.getInt32(at + 8, true);
+      const fourth = view.getInt32(at + 12, true);
       crc =
-        table7[first & 0xff] ^
-        table6[(first >>> 8) & 0xff] ^
-        table5[(first >>> 16) & 0xff] ^
-        table4[first >>> 24] ^
-        table3[second & 0xff] ^
-        table2[(second >>> 8) & 0xff] ^
-        table1[(second >>> 16) & 0xff] ^
-        table0[second >>> 24];
+        table15[first & 0xff] ^
+        table14[(first >>> 8) & 0xff] ^
+        table13[(first >>> 16) & 0xff] ^
+        table12[first >>> 24] ^
+        table11[second & 0xff] ^
+        table10[(second >>> 8) & 0xff] ^
+        table9[(second >>> 16) & 0xff] ^
+        table8[second >>> 24] ^
+        table7[third & 0xff] ^
+        table6[(third >>> 8) & 0xff] ^
+        table5[(third >>> 16) & 0xff] ^
+        table4[third >>> 24] ^
+        table3[fourth & 0xff] ^
+        table2[(fourth >>> 8) & 0xff] ^
+        table1[(fourth >>> 16) & 0xff] ^
+        table0[fourth >>> 24];
     }
   }
   for (; at < end; at++) crc = (crc >>> 8) ^ table0[(crc ^ buffer[at]) & 0xff];

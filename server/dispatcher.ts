@@ -146,7 +146,7 @@ export class Dispatcher implements CommandControl {
       reply.error(`ERR ${error.message}`);
       session.closing = true;
     }
-    this.#node.keyspace.hasher.forget();
+    this.lookAhead.forget(this.#node.keyspace);
     if (this.gate !== null && this.#node.keyspace.changes !== changes) this.#gateReplies(this.gate, session, reply);
     else this.#flush(session, reply, session.commandCount - commandCount > 1);
     if (session.closing && !session.held) session.transport.close();

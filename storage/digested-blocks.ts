@@ -1,5 +1,5 @@
 /** Blocks with what they refer to, collections and nodes, and the digests of what they show. */
-import { COUNTER, DEAD, DEADLINE, HIDDEN, LONG_KEY, OBJECT, PARTIAL } from './block.ts';
+import { COUNTER, DEAD, DEADLINE, EXPIRED, HIDDEN, LONG_KEY, OBJECT, PARTIAL, keyEquals } from './block.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Clock } from './clock.ts';
 import { type Collection, type ElementCursor, UNSIGNED } from './collections/collection.ts';
@@ -16,6 +16,14 @@ import { NodeTable } from './node-table.ts';
 import { toggleCounterDigests } from './types/counter-payload.ts';
 
 const NO_BYTES = Buffer.alloc(0);
+export const NOT_DIGESTED = 0;
+/** The key was the last to be hashed. */
+const KEY_HASHED = 1;
+const DIGESTED = 2;
+/** Flags of a content that is more to the digests than the version of a string. */
+const ELABORATE = DEAD | DEADLINE | COUNTER | OBJECT | EXPIRED | HIDDEN;
+/** A string's register in `hashRegister`. */
+const DIGESTED_STRING = 1;
 
 /** The walk that takes what is there into the digests, while it is under way: see digest-start.ts. */
 export interface UnfinishedDigests {
@@ -51,6 +59,8 @@ export class DigestedBlocks extends BlockWriter {
   /** What each database may spend on `evictedDigests`, and keys that were evicted without being counted, for lack of it. */
   evictedDigestBytesMax = Infinity;
   evictedUncounted = 0;
+  /** What the digests have of the content that `put` writes. */
+  protected digested = NOT_DIGESTED;
   keyDigestHi = UNSIGNED;
   keyDigestLo = UNSIGNED;
   /** What merging has decided. */
@@ -100,22 +110,77 @@ export class DigestedBlocks extends BlockWriter {
     if (this.digestStart !== null && this.digestStart.isAhead(database, ref)) return false;
     const flags = this.flagsOf(ref);
     this.hashForDigests(database, ref, flags);
-    this.toggleHashed(ref, flags);
+    this.#toggleHashed(ref, flags);
     return true;
   }
 
-  /** Hashes the block's key as the digests do, and reads it. */
+  /** Hashes the block's key as the digests do. */
   hashForDigests(database: Database, ref: number, flags: number): void {
-    this.readKey(ref);
-    if ((flags & LONG_KEY) !== 0) {
-      this.digests.hashKey(database.number, this.keyBuffer, this.keyStart, this.keyLength);
-    } else {
-      this.digests.hashKeyView(database.number, this.arena.views[ref >>> 20], this.keyStart, this.keyLength);
+    const { digests } = this;
+    if (this.#isKnown(database, ref)) {
+      digests.recall();
+      return;
     }
+    this.readKey(ref);
+    const { keyStart, keyLength } = this;
+    if ((flags & LONG_KEY) !== 0) digests.hashKey(database.number, this.keyBuffer, keyStart, keyLength);
+    else digests.hashKeyView(database.number, this.arena.views[ref >>> 20], keyStart, keyLength);
+  }
+
+  /**
+   * `put` is about to give the key another content: what the block shows leaves the digest.
+   * @param flags those of the old content and of the new one
+   */
+  protected leaveDigest(
+    database: Database,
+    ref: number,
+    flags: number,
+    key: Uint8Array,
+    start: number,
+    length: number,
+  ): void {
+    const words = this.arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    // No node that is right gives out a stamp that begins with 0, which is not digested.
+    const isPlain = (flags & ELABORATE) === 0 && words[word + 2] !== 0 && this.stampHi !== 0;
+    if (!isPlain || this.digestStart !== null) {
+      this.digested = this.toggleDigest(database, ref) ? KEY_HASHED : NOT_DIGESTED;
+      return;
+    }
+    this.digested = DIGESTED;
+    const { digests, nodes, origin } = this;
+    if (!digests.recallAt(database.number, key, start, length)) {
+      this.hashForDigests(database, ref, this.flagsOf(ref));
+    }
+    const oldOrigin = words[word + 1] & 0xffff;
+    digests.replace(
+      DIGESTED_STRING,
+      words[word + 2],
+      words[word + 3],
+      nodes.hi[oldOrigin],
+      nodes.lo[oldOrigin],
+      this.stampHi,
+      this.stampLo,
+      nodes.hi[origin],
+      nodes.lo[origin],
+    );
+  }
+
+  /** `put` has given the key its new content, which enters the digest. */
+  protected enterDigest(database: Database, ref: number, flags: number): void {
+    if (this.digested === KEY_HASHED) this.#toggleHashed(ref, flags);
+    else if (this.digested === NOT_DIGESTED) this.toggleDigest(database, ref);
+  }
+
+  /** Whether the block's key is the one whose hash is known. */
+  #isKnown({ number }: Database, ref: number): boolean {
+    const { digests } = this;
+    if (!digests.knows(number)) return false;
+    return keyEquals(this.arena, ref, digests.knownBytes!, digests.knownStart, digests.knownLength);
   }
 
   /** The same for a block whose key was the last to be hashed. */
-  protected toggleHashed(ref: number, flags: number): void {
+  #toggleHashed(ref: number, flags: number): void {
     const digests = this.digests;
     const words = this.arena.words[ref >>> 20];
     const word = (ref & 0xfffff) << 1;
@@ -123,7 +188,7 @@ export class DigestedBlocks extends BlockWriter {
       const origin = words[word + 1] & 0xffff;
       const withDeadline = (flags & DEADLINE) !== 0;
       digests.hashRegister(
-        (flags & OBJECT) === 0 ? 1 : keyKindOf(this.typeOf(ref)),
+        (flags & OBJECT) === 0 ? DIGESTED_STRING : keyKindOf(this.typeOf(ref)),
         words[word + 2],
         words[word + 3],
         this.nodes.hi[origin],

@@ -16,15 +16,87 @@ function mix(hash: number, word: number): number {
   return mixed ^ (mixed >>> 13);
 }
 
+function versionHi(keyHi: number, kindAndElement: number, stampHi: number, stampLo: number, originLo: number): number {
+  return mix(mix(mix(mix(keyHi, kindAndElement), stampHi), stampLo), originLo);
+}
+
+function versionLo(
+  keyLo: number,
+  kindAndElement: number,
+  stampHi: number,
+  stampLo: number,
+  originHi: number,
+  originLo: number,
+): number {
+  return mix(mix(mix(mix(keyLo, stampLo), originHi) ^ stampHi, originLo), kindAndElement);
+}
+
 export class Digests {
   /** Two words a bucket, high then low. */
   readonly words = new Uint32Array(BUCKET_COUNT * 2);
+  /** The hashes of the key and of the register last hashed. Signed: V8 would keep what is beyond 2^31 as a floating-point number. */
+  #keyHi = 0;
+  #keyLo = 0;
+  #registerHi = 0;
+  #registerLo = 0;
+  /** A key of which the hash is known: see `know`. */
+  knownBytes: Uint8Array | null = null;
+  knownStart = 0;
+  knownLength = 0;
+  #knownDatabase = 0;
+  #knownHi = 0;
+  #knownLo = 0;
+
   /** The hash of the key last given to `hashKey`; unsigned. Its bucket is `keyHi >>> 16`. */
-  keyHi = 0;
-  keyLo = 0;
+  get keyHi(): number {
+    return this.#keyHi >>> 0;
+  }
+
+  get keyLo(): number {
+    return this.#keyLo >>> 0;
+  }
+
   /** The hash of the register last given to `hashRegister`; unsigned. */
-  registerHi = 0;
-  registerLo = 0;
+  get registerHi(): number {
+    return this.#registerHi >>> 0;
+  }
+
+  get registerLo(): number {
+    return this.#registerLo >>> 0;
+  }
+
+  /** The hash of this key was computed before, and is `hi` and `lo`; to be forgotten before the bytes change. */
+  know(database: number, bytes: Uint8Array, start: number, length: number, hi: number, lo: number): void {
+    this.knownBytes = bytes;
+    this.knownStart = start;
+    this.knownLength = length;
+    this.#knownDatabase = database;
+    this.#knownHi = hi;
+    this.#knownLo = lo;
+  }
+
+  forget(): void {
+    this.knownBytes = null;
+  }
+
+  /** Whether the hash of a key of this database is known. */
+  knows(database: number): boolean {
+    return this.knownBytes !== null && this.#knownDatabase === database;
+  }
+
+  /** `hashKey` of the key whose hash is known. */
+  recall(): void {
+    this.#keyHi = this.#knownHi;
+    this.#keyLo = this.#knownLo;
+  }
+
+  /** The same when that is this key, and lies where it did; else returns false. */
+  recallAt(database: number, bytes: Uint8Array, start: number, length: number): boolean {
+    if (start !== this.knownStart || bytes !== this.knownBytes || length !== this.knownLength) return false;
+    if (database !== this.#knownDatabase) return false;
+    this.recall();
+    return true;
+  }
 
   hashKey(database: number, buffer: Uint8Array, start: number, length: number): void {
     let hi = mix(0x243f6a88, database);
@@ -38,8 +110,8 @@ export class Digests {
     }
     let tail = 0;
     for (let shift = 0; at < end; at++, shift += 8) tail |= buffer[at] << shift;
-    this.keyHi = mix(hi, tail) >>> 0;
-    this.keyLo = mix(lo ^ tail, hi) >>> 0;
+    this.#keyHi = mix(hi, tail);
+    this.#keyLo = mix(lo ^ tail, hi);
   }
 
   /** The same for a key whose bytes a view reads in words. */
@@ -55,8 +127,8 @@ export class Digests {
     }
     let tail = 0;
     for (let shift = 0; at < end; at++, shift += 8) tail |= view.getUint8(at) << shift;
-    this.keyHi = mix(hi, tail) >>> 0;
-    this.keyLo = mix(lo ^ tail, hi) >>> 0;
+    this.#keyHi = mix(hi, tail);
+    this.#keyLo = mix(lo ^ tail, hi);
   }
 
   /** Hashes one version of a register of the key last given to `hashKey`. */
@@ -69,28 +141,52 @@ export class Digests {
     deadlineStampHi: number,
     deadlineStampLo: number,
   ): void {
-    let hi = mix(mix(this.keyHi, kindAndElement), stampHi);
-    hi = mix(mix(hi, stampLo), originLo);
-    let lo = mix(mix(this.keyLo, stampLo), originHi);
-    lo = mix(mix(lo ^ stampHi, originLo), kindAndElement);
+    let hi = versionHi(this.#keyHi, kindAndElement, stampHi, stampLo, originLo);
+    let lo = versionLo(this.#keyLo, kindAndElement, stampHi, stampLo, originHi, originLo);
     if (deadlineStampHi !== 0) {
       hi = mix(mix(hi, deadlineStampHi), deadlineStampLo);
       lo = mix(mix(lo, deadlineStampLo), deadlineStampHi);
     }
-    this.registerHi = hi >>> 0;
-    this.registerLo = lo >>> 0;
+    this.#registerHi = hi;
+    this.#registerLo = lo;
+  }
+
+  /**
+   * A register of the key last given to `hashKey`, without a deadline, gets another version: what `hashRegister` and `toggle` do for the one
+   * and then for the other, at once.
+   */
+  replace(
+    kindAndElement: number,
+    oldStampHi: number,
+    oldStampLo: number,
+    oldOriginHi: number,
+    oldOriginLo: number,
+    stampHi: number,
+    stampLo: number,
+    originHi: number,
+    originLo: number,
+  ): void {
+    const keyHi = this.#keyHi;
+    const keyLo = this.#keyLo;
+    const at = (keyHi >>> 16) * 2;
+    this.words[at] ^=
+      versionHi(keyHi, kindAndElement, oldStampHi, oldStampLo, oldOriginLo) ^
+      versionHi(keyHi, kindAndElement, stampHi, stampLo, originLo);
+    this.words[at + 1] ^=
+      versionLo(keyLo, kindAndElement, oldStampHi, oldStampLo, oldOriginHi, oldOriginLo) ^
+      versionLo(keyLo, kindAndElement, stampHi, stampLo, originHi, originLo);
   }
 
   /** Adds the register last hashed to its bucket, or takes it out again. */
   toggle(): void {
-    const at = (this.keyHi >>> 16) * 2;
-    this.words[at] ^= this.registerHi;
-    this.words[at + 1] ^= this.registerLo;
+    const at = (this.#keyHi >>> 16) * 2;
+    this.words[at] ^= this.#registerHi;
+    this.words[at + 1] ^= this.#registerLo;
   }
 
   /** Adds the XOR of several registers of the key last given to `hashKey` to its bucket, or takes it out again. */
   toggleWords(hi: number, lo: number): void {
-    const at = (this.keyHi >>> 16) * 2;
+    const at = (this.#keyHi >>> 16) * 2;
     this.words[at] ^= hi;
     this.words[at + 1] ^= lo;
   }

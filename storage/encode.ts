@@ -8,7 +8,7 @@ import {
   type RecordWriter,
 } from '../protocol/change-record.ts';
 import { WORD_COPY_MAX } from '../protocol/byte-view.ts';
-import { COUNTER, DEAD, DEADLINE, EXPIRED, OBJECT } from './block.ts';
+import { COUNTER, DEAD, DEADLINE, EXPIRED, FEED, HEADER_BYTES, OBJECT, OWED, PARTIAL, RAW, STORE } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';
 import { encodeCollection } from './collections/encode.ts';
 import { encodeShadow, shadowOf } from './collections/shadow.ts';
@@ -17,12 +17,18 @@ import type { Keyspace } from './keyspace.ts';
 import { type CounterDeadline, type CounterEntry, decodeCounter } from './types/counter-payload.ts';
 
 const NO_BYTES = Buffer.alloc(0);
+/** A block whose flags are none but these holds a live string: its key, and behind it the value. */
+const PLAIN = RAW | FEED | STORE | OWED | PARTIAL;
 const element = Buffer.alloc(8);
 
 /** Appends every register of the key in the block. */
 export function encodeKey(keyspace: Keyspace, database: Database, ref: number, writer: RecordWriter): void {
   const flags = keyspace.flagsOf(ref);
   if (database.shadows.size > 0) encodeShadowAt(keyspace, database, ref, writer);
+  if ((flags & ~PLAIN) === 0) {
+    encodePlain(keyspace, database, ref, writer);
+    return;
+  }
   if ((flags & OBJECT) !== 0) {
     encodeCollection(keyspace, database, ref, new ElementCursor(), writer, Infinity);
     return;
@@ -49,6 +55,25 @@ export function encodeDirtyShadowAt(keyspace: Keyspace, database: Database, ref:
   if (shadow === undefined || !shadow.isDirty) return;
   shadow.isDirty = false;
   encodeShadow(shadow, writer);
+}
+
+/** Most changes: nothing is read but the block's words, and key and value are copied in one go. */
+function encodePlain({ arena, nodes }: Keyspace, database: Database, ref: number, writer: RecordWriter): void {
+  const segment = ref >>> 20;
+  const words = arena.words[segment];
+  const word = (ref & 0xfffff) << 1;
+  const origin = words[word + 1] & 0xffff;
+  writer.string(
+    words[word + 2],
+    words[word + 3],
+    nodes.hi[origin],
+    nodes.lo[origin],
+    database.number,
+    arena.views[segment],
+    (word << 2) + HEADER_BYTES,
+    words[word + 4],
+    words[word + 5],
+  );
 }
 
 function encodeString(

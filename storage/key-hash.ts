@@ -40,8 +40,9 @@ export class KeyHasher {
 
   /** The hash of bytes that there is a view of. */
   hashViewed(view: DataView, start: number, length: number): number {
-    let v0 = this.#key0;
-    let v1 = this.#key1;
+    // Without `| 0` V8 takes what the loop goes on with for floating-point numbers, and hashing takes twice as long.
+    let v0 = this.#key0 | 0;
+    let v1 = this.#key1 | 0;
     let v2 = 0x6c796765 ^ v0;
     let v3 = 0x74656462 ^ v1;
     const end = start + length;

@@ -30,6 +30,7 @@ import { ChangeTracker } from './change-tracker.ts';
 import type { Clock } from './clock.ts';
 import { CHANGED_KEY_FEED, CHANGED_KEY_STORE, type Collection } from './collections/collection.ts';
 import { Database } from './database.ts';
+import { NOT_DIGESTED } from './digested-blocks.ts';
 import { KeyHasher } from './key-hash.ts';
 
 const MARKS = FEED | STORE | OWED;
@@ -70,8 +71,6 @@ export class Keyspace extends ChangeTracker {
   /** The block just discounted, when the heap has an entry for it that comes no later than `#watchedMs`; else 0. */
   #watchedRef = 0;
   #watchedMs = 0;
-  /** The key that `put` writes was the last to be hashed for the digests. */
-  #isHashed = false;
 
   constructor(options: KeyspaceOptions) {
     super(options.clock, options.nodeHi, options.nodeLo);
@@ -174,7 +173,7 @@ export class Keyspace extends ChangeTracker {
     let oldFlags = HIDDEN;
     let access = this.accessClock;
     this.#watchedRef = 0;
-    this.#isHashed = false;
+    this.digested = NOT_DIGESTED;
     if (ref === 0) {
       if (database.evicted.has(hash)) flags |= PARTIAL;
       if (database.evictedDigests.count > 0) this.uncountEvicted(database, key, keyStart, keyLength);
@@ -183,9 +182,8 @@ export class Keyspace extends ChangeTracker {
       flags |= oldFlags & PARTIAL;
       // How often a key is used outlives its value.
       if (this.accessPolicy.countsUse && (oldFlags & HIDDEN) === 0) access = this.accessOf(ref);
-      if (this.digesting && (oldFlags & HIDDEN) === 0) {
-        this.#isHashed = this.toggleDigest(database, ref);
-      }
+      if (this.digesting && (oldFlags & HIDDEN) === 0)
+        this.leaveDigest(database, ref, oldFlags | flags, key, keyStart, keyLength);
       this.#discount(database, ref, oldFlags);
       if ((oldFlags & OBJECT) !== 0) this.#leaveObject(ref, flags);
       if (
@@ -274,10 +272,9 @@ export class Keyspace extends ChangeTracker {
           this.#pushDeadline(database, this.deadlineMs, ref);
         }
       }
-      if (this.#isHashed) this.toggleHashed(ref, flags);
-      else if (this.digesting) this.toggleDigest(database, ref);
+      if (this.digesting) this.enterDigest(database, ref, flags);
     }
-    this.#isHashed = false;
+    this.digested = NOT_DIGESTED;
     database.noteStamp(this.stampHi, this.stampLo);
     this.mark(database, ref, flags, local);
     this.noteChange(database, ref);

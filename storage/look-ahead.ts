@@ -6,9 +6,11 @@
  * makes many of them at once. Nothing of what was read is used but the hashes, which depend on the keys' bytes alone:
  * whatever an earlier command of the run does, the later ones do what they would have done.
  */
+import { viewOf } from '../protocol/byte-view.ts';
 import type { ArgumentSource } from '../protocol/resp-request.ts';
 import { REQUESTS_AHEAD_MAX, RequestsAhead } from '../protocol/requests-ahead.ts';
 import type { Database } from './database.ts';
+import { DigestsAhead } from './digests-ahead.ts';
 import type { Keyspace } from './keyspace.ts';
 
 /** Longer first arguments are hardly keys. */
@@ -26,6 +28,11 @@ export class LookAhead {
   readonly #hashes = new Int32Array(REQUESTS_AHEAD_MAX);
   readonly #refs = new Int32Array(REQUESTS_AHEAD_MAX);
   #count = 0;
+  /** The hashes of the keys for the digests, of this database; -1 when they were not computed. */
+  #digestedDatabase = -1;
+  readonly #digests = new DigestsAhead(REQUESTS_AHEAD_MAX);
+  /** Changes to the keyspace until the last run. */
+  #changes = 0;
 
   /** The decoder's request is run next: looks at the keys of the run that it begins, if it begins one. */
   prepare(keyspace: Keyspace, database: Database, decoder: ArgumentSource): void {
@@ -35,19 +42,33 @@ export class LookAhead {
     if (index === 0) this.#fetch(keyspace, database, buffer, this.requests);
     if (index >= this.#count || this.requests.argc[index] < 2) return;
     const length = this.requests.lengths[index][1];
-    // The hash of its key need not be computed again.
-    if (length <= KEY_LENGTH_MAX) {
-      keyspace.hasher.know(buffer, this.requests.starts[index][1], length, this.#hashes[index]);
-    }
+    if (length > KEY_LENGTH_MAX) return;
+    // The hashes of its key need not be computed again.
+    const start = this.requests.starts[index][1];
+    keyspace.hasher.know(buffer, start, length, this.#hashes[index]);
+    if (this.#digestedDatabase < 0) return;
+    this.#digests.know(keyspace.digests, index, this.#digestedDatabase, buffer, start, length);
+  }
+
+  /** The bytes of the requests are about to change. */
+  forget({ hasher, digests }: Keyspace): void {
+    hasher.forget();
+    digests.forget();
   }
 
   #fetch(keyspace: Keyspace, database: Database, buffer: Buffer, run: RequestsAhead): void {
     const { count } = run;
+    const lastCount = this.#count;
+    const changes = keyspace.changes - this.#changes;
+    this.#changes = keyspace.changes;
     this.#count = 0;
+    this.#digestedDatabase = -1;
     // One request would only wait here instead of there.
     if (count < 2) return;
     this.#count = count;
     this.#hashKeys(keyspace, buffer, run);
+    // Commands that read need no digests: where the last run wrote, this one is likely to.
+    if (keyspace.digesting && 2 * changes > lastCount) this.#hashForDigests(keyspace, database, buffer, run);
     const hashes = this.#hashes;
     const refs = this.#refs;
     const { index } = database;
@@ -80,6 +101,17 @@ export class LookAhead {
       }
       this.#hashes[at] = hash;
     }
+  }
+
+  #hashForDigests({ digests }: Keyspace, database: Database, buffer: Buffer, run: RequestsAhead): void {
+    const view = viewOf(buffer);
+    for (let at = 0; at < run.count; at++) {
+      const length = run.argc[at] > 1 ? run.lengths[at][1] : 0;
+      if (length > KEY_LENGTH_MAX) continue;
+      this.#digests.hash(digests, at, database.number, view, run.starts[at][1], length);
+    }
+    this.#digestedDatabase = database.number;
+    this.#digests.fetch(digests, run.count);
   }
 }
 

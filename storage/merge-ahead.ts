@@ -9,6 +9,7 @@ import {
   RECORD_HEADER_BYTES,
   type RecordReader,
 } from '../protocol/change-record.ts';
+import { DigestsAhead } from './digests-ahead.ts';
 import type { Keyspace } from './keyspace.ts';
 
 const RUN_MAX = 32;
@@ -25,12 +26,15 @@ export class MergeAhead {
   readonly #hashes = new Int32Array(RUN_MAX);
   readonly #refs = new Uint32Array(RUN_MAX);
   #count = 0;
+  #isDigested = false;
+  readonly #digests = new DigestsAhead(RUN_MAX);
 
   /** Looks at the next records of records[start, end), which have been checked. Returns where those begin that it has not looked at. */
   fetch(keyspace: Keyspace, records: Buffer, start: number, end: number): number {
     const view = viewOf(records);
-    const { hasher, databases } = keyspace;
+    const { hasher, databases, digests, digesting } = keyspace;
     this.#count = 0;
+    this.#isDigested = digesting;
     let at = start + view.getUint32(start, true);
     // One record alone would only wait here instead of there.
     if (at === end) return end;
@@ -38,12 +42,16 @@ export class MergeAhead {
     for (at = start; at < end && count < RUN_MAX; count++) {
       const keyLength = view.getUint32(at + OFFSET_KEY_LENGTH, true);
       const isShort = keyLength <= KEY_LENGTH_MAX;
-      const hash = isShort ? hasher.hash(records, at + RECORD_HEADER_BYTES, keyLength) : 0;
+      const keyStart = at + RECORD_HEADER_BYTES;
+      const database = view.getUint16(at + OFFSET_DATABASE, true);
+      const hash = isShort ? hasher.hash(records, keyStart, keyLength) : 0;
       this.#hashes[count] = hash;
-      this.#refs[count] = isShort ? databases[view.getUint16(at + OFFSET_DATABASE, true)].index.probe(hash) : 0;
+      this.#refs[count] = isShort ? databases[database].index.probe(hash) : 0;
+      if (digesting && isShort) this.#digests.hash(digests, count, database, view, keyStart, keyLength);
       at += view.getUint32(at, true);
     }
     this.#count = count;
+    if (digesting) this.#digests.fetch(digests, count);
     this.#touch(keyspace);
     return at;
   }
@@ -62,9 +70,16 @@ export class MergeAhead {
     this.sum = sum;
   }
 
-  /** The record that is merged next is the `index`th that was looked at: the hash of its key need not be computed again. */
-  know(keyspace: Keyspace, index: number, { buffer, keyStart, keyLength }: RecordReader): void {
-    if (index < this.#count && keyLength <= KEY_LENGTH_MAX)
-      keyspace.hasher.know(buffer, keyStart, keyLength, this.#hashes[index]);
+  /** The bytes of the records may change from now on. */
+  forget({ hasher, digests }: Keyspace): void {
+    hasher.forget();
+    digests.forget();
+  }
+
+  /** The record that is merged next is the `index`th that was looked at: the hashes of its key need not be computed again. */
+  know(keyspace: Keyspace, index: number, { database, buffer, keyStart, keyLength }: RecordReader): void {
+    if (index >= this.#count || keyLength > KEY_LENGTH_MAX) return;
+    keyspace.hasher.know(buffer, keyStart, keyLength, this.#hashes[index]);
+    if (this.#isDigested) this.#digests.know(keyspace.digests, index, database, buffer, keyStart, keyLength);
   }
 }

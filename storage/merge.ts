@@ -61,7 +61,7 @@ export function applyRecords(
       applyRecord(keyspace, reader);
     }
   }
-  keyspace.hasher.forget();
+  ahead.forget(keyspace);
   merges.source = null;
   if (source === null) Object.assign(merges, { lost, equal });
   else merges.merged += count;

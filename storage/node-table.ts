@@ -2,10 +2,13 @@
 /** Blocks name a node in 16 bits. */
 const NODES_MAX = 0x10000;
 const WORD_MAX = 0xffffffff;
+const COUNT_FIRST = 16;
 
 export class NodeTable {
-  readonly hi: number[] = [];
-  readonly lo: number[] = [];
+  /** Longer than there are ids. A list of numbers would hold them as floating-point numbers, and they are read for every digest. */
+  hi = new Uint32Array(COUNT_FIRST);
+  lo = new Uint32Array(COUNT_FIRST);
+  #count = 0;
   readonly #indexOf = new Map<string, number>();
   #lastHi = -1;
   #lastLo = -1;
@@ -19,7 +22,7 @@ export class NodeTable {
 
   /** How many more ids fit. */
   get room(): number {
-    return NODES_MAX - this.hi.length;
+    return NODES_MAX - this.#count;
   }
 
   /** Adds an id to `missing`, as text, unless it is here. */
@@ -35,17 +38,27 @@ export class NodeTable {
     const name = `${hi}:${lo}`;
     let index = this.#indexOf.get(name);
     if (index === undefined) {
-      index = this.hi.length;
+      index = this.#count;
       // Whoever merges has asked whether there is room: see checkRecords.
       if (index >= NODES_MAX) throw new RangeError('more than 65,535 node ids have written to this data set');
-      this.hi.push(hi);
-      this.lo.push(lo);
+      if (index === this.hi.length) this.#grow();
+      this.hi[index] = hi;
+      this.lo[index] = lo;
+      this.#count++;
       this.#indexOf.set(name, index);
     }
     this.#lastHi = hi;
     this.#lastLo = lo;
     this.#lastIndex = index;
     return index;
+  }
+
+  #grow(): void {
+    const { hi, lo } = this;
+    this.hi = new Uint32Array(2 * hi.length);
+    this.lo = new Uint32Array(2 * lo.length);
+    this.hi.set(hi);
+    this.lo.set(lo);
   }
 
   /** Orders two indexes by their node ids: the tie-breaker between equal stamps. */

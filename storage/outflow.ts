@@ -6,6 +6,16 @@ import { encodeCollectionFeed, encodeCollectionStore } from './collections/encod
 import type { Database } from './database.ts';
 import { encodeDirtyShadowAt, encodeFloor, encodeKey } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
+import type { RefRing } from './ref-ring.ts';
+
+/** Blocks that are read at once: see look-ahead.ts, which this is like. */
+const RUN_MAX = 32;
+/** Words that are read: the first, and of the cache lines where a key of 16 bytes and a value of 64 lie. */
+const SECOND_WORD = 12;
+const THIRD_WORD = 24;
+const SEGMENT_WORD_MASK = (1 << 21) - 1;
+/** The sum of what was read, so that the reads are not found to be useless and left out. */
+const fetched = { sum: 0 };
 
 /**
  * Clears a mark, with STORE also OWED, and returns what was cleared; 0 for an entry whose block has moved, gone, or been dealt
@@ -24,6 +34,27 @@ function isIn(keyspace: Keyspace, database: Database, ref: number): boolean {
   keyspace.readKey(ref);
   const { keyBuffer, keyStart, keyLength } = keyspace;
   return keyspace.find(database, keyBuffer, keyStart, keyLength) === ref;
+}
+
+/**
+ * Reads the blocks of a ring's oldest entries all at once, before the first of them is dealt with: they were written up to a millisecond
+ * ago, and are out of the processor's caches mostly. Returns how many.
+ */
+function fetchBlocks({ arena }: Keyspace, ring: RefRing): number {
+  const count = Math.min(ring.length, RUN_MAX);
+  const { words } = arena;
+  let sum = 0;
+  for (let place = 0; place < count; place++) {
+    const ref = ring.at(place);
+    const segment = words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    sum ^=
+      segment[word] ^
+      segment[(word + SECOND_WORD) & SEGMENT_WORD_MASK] ^
+      segment[(word + THIRD_WORD) & SEGMENT_WORD_MASK];
+  }
+  fetched.sum = sum;
+  return count;
 }
 
 /** Whether every block is this database's, so that none need be looked up. */
@@ -48,7 +79,8 @@ export function drainFeed(keyspace: Keyspace, writer: RecordWriter): number {
     }
     const ring = database.feedRing;
     const alone = ring.length > 0 && isAlone(keyspace, database);
-    while (ring.length > 0) {
+    for (let ahead = 0; ring.length > 0; ahead--) {
+      if (ahead === 0) ahead = fetchBlocks(keyspace, ring);
       const ref = ring.shift();
       if (takeMark(keyspace, database, ref, FEED, alone) === 0) continue;
       const start = writer.length;

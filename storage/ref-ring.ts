@@ -40,6 +40,11 @@ export class RefRing {
     this.#refs[this.#tail++] = ref;
   }
 
+  /** The entry so many places behind the oldest, which is there. */
+  at(place: number): number {
+    return this.#refs[this.#head + place];
+  }
+
   /** The oldest entry; call only when there is one. */
   shift(): number {
     const ref = this.#refs[this.#head++];

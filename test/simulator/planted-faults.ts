@@ -359,8 +359,8 @@ export const plantedFaults: readonly PlantedFault[] = [
     'digest-without-low-stamps',
     1,
     'storage/digests.ts',
-    '    hi = mix(mix(hi, stampLo), originLo);\n    let lo = mix(mix(this.keyLo, stampLo), originHi);',
-    '    hi = mix(hi, originLo);\n    let lo = mix(this.keyLo, originHi);',
+    'mix(mix(mix(mix(keyHi, kindAndElement), stampHi), stampLo), originLo);',
+    'mix(mix(mix(keyHi, kindAndElement), stampHi), originLo);',
   ),
   // Mistakes that the simulator has found in earlier states of the product.
   fault(

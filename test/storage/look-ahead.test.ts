@@ -1,9 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
+import { RecordWriter } from '../../protocol/change-record.ts';
+import { RequestDecoder } from '../../protocol/resp-request.ts';
 import { Clock } from '../../storage/clock.ts';
+import { finishDigesting, startDigesting } from '../../storage/digest-start.ts';
 import { KeyHasher } from '../../storage/key-hash.ts';
 import { Keyspace } from '../../storage/keyspace.ts';
 import { LookAhead } from '../../storage/look-ahead.ts';
+import { applyRecords } from '../../storage/merge.ts';
+import { drainFeed } from '../../storage/outflow.ts';
 import { deleteKey, setString } from '../../storage/types/string.ts';
+import { withSeed } from '../support/seed.ts';
+
+const LIMITS = { bulkLengthMax: 4096, inlineLengthMax: 1024, argumentsMax: 16 };
 
 function makeKeyspace(): Keyspace {
   const clock = new Clock(() => 1_000_000);
@@ -93,5 +101,57 @@ describe('looking ahead', () => {
       expect(Number.isInteger(lookAhead.sum)).toBe(true);
       ahead.forget(owner);
     }
+  });
+
+  it('keeps the digests as they are without it, in any database, for the wrong guess and for keys of any length', async () => {
+    await withSeed('test/storage/look-ahead.test.ts', (random) => {
+      const plain = makeKeyspace();
+      const ahead = makeKeyspace();
+      for (const keyspace of [plain, ahead]) keyspace.digesting = keyspace.feeding = true;
+      const lookAhead = new LookAhead();
+      const decoder = new RequestDecoder(LIMITS, lookAhead.requests);
+      decoder.authenticated = true;
+      const keys = Array.from(
+        { length: 12 },
+        (_, at) => 'k'.repeat(1 + random.below(at < 10 ? 20 : 2500)) + String(at),
+      );
+      for (let round = 0; round < 300; round++) {
+        const runs = Array.from({ length: 1 + random.below(40) }, () => {
+          const key = keys[random.below(keys.length)];
+          return [random.chance(0.7) ? 'SET' : random.chance(0.5) ? 'DEL' : 'GET', key, String(random.below(2))];
+        });
+        const text = runs.map((words) => `*3\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`);
+        const bytes = Buffer.from(text.join(''));
+        decoder.feed(bytes, 0, bytes.length);
+        for (let at = 0; decoder.next() === 1; at++) {
+          const { buffer, starts, lengths } = decoder;
+          // As a SELECT in the middle of the run does.
+          const number = at % 7 === 6 ? 1 : 0;
+          lookAhead.prepare(ahead, ahead.databases[number], decoder);
+          for (const keyspace of [plain, ahead]) {
+            const database = keyspace.databases[number];
+            const [command] = runs[at];
+            if (command === 'DEL') deleteKey(keyspace, database, buffer, starts[1], lengths[1]);
+            else if (command === 'SET')
+              setString(keyspace, database, buffer, starts[1], lengths[1], buffer, starts[2], lengths[2], 0);
+          }
+        }
+        lookAhead.forget(ahead);
+        bytes.fill(0x6b);
+        expect(ahead.digests.total()).toBe(plain.digests.total());
+      }
+      // Sent to a node that merges in runs, and computed afresh there.
+      const writer = new RecordWriter();
+      drainFeed(ahead, writer);
+      const peer = makeKeyspace();
+      peer.digesting = true;
+      applyRecords(peer, writer.buffer, 0, writer.length);
+      expect(peer.digests.total()).toBe(plain.digests.total());
+      const late = makeKeyspace();
+      applyRecords(late, writer.buffer, 0, writer.length);
+      startDigesting(late);
+      finishDigesting(late);
+      expect(late.digests.total()).toBe(plain.digests.total());
+    });
   });
 });

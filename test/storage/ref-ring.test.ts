@@ -24,6 +24,7 @@ describe('the ring of references', () => {
           model = model.filter((ref) => ref % 3 !== 0);
         }
         expect(ring.length).toBe(model.length);
+        if (model.length > 0) expect(ring.at(step % model.length)).toBe(model[step % model.length]);
       }
       while (ring.length > 0) expect(ring.shift()).toBe(model.shift());
       ring.push(7);
