@@ -25,11 +25,6 @@ export class RefRing {
     return this.#tail - this.#head;
   }
 
-  /** The entry that comes after `index` others. */
-  at(index: number): number {
-    return this.#refs[this.#head + index];
-  }
-
   /** What the entries and their room take. */
   get bytes(): number {
     return this.#refs.byteLength;
