@@ -30,13 +30,14 @@ export class Blocking {
   }
 
   /** Makes the session wait. `timeoutMs` 0 waits for ever. */
-  block(session: Session, timeoutMs: number, blocked: Omit<Blocked, 'deadlineMs'>): void {
+  block(session: Session, timeoutMs: number, blocked: Omit<Blocked, 'deadlineMs' | 'onServed'>): void {
     const deadlineMs = timeoutMs === 0 ? Infinity : this.#monotonicMs() + timeoutMs;
     session.blocked = {
       commandName: blocked.commandName,
       deadlineMs,
       onTimeout: (reply) => blocked.onTimeout(reply),
       onCancel: () => blocked.onCancel(),
+      onServed: null,
     };
     this.#waiting.add(session);
     if (timeoutMs !== 0) this.onBlock();
@@ -47,9 +48,11 @@ export class Blocking {
    * a write that was just made.
    */
   wake(session: Session, write: (reply: ReplyWriter) => void, hasWritten = false): void {
-    if (session.blocked === null) return;
+    const { blocked } = session;
+    if (blocked === null) return;
     session.blocked = null;
     this.#waiting.delete(session);
+    blocked.onServed?.();
     if (hasWritten) this.#waker.sendWritten(session, write);
     else this.#waker.sendTo(session, write);
     this.#waker.resume(session);

@@ -1,6 +1,8 @@
 /** CLIENT PAUSE: until when which commands are put off, and of which clients. */
+import type { Call } from './call.ts';
 import type { CommandOf } from './command-definition.ts';
 import type { PauseMode } from './node.ts';
+import { putOff } from './put-off.ts';
 import type { Session } from './session.ts';
 
 export class ClientPause {
@@ -18,12 +20,17 @@ export class ClientPause {
     return this.#untilMs > nowMs;
   }
 
-  /** Whether the command is to be put off while the pause is in force. */
-  concerns(command: CommandOf<never>, session: Session): boolean {
-    if (command.parent?.name === 'client' || command.name === 'client') return false;
+  /** Whether the call is to be put off while the pause is in force. `all` means CLIENT UNPAUSE too, as in Redis. */
+  concerns(call: Call, session: Session): boolean {
     if (this.mode === 'all') return true;
-    if (command.name === 'exec') return session.queued?.commands.some((queued) => queued.isWrite) ?? false;
-    return session.queued === null && (command.isWrite || command.flags.includes('may_replicate'));
+    if (call.command.name === 'exec') return session.queued?.mayWrite ?? false;
+    return session.queued === null && mayWrite(call);
+  }
+
+  /** Keeps the command until the pause has ended; null as `putOff` has it. */
+  hold(call: Call, session: Session): null {
+    this.held.add(session);
+    return putOff(call, session);
   }
 
   /** Puts off commands until then (milliseconds since 1970): all, or those that write. */
@@ -40,4 +47,10 @@ export class ClientPause {
     this.held.clear();
     return held;
   }
+}
+
+/** Whether the call may change what other nodes see: keys, channels, or whatever a script does that does not rule it out. */
+export function mayWrite(call: Call): boolean {
+  const command = call.command as CommandOf<Call>;
+  return command.isWrite || (command.mayReplicate && command.writesNothing?.(call) !== true);
 }

@@ -19,7 +19,7 @@ export type CommandFlag =
   | 'asking'
   | 'fast'
   | 'no_auth' // allowed before AUTH
-  | 'may_replicate'
+  | 'may_replicate' // not a write, and put off with writes by CLIENT PAUSE
   | 'no_multi' // refused inside MULTI
   | 'no_async_loading'
   | 'movablekeys'
@@ -90,6 +90,8 @@ export interface DefinitionOf<C> {
   /** For containers; then `run` is called only for a missing or unknown subcommand and may be left out. */
   subcommands?: readonly DefinitionOf<C>[] | undefined;
   run?(call: C): void;
+  /** Of a command that `may_replicate`: whether this call of it is known not to. */
+  writesNothing?(call: C): boolean;
 }
 
 /** A definition in the table: what is derived from it once. */
@@ -100,6 +102,7 @@ export interface CommandOf<C> extends DefinitionOf<C> {
   subcommandTable: ReadonlyMap<string, CommandOf<C>>;
   parent: CommandOf<C> | null;
   isWrite: boolean;
+  mayReplicate: boolean;
   deniesOom: boolean;
   /** With so many arguments, its name included, its cost may grow with something, so that each call is timed. */
   timedFromArguments: number;

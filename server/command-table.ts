@@ -29,6 +29,8 @@ class DefinedCommand implements Command {
   readonly parent: Command | null;
   readonly flags: Command['flags'];
   readonly isWrite: boolean;
+  readonly mayReplicate: boolean;
+  readonly writesNothing: NonNullable<Command['writesNothing']>;
   readonly deniesOom: boolean;
   readonly timedFromArguments: number;
   calls = 0;
@@ -55,6 +57,8 @@ class DefinedCommand implements Command {
     this.parent = parent;
     this.flags = definition.flags;
     this.isWrite = definition.flags.includes('write');
+    this.mayReplicate = definition.flags.includes('may_replicate');
+    this.writesNothing = definition.writesNothing ?? (() => false);
     this.deniesOom = definition.flags.includes('denyoom');
     this.timedFromArguments = timedFrom(definition);
     this.summary = definition.summary;

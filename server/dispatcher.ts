@@ -7,7 +7,7 @@ import { ProtocolError } from '../protocol/resp-request.ts';
 import { LookAhead } from '../storage/look-ahead.ts';
 import { hideDueElements } from '../storage/collections/element-expiry.ts';
 import { Call } from './call.ts';
-import { ClientPause } from './client-pause.ts';
+import { ClientPause, mayWrite } from './client-pause.ts';
 import type { CommitGate } from './commit-gate.ts';
 import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
@@ -57,7 +57,7 @@ export class Dispatcher implements CommandControl {
   #current: Session | null = null;
   readonly #late: ((reply: ReplyWriter) => void)[] = [];
   /** Every command is timed, and not only some of those that are never slow: the slow log is to have short ones too. */
-  #timesAll = false;
+  timesAll = false;
   /** Sees every command before it runs, for MONITOR. */
   monitor: CommandControl['monitor'] = null;
   /** Set in the durability modes in which replies to writes wait. */
@@ -76,7 +76,7 @@ export class Dispatcher implements CommandControl {
 
   #timeAsConfigured(): void {
     const slowerThan = Number(this.#node.config.values['slowlog-log-slower-than']);
-    this.#timesAll = slowerThan >= 0 && slowerThan < TIMED_BELOW_MICROSECONDS;
+    this.timesAll = slowerThan >= 0 && slowerThan < TIMED_BELOW_MICROSECONDS;
   }
 
   /** A client's bytes: runs every request that is complete. The buffer may be reused after the call. */
@@ -254,10 +254,7 @@ export class Dispatcher implements CommandControl {
     if (!session.authenticated && !command.flags.includes('no_auth')) {
       return this.#refuse(session, reply, command, 'NOAUTH Authentication required.');
     }
-    if (this.#pause.isBegun && this.#isPaused(command, session)) {
-      this.#pause.held.add(session);
-      return putOff(call, session);
-    }
+    if (this.#pause.isBegun && this.#isPaused(call, session)) return this.#pause.hold(call, session);
     const listening = session.subscriptions === null ? null : refusalWhileListening(session, command);
     if (listening !== null) return this.#refuse(session, reply, command, listening);
     const refusal = command.name === 'exec' ? this.#refusalOfQueued(session) : this.#refusal(command);
@@ -349,7 +346,7 @@ export class Dispatcher implements CommandControl {
         'ERR transaction is over client-query-buffer-limit; EXEC will abort it',
       );
     }
-    if (!queued.aborted) queued.push(call);
+    if (!queued.aborted) queued.push(call, mayWrite(call));
     reply.queued();
     return null;
   }
@@ -362,7 +359,7 @@ export class Dispatcher implements CommandControl {
     session.lastCommand = command.fullName;
     command.calls++;
     statistics.commandsProcessed++;
-    const always = call.argc >= command.timedFromArguments || this.#timesAll;
+    const always = call.argc >= command.timedFromArguments || this.timesAll;
     const timed = always || (this.#timingCounter++ & TIMING_MASK) === 0;
     const startedMs = timed ? this.#node.monotonicMs() : 0;
     try {
@@ -453,8 +450,8 @@ export class Dispatcher implements CommandControl {
 
   // ---- CLIENT PAUSE ----
 
-  #isPaused(command: Command, session: Session): boolean {
-    if (this.isPausing) return this.#pause.concerns(command, session);
+  #isPaused(call: Call, session: Session): boolean {
+    if (this.isPausing) return this.#pause.concerns(call, session);
     this.unpauseClients();
     return false;
   }
@@ -462,6 +459,10 @@ export class Dispatcher implements CommandControl {
   /** Puts off commands until then (milliseconds since 1970): all, or those that write. */
   pauseClients(untilMs: number, mode: PauseMode): void {
     this.#pause.begin(untilMs, mode, this.#node.keyspace.clock.nowMs);
+  }
+
+  get pausedCount(): number {
+    return this.#pause.held.size;
   }
 
   unpauseClients(): void {

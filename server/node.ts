@@ -72,6 +72,10 @@ export interface CommandControl {
   unpauseClients(): void;
   readonly isPausing: boolean;
   readonly pauseMode: PauseMode;
+  /** Clients with a command that CLIENT PAUSE has put off. */
+  readonly pausedCount: number;
+  /** Every command is timed, and not only some of those that are never slow. */
+  readonly timesAll: boolean;
   /** Asked whether there is room for a command that may need memory. */
   memory: Room | null;
   /** Sees every command before it runs, for MONITOR. */

@@ -43,6 +43,8 @@ export interface Blocked {
   onTimeout(reply: ReplyWriter): void;
   /** Lets go of whatever would wake it: the client is gone, or was unblocked. */
   onCancel(): void;
+  /** Called when it has its reply: for the slow log, which tells of the command then. */
+  onServed: (() => void) | null;
 }
 
 export class Session {

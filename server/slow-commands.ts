@@ -4,6 +4,8 @@ import type { Call } from './call.ts';
 import type { CommandOf } from './command-definition.ts';
 import { findOption } from './config/option-table.ts';
 import type { Node } from './node.ts';
+import type { Session } from './session.ts';
+import { shortened } from './slow-log.ts';
 
 const REDACTED = Buffer.from('(redacted)');
 
@@ -37,21 +39,36 @@ function withoutSecrets(call: Call, command: CommandOf<never>): ArgumentSource {
   return { buffer: Buffer.concat(words), argc: words.length, starts, lengths };
 }
 
-/** Takes note of a command that has run, if it took as long as the configuration asks for. */
-export function noteDuration(node: Node, call: Call, command: CommandOf<never>, microseconds: number): void {
+function logSlow(
+  { statistics, keyspace, config }: Node,
+  session: Session,
+  words: Buffer[],
+  microseconds: number,
+): void {
+  const client = { address: session.transport.remoteAddress, name: session.name };
+  statistics.slowLog.add(words, microseconds, keyspace.clock.nowMs, client, Number(config.values['slowlog-max-len']));
+}
+
+/**
+ * Takes note of a command that has run, if it took as long as the configuration asks for.
+ * @param session whose command it is: for one of a script, the session that has called the script
+ */
+export function noteDuration(
+  node: Node,
+  call: Call,
+  command: CommandOf<never>,
+  microseconds: number,
+  session = call.session,
+): void {
   const { values } = node.config;
   const { statistics, keyspace } = node;
   const slowerThan = Number(values['slowlog-log-slower-than']);
   if (slowerThan >= 0 && microseconds >= slowerThan && !command.flags.includes('skip_slowlog')) {
-    const { transport, name } = call.session;
-    const client = { address: transport.remoteAddress, name };
-    statistics.slowLog.add(
-      withoutSecrets(call, command),
-      microseconds,
-      keyspace.clock.nowMs,
-      client,
-      Number(values['slowlog-max-len']),
-    );
+    const words = shortened(withoutSecrets(call, command));
+    const log = (): void => logSlow(node, session, words, microseconds);
+    // One that waits is told of when it has been served.
+    if (session.blocked === null) log();
+    else session.blocked.onServed = log;
   }
   const thresholdMs = Number(values['latency-monitor-threshold']);
   if (thresholdMs > 0 && microseconds >= thresholdMs * 1000) {

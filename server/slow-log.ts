@@ -21,9 +21,9 @@ export class SlowLog {
   readonly entries: SlowLogEntry[] = [];
   #nextId = 0;
 
-  /** Adds a command that was slow; the oldest entries go while there are more than `entriesMax`. */
+  /** Adds a command that was slow, its arguments as `shortened` gives them; the oldest entries go while there are more than `entriesMax`. */
   add(
-    args: ArgumentSource,
+    words: readonly Buffer[],
     microseconds: number,
     nowMs: number,
     client: { readonly address: string; readonly name: string },
@@ -33,7 +33,7 @@ export class SlowLog {
       id: this.#nextId++,
       atSeconds: Math.floor(nowMs / 1000),
       microseconds: Math.round(microseconds),
-      arguments: shortened(args),
+      arguments: words,
       clientAddress: client.address,
       clientName: client.name,
     });
@@ -49,7 +49,8 @@ export class SlowLog {
   }
 }
 
-function shortened(args: ArgumentSource): Buffer[] {
+/** The arguments as an entry keeps them. */
+export function shortened(args: ArgumentSource): Buffer[] {
   const found: Buffer[] = [];
   const isLong = args.argc > ARGUMENTS_MAX;
   const kept = isLong ? ARGUMENTS_MAX - 1 : args.argc;

@@ -13,11 +13,14 @@ export class QueuedCommands {
   aborted = false;
   /** Bytes held, arguments and their bookkeeping. */
   bytes = 0;
+  /** One of them may write: CLIENT PAUSE WRITE puts off EXEC then. */
+  mayWrite = false;
   readonly #arguments: Buffer[] = [];
   readonly #starts: Int32Array[] = [];
   readonly #lengths: Int32Array[] = [];
 
-  push(call: Invocation): void {
+  push(call: Invocation, mayWrite = false): void {
+    this.mayWrite ||= mayWrite;
     let total = 0;
     for (let index = 0; index < call.argc; index++) total += call.lengths[index];
     const packed = Buffer.allocUnsafe(total);

@@ -154,6 +154,7 @@ function callFunction(readOnly: boolean): (call: Call) => void {
 
 const WRITES: readonly CommandFlag[] = ['write', 'noscript'];
 const RUNS: readonly CommandFlag[] = ['noscript', 'stale', 'skip_monitor', 'no_mandatory_keys'];
+const MAY_WRITE: readonly CommandFlag[] = [...RUNS, 'may_replicate'];
 
 function invocation(name: string, summary: string, readOnly: boolean): CommandDefinition {
   const flags: readonly KeyFlag[] = readOnly ? ['RO', 'access'] : ['RW', 'access', 'update'];
@@ -164,13 +165,14 @@ function invocation(name: string, summary: string, readOnly: boolean): CommandDe
     group: 'scripting',
     complexity: 'Depends on the function that is executed.',
     arity: -3,
-    flags: readOnly ? ['readonly', ...RUNS] : RUNS,
+    flags: readOnly ? ['readonly', ...RUNS] : MAY_WRITE,
     keys: [{ kind: 'numkeys', count: 2, first: 3, flags }],
     syntax: 'function numkeys [key [key ...]] [arg [arg ...]]',
     ...(readOnly
       ? {}
       : { merge: 'As EVAL: decided by the node that was asked, its writes reach others as one batch.' }),
     run: callFunction(readOnly),
+    writesNothing: (call) => call.node.scripting.libraries.find(call.text(1))?.flags.noWrites === true,
   });
 }
 

@@ -289,7 +289,7 @@ export const hyperLogLogCommands: readonly CommandDefinition[] = [
     group: 'hyperloglog',
     complexity: 'O(1) for one key, whose estimate is remembered; O(N) for N keys',
     arity: -2,
-    flags: ['readonly'],
+    flags: ['readonly', 'may_replicate'],
     keys: [keyRange(1, -1, 1, 'RW', 'access')],
     syntax: 'key [key ...]',
     run: pfcount,

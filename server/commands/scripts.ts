@@ -11,7 +11,7 @@ import {
 import { type Script, scriptOf, sha1 } from '../scripts/script-cache.ts';
 import { OUT_OF_MEMORY } from '../scripts/script-commands.ts';
 import type { RunRules } from '../scripts/script-order.ts';
-import type { ScriptFlags } from '../scripts/shebang.ts';
+import { type ScriptFlags, scriptFlags } from '../scripts/shebang.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 
 const NO_SCRIPT = 'NOSCRIPT No matching script. Please use EVAL.';
@@ -82,6 +82,25 @@ function evaluateKnown(readOnly: boolean): (call: Call) => void {
   };
 }
 
+function sourceOf(call: Call): Buffer {
+  return call.buffer.subarray(call.starts[1], call.starts[1] + call.lengths[1]);
+}
+
+/** Whether the script that EVAL is given says so in its first line. */
+function saysNoWrites(call: Call): boolean {
+  try {
+    return scriptFlags(sourceOf(call))?.flags.noWrites === true;
+  } catch (error) {
+    // EVAL will answer with it.
+    if (error instanceof CommandError) return false;
+    throw error;
+  }
+}
+
+function isKnownNotToWrite(call: Call): boolean {
+  return call.node.scripting.cache.get(call.latin1(1).toLowerCase())?.flags?.noWrites === true;
+}
+
 function exists(call: Call): void {
   const { cache } = call.node.scripting;
   call.reply.array(call.argc - 2);
@@ -107,12 +126,13 @@ function debug(call: Call): void {
 }
 
 const RUNS: readonly CommandFlag[] = ['noscript', 'stale', 'skip_monitor', 'no_mandatory_keys'];
+const MAY_WRITE: readonly CommandFlag[] = [...RUNS, 'may_replicate'];
 const MERGE =
   'Decided by the node that was asked, from what it knows. What the script writes reaches other nodes as one batch, and each ' +
   'key is merged there by the rule of the command that wrote it; a lock or a limit holds only where one node decides for the key.';
 
 function evaluation(
-  definition: Pick<CommandDefinition, 'name' | 'summary' | 'since' | 'syntax' | 'run'>,
+  definition: Pick<CommandDefinition, 'name' | 'summary' | 'since' | 'syntax' | 'run' | 'writesNothing'>,
   readOnly: boolean,
 ): CommandDefinition {
   const flags: readonly KeyFlag[] = readOnly ? ['RO', 'access'] : ['RW', 'access', 'update'];
@@ -121,7 +141,7 @@ function evaluation(
     group: 'scripting',
     complexity: 'Depends on the script that is executed.',
     arity: -3,
-    flags: readOnly ? ['readonly', ...RUNS] : RUNS,
+    flags: readOnly ? ['readonly', ...RUNS] : MAY_WRITE,
     keys: [{ kind: 'numkeys', count: 2, first: 3, flags }],
     ...(readOnly ? {} : { merge: MERGE }),
   });
@@ -195,6 +215,7 @@ export const scriptCommands: readonly CommandDefinition[] = [
       since: '2.6.0',
       syntax: 'script numkeys [key [key ...]] [arg [arg ...]]',
       run: evaluate(false),
+      writesNothing: saysNoWrites,
     },
     false,
   ),
@@ -215,6 +236,7 @@ export const scriptCommands: readonly CommandDefinition[] = [
       since: '2.6.0',
       syntax: 'sha1 numkeys [key [key ...]] [arg [arg ...]]',
       run: evaluateKnown(false),
+      writesNothing: isKnownNotToWrite,
     },
     false,
   ),

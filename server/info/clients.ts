@@ -14,7 +14,8 @@ export function clientFields(node: Node): Field[] {
     ['maxclients', node.config.values.maxclients],
     ['client_recent_max_input_buffer', inputBytes],
     ['client_recent_max_output_buffer', outputBytes],
-    ['blocked_clients', node.blocking.count],
+    // As in Redis, those that CLIENT PAUSE holds are among them.
+    ['blocked_clients', node.blocking.count + node.dispatcher.pausedCount],
     ['tracking_clients', 0],
     ['pubsub_clients', node.pubsub.clientCount(node.sessions.values())],
     ['clients_in_timeout_table', node.blocking.count],

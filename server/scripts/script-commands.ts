@@ -11,6 +11,7 @@ import type { LuaMachine } from './lua-machine.ts';
 import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
+import { noteDuration } from '../slow-commands.ts';
 import { runWithEvents } from '../run-with-events.ts';
 
 type Command = CommandOf<never>;
@@ -107,7 +108,7 @@ export class ScriptCommands {
     // Commands that wait do not wait in a script: since Redis 7.2 they are allowed, whatever their flags have said before.
     if (flags.includes('noscript') && !flags.includes('blocking') && !WAITS.has(command.name))
       return this.#reject(command, NOT_ALLOWED);
-    const writes = command.isWrite || flags.includes('may_replicate');
+    const writes = command.isWrite || command.mayReplicate;
     if (writes && this.#rules.readOnly) return this.#reject(command, READ_ONLY);
     if (command.isWrite && this.#node.writeRefusal !== null) return this.#reject(command, this.#node.writeRefusal);
     if (this.#mayMissKeys && this.#missesKeys(call)) return this.#reject(command, KEY_EVICTED);
@@ -152,6 +153,8 @@ export class ScriptCommands {
     if (node.dispatcher.monitor !== null) node.dispatcher.monitor(this.#session, call);
     command.calls++;
     node.statistics.commandsProcessed++;
+    const timed = node.dispatcher.timesAll || call.argc >= command.timedFromArguments;
+    const startedMs = timed ? node.monotonicMs() : 0;
     try {
       if (call.node.keyspaceEvents.isOn) runWithEvents(call, command);
       else (command as CommandOf<Call>).run!(call);
@@ -160,6 +163,11 @@ export class ScriptCommands {
       this.reply.reset();
       this.reply.error(error.message);
       command.failed++;
+    }
+    if (timed) {
+      const microseconds = (node.monotonicMs() - startedMs) * 1000;
+      command.microseconds += microseconds;
+      noteDuration(node, call, command, microseconds, this.#caller!.session);
     }
   }
 }

@@ -198,7 +198,7 @@ describe('CLIENT PAUSE', () => {
   it('is ended by CLIENT UNPAUSE, whose own reply stays its own', () => {
     const harness = makeHarness();
     const held = harness.connect();
-    harness.run('CLIENT', 'PAUSE', '100000');
+    harness.run('CLIENT', 'PAUSE', '100000', 'WRITE');
     expect(held.send(pipeline('SET a 1', 'GET a'))).toHaveLength(0);
     expect(harness.client.send(pipeline('CLIENT UNPAUSE', 'say mine')).toString()).toBe('+OK\r\n$4\r\nmine\r\n');
     expect(held.transport.take().toString()).toBe('+OK\r\n$1\r\n1\r\n');

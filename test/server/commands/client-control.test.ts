@@ -19,6 +19,11 @@ afterAll(async () => {
   await server.server.stop();
 });
 
+const FUNCTIONS = `#!lua name=paused
+redis.register_function('may_write', function() return 5 end)
+redis.register_function{function_name='only_reads', callback=function() return 4 end, flags={'no-writes'}}
+`;
+
 async function connect(): Promise<RespClient> {
   const client = await RespClient.connect(server.port);
   clients.push(client);
@@ -154,6 +159,42 @@ describe('CLIENT PAUSE', () => {
     expect(await admin.command('CLIENT', 'UNPAUSE')).toBe('OK');
     expect(await written).toBe('OK');
     expect(await reader.command('GET', 'paused')).toBe('after');
+  });
+
+  it('puts off scripts and transactions that may write, and counts who waits', async () => {
+    const writers = await Promise.all(Array.from({ length: 5 }, connect));
+    const transaction = writers[4];
+    await transaction.pipeline([['MULTI'], ['EVAL', "return redis.call('SET', 'paused', 1)", 0]]);
+    await admin.command('FUNCTION', 'LOAD', 'REPLACE', FUNCTIONS);
+    await admin.command('CLIENT', 'PAUSE', 60_000, 'WRITE');
+    const waiting = [
+      writers[0].command('EVAL', 'return 1', 0),
+      writers[1].command('FCALL', 'may_write', 0),
+      writers[2].command('PFCOUNT', 'nothing'),
+      writers[3].command('PUBLISH', 'nobody', 'x'),
+      transaction.command('EXEC'),
+    ];
+    await waitFor('all of them', async () =>
+      String(await admin.command('INFO', 'clients')).includes('blocked_clients:5\r\n'),
+    );
+    const reader = await connect();
+    const sha = String(await reader.command('SCRIPT', 'LOAD', '#!lua flags=no-writes\nreturn 2'));
+    expect(await reader.command('EVAL', '#!lua flags=no-writes\nreturn 1', 0)).toBe(1);
+    expect(await reader.command('EVALSHA', sha, 0)).toBe(2);
+    expect(await reader.command('EVAL_RO', 'return 3', 0)).toBe(3);
+    expect(await reader.command('FCALL', 'only_reads', 0)).toBe(4);
+    expect(await reader.pipeline([['MULTI'], ['EVALSHA', sha, 0], ['EXEC']])).toEqual(['OK', 'QUEUED', [2]]);
+    await admin.command('CLIENT', 'UNPAUSE');
+    expect(await Promise.all(waiting)).toEqual([1, 5, 0, 0, ['OK']]);
+    expect(String(await admin.command('INFO', 'clients'))).toContain('blocked_clients:0\r\n');
+  });
+
+  it('of everything holds CLIENT UNPAUSE too', async () => {
+    const client = await connect();
+    const startedAtMs = performance.now();
+    await admin.command('CLIENT', 'PAUSE', 150, 'ALL');
+    expect(await client.command('CLIENT', 'UNPAUSE')).toBe('OK');
+    expect(performance.now() - startedAtMs).toBeGreaterThan(140);
   });
 
   it('puts off everything, for as long as it says', async () => {

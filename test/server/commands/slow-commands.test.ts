@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
 import { RespClient } from '../../support/resp-client.ts';
 import type { Reply } from '../../support/resp3-parser.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let server: MantisProcess;
 let client: RespClient;
@@ -66,6 +67,33 @@ describe('SLOWLOG', () => {
       'AUTH (redacted) (redacted)',
     ]);
     expect(await client.command('SLOWLOG', 'LEN')).toBe(6);
+  });
+
+  it("has a command that waits when it was served, and the commands of a script, as their caller's", async () => {
+    const waiting = await RespClient.connect(server.port);
+    await waiting.command('CLIENT', 'SETNAME', 'waiting');
+    const id = Number(await waiting.command('CLIENT', 'ID'));
+    await client.command('CONFIG', 'SET', 'slowlog-log-slower-than', 0);
+    const popped = waiting.command('BLPOP', 'queue', 0);
+    await waitFor('a blocked client', async () =>
+      / flags=b /.test(String(await client.command('CLIENT', 'LIST', 'ID', id))),
+    );
+    expect(await logged()).not.toContain('BLPOP queue 0');
+    await client.command('RPUSH', 'queue', 'x');
+    expect(await popped).toEqual(['queue', 'x']);
+    expect((await logged()).slice(0, 2)).toEqual(['BLPOP queue 0', 'RPUSH queue x']);
+    await waiting.close();
+    await client.pipeline([
+      ['SLOWLOG', 'RESET'],
+      ['EVAL', "redis.call('GET', 'a')", 0],
+    ]);
+    const [script, command] = (await client.command('SLOWLOG', 'GET', 2)) as Reply[][];
+    expect([script[3], command[3]]).toEqual([
+      ['EVAL', "redis.call('GET', 'a')", '0'],
+      ['GET', 'a'],
+    ]);
+    expect(command.slice(4)).toEqual(script.slice(4));
+    expect(command[5]).toBe('worker');
   });
 
   it('has nothing when it is off', async () => {
