@@ -137,6 +137,8 @@ export class Dispatcher implements CommandControl {
     reply.reset();
     const { changes } = this.#node.keyspace;
     const { commandCount } = session;
+    // Not at each command, nor its call's session: a store of what is new into what is old is one of which V8 takes note.
+    this.#current = session;
     try {
       this.#runRequests(session, reply, changes);
     } catch (error) {
@@ -146,6 +148,7 @@ export class Dispatcher implements CommandControl {
       reply.error(`ERR ${error.message}`);
       session.closing = true;
     }
+    this.#current = null;
     this.lookAhead.forget(this.#node.keyspace);
     if (this.gate !== null && this.#node.keyspace.changes !== changes) this.#gateReplies(this.gate, session, reply);
     else this.#flush(session, reply, session.commandCount - commandCount > 1);
@@ -221,7 +224,7 @@ export class Dispatcher implements CommandControl {
   #request(session: Session, reply: ReplyWriter): void {
     const call = this.#call;
     const { decoder } = session;
-    call.session = session;
+    if (call.session !== session) call.session = session;
     call.buffer = decoder.buffer;
     call.argc = decoder.argc;
     call.starts = decoder.starts;
@@ -236,13 +239,11 @@ export class Dispatcher implements CommandControl {
     call.reply = reply;
     reply.protocol = session.protocol;
     const mark = reply.length;
-    this.#current = session;
     const command = this.#admit(call, session, reply);
     if (command !== null) this.#execute(call, command, session, reply, mark);
     if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) countError(this.#node.statistics, reply, mark);
     if (session.replyMode !== 'on') silence(session, reply, mark, command);
     if (this.#node.keyWaiters.hasReady) this.#node.keyWaiters.serve();
-    this.#current = null;
     if (this.#late.length > 0) for (const write of this.#late.splice(0)) write(reply);
   }
 

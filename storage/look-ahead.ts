@@ -72,7 +72,9 @@ export class LookAhead {
     const hashes = this.#hashes;
     const refs = this.#refs;
     const { index } = database;
-    for (let at = 0; at < count; at++) refs[at] = index.probe(hashes[at]);
+    refs[0] = index.probe(hashes[0]);
+    // What the last one needs is being read.
+    for (let at = 1; at < count; at++) refs[at] = hashes[at] === hashes[at - 1] ? 0 : index.probe(hashes[at]);
     const { words } = keyspace.arena;
     let sum = 0;
     for (let at = 0; at < count; at++) {

@@ -1,6 +1,6 @@
 /** Sets: members under one key. Union, intersection and difference are in set-algebra.ts. */
 import { TYPE_SET } from '../../storage/block.ts';
-import { endChange, endUnseen, putElement, removeElement } from '../../storage/collections/local.ts';
+import { endChange, endUnseen, putElement, removeElement, renewMember } from '../../storage/collections/local.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import type { Call } from '../call.ts';
 import {
@@ -25,6 +25,10 @@ const NO_BYTES = Buffer.alloc(0);
 function sadd(call: Call): void {
   const { keyspace, buffer, starts, lengths, argc } = call;
   const ref = collectionToWrite(call, 1, TYPE_SET);
+  if (argc === 3 && ref !== 0) {
+    addOne(call, ref);
+    return;
+  }
   const set = openAt(call, 1, ref, TYPE_SET);
   const before = set.count;
   for (let index = 2; index < argc; index++) {
@@ -36,6 +40,26 @@ function sadd(call: Call): void {
   if (added > 0) endChange(keyspace, set, true);
   else endUnseen(keyspace, set);
   call.reply.integer(added);
+}
+
+/** The same of one member to a set that is there: most often it is, too, and then there is little to do. */
+function addOne(call: Call, ref: number): void {
+  const { keyspace, buffer, reply } = call;
+  const start = call.starts[2];
+  const length = call.lengths[2];
+  const set = keyspace.collectionAt(ref);
+  const element = set.find(buffer, start, length);
+  if (element !== 0 && renewMember(keyspace, call.database, set, element)) {
+    reply.integer(0);
+    return;
+  }
+  openAt(call, 1, ref, TYPE_SET);
+  const before = set.count;
+  putElement(keyspace, set, element, buffer, start, length, NO_BYTES, 0, 0);
+  const added = set.count - before;
+  if (added > 0) endChange(keyspace, set, true);
+  else endUnseen(keyspace, set);
+  reply.integer(added);
 }
 
 function srem(call: Call): void {

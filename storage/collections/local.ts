@@ -20,6 +20,7 @@ import {
   dropElement,
   endChange,
   endUnseen,
+  markElement,
   writeElement,
   writePlain,
 } from './element-writes.ts';
@@ -150,6 +151,29 @@ export function putElement(
     valueLength,
     true,
   );
+}
+
+/**
+ * All that `openCollection`, `putElement` and `endUnseen` come to for a member of a visible set that is there and as it was, on a node
+ * that keeps no digests: it gets a new stamp. False when it is not the case, and then nothing is done. `ref` is the member's block.
+ */
+export function renewMember(keyspace: Keyspace, database: Database, set: Collection, ref: number): boolean {
+  const { clock, elements } = keyspace;
+  if (keyspace.digesting || !elements.isRenewable(ref, 0)) return false;
+  clock.tick();
+  const { hi, lo } = clock;
+  elements.restamp(ref, hi, lo);
+  set.noteStamp(hi, lo, 0);
+  database.noteStamp(hi, lo);
+  set.touchedHi = hi;
+  set.touchedLo = lo;
+  keyspace.changes++;
+  if (keyspace.storing || keyspace.feeding) {
+    markElement(keyspace, set, ref, true);
+    keyspace.objects.touched(set);
+    keyspace.mark(database, set.ref, keyspace.flagsOf(set.ref), true);
+  }
+  return true;
 }
 
 /** Removes a visible element: its tombstone carries the stamp of the add that this node has seen. */

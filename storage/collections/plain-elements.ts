@@ -55,6 +55,15 @@ export class PlainElements {
     return true;
   }
 
+  /** `renew` of an element without a value, of which `isRenewable` has said that it can be. */
+  restamp(ref: number, stampHi: number, stampLo: number): void {
+    const words = this.arena.words[ref >>> 20];
+    const word = (ref & 0xfffff) << 1;
+    words[word] &= 0xffff;
+    words[word + 2] = stampHi;
+    words[word + 3] = stampLo;
+  }
+
   /** `allocate` by this node for the common case: a short name and a short value and nothing else. 0 when it is not the case. */
   allocatePlain(
     kind: number,
