@@ -83,6 +83,12 @@ export class Ledger {
     return !this.#judge.wouldChange(holder.dump(database, key), record);
   }
 
+  /** Whether one holder has something that a node wrote, and another one has not. */
+  hasMore(node: number, holder: Holder, other: Holder): boolean {
+    const records = this.turns.filter((turn) => turn.node === node).flatMap((turn) => turn.records);
+    return records.some((record) => !this.isHeld(record, other) && this.isHeld(record, holder));
+  }
+
   /**
    * After a crash: of the turns that it may have taken away, notes the records that nobody holds any more.
    * @returns the turns that have lost something

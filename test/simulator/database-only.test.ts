@@ -1,0 +1,10 @@
+/** A member writes while it is cut off, and is gone for good: only the database, which all share, has what it wrote. */
+import { expect, it } from '@jest/globals';
+import { runSimulator } from './simulator-process.ts';
+
+it('what only the database has of a member that is gone, the others show once one of them starts again', async () => {
+  const schedule = ['--seed', '1382', '--operations', '400', '--keep', '46,56,58'];
+  const { exitCode, output } = await runSimulator(...schedule, '--trace');
+  expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+  expect(output).toMatch(/is to read what only the database has/);
+}, 120_000);
