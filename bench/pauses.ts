@@ -15,6 +15,7 @@ const READY_DEADLINE_MS = 120_000;
 const QUIET_MS = 400;
 /** Commands of 500 elements that are on their way at a time: more would be many writes in one turn, not one large collection. */
 const IN_FLIGHT = 2;
+const FIRST_ELEMENTS = 5000;
 
 /** A node with a probe, whose data are in a folder, or nowhere. */
 export type ProbedNode = (directory: string, peerPort: number, upstreamPeerPort: number | null) => Contender;
@@ -103,6 +104,10 @@ class Measurement {
     const [peerPort, secondPeerPort] = await freePorts(2);
     let server = await MeasuredServer.start(this.#node(directory, peerPort, null));
     try {
+      // What a process does for the first time takes it far longer, whatever the collection's size.
+      await fillCollections(server.port, this.#type, FIRST_ELEMENTS, FIRST_ELEMENTS, IN_FLIGHT);
+      await ask(server, 'FLUSHALL');
+      await settle(server);
       await server.longestTurn();
       await fillCollections(server.port, this.#type, elements, elements, this.#type.alone === true ? 200 : IN_FLIGHT);
       await this.#note('writing and storing', server);

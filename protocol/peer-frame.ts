@@ -153,6 +153,8 @@ export class FrameDecoder {
   #fed: Buffer = NO_BYTES;
   #fedStart = 0;
   #fedEnd = 0;
+  /** What was kept, behind what is looked at. */
+  readonly #kept: Buffer[] = [];
   #carried: Buffer = NO_BYTES;
   #carriedLength = 0;
   /** The checksum of the carried frame's bytes up to here, so that a long frame is not summed up at once. */
@@ -168,8 +170,19 @@ export class FrameDecoder {
     return this.#carriedLength;
   }
 
+  /** What has been fed and not been looked at is copied: frames are taken from it later. */
+  keep(): void {
+    if (this.#fedStart < this.#fedEnd)
+      this.#kept.unshift(Buffer.from(this.#fed.subarray(this.#fedStart, this.#fedEnd)));
+    this.#fedStart = this.#fedEnd = 0;
+  }
+
   feed(buffer: Buffer, start: number, end: number): void {
     assert(this.#fedStart === this.#fedEnd, 'feed() before next() returned false');
+    if (this.#kept.length > 0) {
+      this.#kept.push(Buffer.from(buffer.subarray(start, end)));
+      return;
+    }
     this.#fed = buffer;
     this.#fedStart = start;
     this.#fedEnd = end;
@@ -181,6 +194,17 @@ export class FrameDecoder {
    * @throws PeerProtocolError for a wrong magic, a length out of bounds, a wrong checksum, unknown flags; nothing after it is usable
    */
   next(): boolean {
+    while (!this.#nextFed()) {
+      const kept = this.#kept.shift();
+      if (kept === undefined) return false;
+      this.#fed = kept;
+      this.#fedStart = 0;
+      this.#fedEnd = kept.length;
+    }
+    return true;
+  }
+
+  #nextFed(): boolean {
     if (!this.#magicSeen && !this.#takeMagic()) return false;
     if (this.#carriedLength > 0) return this.#nextCarried();
     const available = this.#fedEnd - this.#fedStart;

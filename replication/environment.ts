@@ -50,6 +50,9 @@ export interface Connection {
   write(buffers: readonly Buffer[]): void;
   /** Reports nothing more that has come for so long, and leaves it where it is, so that the other side comes to wait as well. */
   rest(durationMs: number): void;
+  /** The same until `release`. */
+  hold(): void;
+  release(): void;
   /** Bytes queued that the network has not taken yet. */
   queuedBytes(): number;
   /** Sends what is queued, for a while, then closes. */

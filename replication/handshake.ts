@@ -14,6 +14,10 @@ export interface Transcript {
   accepted: Buffer;
 }
 
+export function transcriptOf(role: Role, sent: Buffer, received: Buffer): Transcript {
+  return role === 'dial' ? { dialed: sent, accepted: received } : { dialed: received, accepted: sent };
+}
+
 const CONTEXT = 'mantis peer channel 1';
 
 function proof(secret: string, role: Role, transcript: Transcript): Buffer {

@@ -7,7 +7,8 @@
  * have deleted. It takes the other's state before it says anything itself, and what it has alone it keeps only above a bound:
  * the other's `reaped`, or where the writer is known, how far the other had heard of that writer. docs/crdt.md tells the rule.
  */
-import type { Forget } from '../protocol/peer-message.ts';
+import { PeerProtocolError, REFUSE_HORIZON } from '../protocol/peer-frame.ts';
+import type { Forget, Ping } from '../protocol/peer-message.ts';
 import type { RepairRule } from '../protocol/peer-repair.ts';
 import { compareStamp, formatNodeId, parseNodeId } from '../protocol/stamp.ts';
 import type { Member, Membership } from './membership.ts';
@@ -49,6 +50,24 @@ function keep<V>(map: Map<string, V>, key: string, value: V, sizeMax: number): v
   map.delete(key);
   map.set(key, value);
   if (map.size > sizeMax) map.delete(map.keys().next().value!);
+}
+
+/** What a peer says of its own stream holds here only when nothing of it is missing. */
+export function noteCompleteness(member: Member, ping: Ping, isStreamWhole: boolean): void {
+  member.held = later(member.held, ping.held);
+  const { progress } = member;
+  const isWhole = isStreamWhole && !progress.hasGap && progress.has(ping.published);
+  const complete = isWhole ? ping.complete : progress.applied;
+  if (isAbove(complete, member.complete)) member.complete = complete;
+  member.heardUpTo = later(member.heardUpTo, complete);
+}
+
+/** @throws PeerProtocolError */
+export function refusePush(): never {
+  throw new PeerProtocolError(
+    REFUSE_HORIZON,
+    'the node was away for longer than the tombstone horizon and has to resynchronise before it may push',
+  );
 }
 
 export class Horizon {

@@ -23,7 +23,6 @@ import {
   PEER_MAGIC,
   PEER_VERSION_SEEN,
   PeerProtocolError,
-  REFUSE_HORIZON,
   REFUSE_MALFORMED,
   REFUSE_SECRET,
   REFUSE_SILENT,
@@ -44,46 +43,24 @@ import {
   encodeRefuse,
   encodeResume,
   encodeStream,
-  type Forget,
   type Hello,
-  type MemberAddress,
   type Position,
 } from '../protocol/peer-message.ts';
-import { decodePublish, type Published } from '../protocol/peer-publish.ts';
+import { decodePublish } from '../protocol/peer-publish.ts';
 import { compareStamp, formatNodeId, stampMs } from '../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../protocol/written.ts';
-import type { ClockWatch } from './clock-watch.ts';
 import type { Ending } from './ending.ts';
-import { checkProofs, prove, type Role, type Transcript } from './handshake.ts';
+import { checkProofs, prove, type Role, type Transcript, transcriptOf } from './handshake.ts';
 import { checkVersions, makeHello } from './hello.ts';
-import { isAbove } from './horizon.ts';
+import { isAbove, noteCompleteness, refusePush } from './horizon.ts';
+import type { LinkOwner } from './link-owner.ts';
 import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from './link-repair.ts';
 import type { Member } from './membership.ts';
-import { makePing, makePong, noteCompleteness, type PingSource } from './ping.ts';
+import { makePing, makePong } from './ping.ts';
 import { Publisher } from './publisher.ts';
-import type { RepairOwner } from './repair.ts';
 import type { Stamp } from './replica.ts';
 import { StreamReceiver, StreamSender, checkClock, isUrgent } from './stream.ts';
-
-/** What a link asks of the node that it belongs to. */
-export interface LinkOwner extends RepairOwner, PingSource {
-  readonly clocks: ClockWatch;
-  /** The port that others can dial, or 0. */
-  advertisedPort(): number;
-  /** The peer has authenticated. Registers the link, or throws PeerProtocolError to refuse it. */
-  admit(link: Link, hello: Hello, nowMs: number): Member;
-  learn(link: Link, members: readonly MemberAddress[]): void;
-  /** The peer has acknowledged more of this node's stream. */
-  acknowledged(link: Link): void;
-  /** The peer has said what it has of all writers. */
-  seen(link: Link): void;
-  /** The peer passes on the order to forget a node. */
-  forgetTold(forget: Forget): void;
-  /** One of the two has to resynchronise: this node, or the peer. */
-  setBehind(link: Link, isOwn: boolean, reaped: Stamp): void;
-  published(messages: readonly Published[]): void;
-}
 
 const NONE: Stamp = { hi: 0, lo: 0 };
 
@@ -113,7 +90,7 @@ export class Link {
   heardAtMs: number;
   /** For so long since it heard of the peer this node has not been run: that is not the peer's silence. */
   excusedMs = 0;
-  #owner: LinkOwner;
+  #owner: LinkOwner<Link>;
   #decoder = new FrameDecoder(FRAME_BYTES_BEFORE_AUTHENTICATION);
   #control: Buffer[] = [];
   #helloSent: Buffer | null = null;
@@ -140,7 +117,7 @@ export class Link {
   #preferRepair = false;
   readonly publisher: Publisher;
 
-  constructor(owner: LinkOwner, role: Role, remoteHost: string, nowMs: number) {
+  constructor(owner: LinkOwner<Link>, role: Role, remoteHost: string, nowMs: number) {
     this.#owner = owner;
     this.role = role;
     this.remoteHost = remoteHost;
@@ -187,17 +164,44 @@ export class Link {
     this.bytesIn += end - start;
     this.heardAtMs = nowMs;
     this.excusedMs = 0;
+    this.#decoder.feed(buffer, start, end);
+    this.#refusing(() => this.#frames(nowMs));
+  }
+
+  /** Takes frames until there is no whole one, or a long turn has come that is merged first. */
+  #frames(nowMs: number): void {
+    while (!this.isMerging && this.#decoder.next()) {
+      this.#frame(nowMs);
+      if (this.#isClosed()) return;
+    }
+    if (this.isMerging) this.#decoder.keep();
+    else this.repair?.begin(nowMs);
+  }
+
+  #refusing(work: () => void): void {
     try {
-      this.#decoder.feed(buffer, start, end);
-      while (this.#decoder.next()) {
-        this.#frame(nowMs);
-        if (this.#isClosed()) return;
-      }
-      this.repair?.begin(nowMs);
+      work();
     } catch (problem) {
       if (!(problem instanceof PeerProtocolError)) throw problem;
       this.refuse(problem.code, problem.message);
     }
+  }
+
+  /** A long turn of the peer's is being merged by `mergeSome`; what has come behind it waits. */
+  get isMerging(): boolean {
+    return this.#receiver?.isMerging === true;
+  }
+
+  /** Goes on with a long turn, and then with what came behind it. */
+  mergeSome(nowMs: number): void {
+    if (this.state === 'closed') return;
+    // It is this node that does not listen.
+    this.heardAtMs = nowMs;
+    this.#refusing(() => {
+      if (this.#receiver!.mergeSome()) return;
+      this.#turnCame(true);
+      this.#frames(nowMs);
+    });
   }
 
   /** Time has passed. */
@@ -213,9 +217,8 @@ export class Link {
       this.refuse(REFUSE_SILENT, `nothing heard for ${nowMs - this.heardAtMs} ms`);
       return;
     }
-    if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) {
-      this.#pingSoon(nowMs);
-    }
+    if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) this.#pingSoon(nowMs);
+    if (this.isMerging) return;
     const problem = this.repair?.tick(nowMs) ?? null;
     if (problem !== null) this.refuse(REFUSE_SILENT, problem);
   }
@@ -245,6 +248,7 @@ export class Link {
     this.ending ??= ending;
     this.state = 'closed';
     this.repair?.close();
+    this.#receiver?.close();
   }
 
   /** A call, because the compiler does not see that handling a frame may close the link. */
@@ -290,9 +294,7 @@ export class Link {
   }
 
   #transcript(): Transcript {
-    const sent = this.#helloSent!.subarray(12);
-    const received = this.#helloReceived!;
-    return this.role === 'dial' ? { dialed: sent, accepted: received } : { dialed: received, accepted: sent };
+    return transcriptOf(this.role, this.#helloSent!.subarray(12), this.#helloReceived!);
   }
 
   #receiveAuth(buffer: Buffer, start: number, end: number, nowMs: number): void {
@@ -376,14 +378,6 @@ export class Link {
     if (this.state === 'live' && this.hello?.horizon !== null) this.#control.push(frame);
   }
 
-  #checkMayPush(): void {
-    if (!this.repair!.isGiving) return;
-    throw new PeerProtocolError(
-      REFUSE_HORIZON,
-      'the node was away for longer than the tombstone horizon and has to resynchronise before it may push',
-    );
-  }
-
   /** Nothing of the peer's stream is missing, and no repair is under way. */
   #isCaughtUp(): boolean {
     return this.#isStreamWhole && !this.hasGap && !this.repair!.isDue;
@@ -392,16 +386,13 @@ export class Link {
   #liveFrame(type: number, buffer: Buffer, start: number, end: number, nowMs: number): void {
     const receiver = this.#receiver!;
     const { flags } = this.#decoder;
-    if (type === FRAME_RECORDS || type === FRAME_STREAM) this.#checkMayPush();
+    if ((type === FRAME_RECORDS || type === FRAME_STREAM) && this.repair!.isGiving) refusePush();
     if (type === FRAME_RECORDS) {
-      if (receiver.records(flags, buffer, start, end)) {
-        this.turnsIn++;
-        this.#ackPending = true;
-        if (this.#owner.applied.isAwaited) this.#owner.applied.advanced();
-      }
-      if (receiver.progress.hasGap && !this.repair!.isDue) this.repair!.ask();
+      this.#turnCame(receiver.records(flags, buffer, start, end));
     } else if (type === FRAME_ACK) {
-      this.#receiveAck(decodeAck(buffer, start, end));
+      const stamp = decodeAck(buffer, start, end);
+      this.#sender.acknowledged(stamp);
+      this.#noteAcknowledged(stamp);
     } else if (type === FRAME_PING) {
       const ping = decodePing(buffer, start, end);
       receiver.observeClock(ping.clockHi, ping.clockLo);
@@ -433,9 +424,13 @@ export class Link {
     }
   }
 
-  #receiveAck(stamp: { hi: number; lo: number }): void {
-    this.#sender.acknowledged(stamp);
-    this.#noteAcknowledged(stamp);
+  #turnCame(isMerged: boolean): void {
+    if (isMerged) {
+      this.turnsIn++;
+      this.#ackPending = true;
+      if (this.#owner.applied.isAwaited) this.#owner.applied.advanced();
+    }
+    if (this.#receiver!.progress.hasGap && !this.repair!.isDue) this.repair!.ask();
   }
 
   #noteAcknowledged({ hi, lo }: Stamp): void {

@@ -22,8 +22,10 @@ import { Dialer, type Attempt } from './dialer.ts';
 import type { Connection, Environment, Network, Random } from './environment.ts';
 import { FrameScratch } from './frame-scratch.ts';
 import { Horizon, isAbove, later, stampText } from './horizon.ts';
-import { Link, type LinkOwner } from './link.ts';
+import { Link } from './link.ts';
+import type { LinkOwner } from './link-owner.ts';
 import { Membership, type Member, streamOf } from './membership.ts';
+import { MergeTurns } from './merge-turns.ts';
 import type { Outbox } from './outbox.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { RepairRate } from './repair.ts';
@@ -50,9 +52,11 @@ export interface Session {
   readonly connection: Connection;
   readonly attempt: Attempt | null;
   isFinished: boolean;
+  /** A long turn that has come over the connection is being merged. */
+  isMerging: boolean;
 }
 
-export class Mesh implements LinkOwner {
+export class Mesh implements LinkOwner<Link> {
   readonly settings: ReplicatorSettings;
   readonly replica: Replica;
   readonly outbox: Outbox;
@@ -87,6 +91,7 @@ export class Mesh implements LinkOwner {
   #clockAtTick = none;
   #complete = none;
   #turns: RepairTurns<Session>;
+  #merges: MergeTurns<Session>;
   #isStopped = false;
 
   constructor(
@@ -106,6 +111,7 @@ export class Mesh implements LinkOwner {
     const { time } = environment;
     this.#tickedAtMs = time.monotonicMs();
     this.#turns = new RepairTurns(time, settings.commandCount, this.live, (session) => this.pump(session));
+    this.#merges = new MergeTurns(time, settings.longTurns, (session) => this.pump(session));
     this.repairRate = new RepairRate(settings.repairBytesPerSecond, time.monotonicMs());
     this.membership = new Membership(settings);
     this.applied = applied;
@@ -168,7 +174,7 @@ export class Mesh implements LinkOwner {
 
   #attach(connection: Connection, role: 'dial' | 'accept', attempt: Attempt | null): Session {
     const link = new Link(this, role, connection.remoteHost, this.nowMs());
-    const session: Session = { link, connection, attempt, isFinished: false };
+    const session: Session = { link, connection, attempt, isFinished: false, isMerging: false };
     this.#sessions.add(session);
     connection.events = {
       opened: () => {
@@ -180,6 +186,7 @@ export class Mesh implements LinkOwner {
         const nowMs = this.nowMs();
         link.received(buffer, start, end, nowMs);
         if (link.pacedFrames !== pacedFrames) this.#turns.received(connection, nowMs);
+        this.#merges.received(session);
         this.pump(session);
       },
       writable: () => this.pump(session),

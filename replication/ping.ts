@@ -1,7 +1,5 @@
 /** What a node tells its peers of itself at intervals. */
-import { encodePing, encodePong, type MemberAddress, type Ping } from '../protocol/peer-message.ts';
-import { isAbove, later } from './horizon.ts';
-import type { Member } from './membership.ts';
+import { encodePing, encodePong, type MemberAddress } from '../protocol/peer-message.ts';
 import type { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
 
@@ -29,16 +27,6 @@ export function makePing(source: PingSource, token: number, backlogBytes: number
     held: source.held(),
     members: source.members(),
   });
-}
-
-/** What the peer says of its own stream holds here only when nothing of it is missing: `isStreamWhole`, and no gap. */
-export function noteCompleteness(member: Member, ping: Ping, isStreamWhole: boolean): void {
-  member.held = later(member.held, ping.held);
-  const { progress } = member;
-  const isWhole = isStreamWhole && !progress.hasGap && progress.has(ping.published);
-  const complete = isWhole ? ping.complete : progress.applied;
-  if (isAbove(complete, member.complete)) member.complete = complete;
-  member.heardUpTo = later(member.heardUpTo, complete);
 }
 
 /** The answer to the PING with this token. */

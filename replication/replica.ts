@@ -14,6 +14,7 @@
 import type { RecordWriter } from '../protocol/change-record.ts';
 import type { KeyName } from '../protocol/peer-elements.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
+import type { LongTurnLimits } from '../storage/long-turn.ts';
 
 /** Number of digest buckets; a key's bucket is the upper 16 bits of its key hash. */
 export const bucketCount = 65536;
@@ -137,6 +138,16 @@ export interface Taking {
   end(): void;
 }
 
+/** A turn that is merged in steps. */
+export interface LongTurn {
+  /** Does a step of what nobody sees yet. @returns true while there is more. @throws RecordError when a record is malformed */
+  step(): boolean;
+  /** Merges it, before it returns. */
+  finish(turn: StreamTurn, source: MergeSource): void;
+  /** It is not to be merged. */
+  close(): void;
+}
+
 /** The node's memory, as replication sees it. Nothing here may call back into replication synchronously. */
 export interface Replica {
   /**
@@ -147,6 +158,13 @@ export interface Replica {
    * @throws RecordError when any record is malformed; nothing has been merged then
    */
   applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null, source: MergeSource): void;
+
+  /**
+   * Begins to merge a turn that has thousands of new elements of a key, in steps, so that nobody sees a part of it.
+   * @param pieces records in pieces of whole ones, which are not changed any more; of a single one only `start` to `end` counts, which is copied
+   * @returns null when that is not worth while, or cannot be: it is to be given to `applyRecords`
+   */
+  startTurn(pieces: readonly Buffer[], start: number, end: number, limits: LongTurnLimits): LongTurn | null;
 
   /** The hybrid clock's receive rule: later local stamps are above this one. Called only with stamps inside the drift bound. */
   observeStamp(hi: number, lo: number): void;

@@ -15,6 +15,16 @@ export interface KnownMember {
   readonly writers?: readonly string[];
 }
 
+/** Turns of peers that are merged in steps. */
+export interface LongTurns {
+  /** With so many new elements of a key in a row. */
+  readonly elementsMin: number;
+  readonly elementsAStep: number;
+  /** Steps of one turn of the event loop, if time allows, and how long it rests after them. */
+  readonly stepsATurn: number;
+  readonly restMs: number;
+}
+
 /** What a node may set; only the node id has no default. */
 export interface ReplicatorOptions {
   /** 64 random bits that stay with the node's data. */
@@ -63,6 +73,7 @@ export interface ReplicatorOptions {
   readonly repairSummariesMax?: number;
   /** Collections of more elements than this are compared by their elements where they differ. */
   readonly repairElementsMin?: number;
+  readonly longTurns?: LongTurns;
   /** The highest version of the peer protocol to speak: less than this release's own stands for an older one. */
   readonly peerVersionHighest?: number;
   readonly membersMax?: number;
@@ -116,6 +127,7 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     repairBytesPerSecond: 32 * megabyte,
     repairSummariesMax: 1 << 20,
     repairElementsMin: 256,
+    longTurns: { elementsMin: 2000, elementsAStep: 32, stepsATurn: 16, restMs: 0 },
     peerVersionHighest: PEER_VERSION_HIGHEST,
     membersMax: 256,
     memberReapMs: REAP_HORIZONS * (options.tombstoneHorizonMs ?? DAY_MS),

@@ -10,16 +10,17 @@ import {
   REFUSE_MALFORMED,
   REFUSE_RECORDS,
   REFUSE_STAMP,
-  REFUSE_TOO_LONG,
 } from '../protocol/peer-frame.ts';
 import { RECORDS_PREFIX_BYTES, encodeStream, type Position } from '../protocol/peer-message.ts';
 import { RecordError } from '../protocol/change-record.ts';
 import { compareStamp, formatStamp } from '../protocol/stamp.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
+import type { LongTurnLimits } from '../storage/long-turn.ts';
 import type { Outbox } from './outbox.ts';
 import type { StreamProgress } from './progress.ts';
 import { StampLimit, findFutureRecords, isImpossibleStamp, oldestRemoval, withoutRanges } from './record-guard.ts';
-import type { Replica, Stamp, StreamTurn, Taking } from './replica.ts';
+import { Parts, RecordParts } from './parts.ts';
+import type { LongTurn, Replica, Stamp, StreamTurn, Taking } from './replica.ts';
 
 export class StreamSender {
   /** True once the peer has said where to go on. */
@@ -111,6 +112,7 @@ export function isUrgent(backlogBytes: number, { outboxBytesMax }: { readonly ou
 export interface ReceiverSettings {
   readonly maxClockDriftMs: number;
   readonly turnBytesMax: number;
+  readonly longTurns: Pick<LongTurnLimits, 'elementsMin' | 'elementsAStep'>;
 }
 
 function clockError(maxClockDriftMs: number): PeerProtocolError {
@@ -144,8 +146,10 @@ export class StreamReceiver {
   #begunAt: Stamp;
   #limit = new StampLimit();
   /** Parts of a turn, and of a repair's long record, that are not complete. */
-  #turn: { stamp: Stamp; previous: Stamp; parts: Parts } | null = null;
+  #turn: { stamp: Stamp; previous: Stamp; parts: RecordParts } | null = null;
   #repairParts: Parts | null = null;
+  /** A whole turn that is merged in steps. */
+  #long: { stamp: Stamp; previous: Stamp; turn: LongTurn } | null = null;
 
   /**
    * @param source what tells whether a write and one of this node's knew of each other
@@ -190,15 +194,34 @@ export class StreamReceiver {
       this.#turn !== null && compareStamp(this.#turn.stamp.hi, this.#turn.stamp.lo, stamp.hi, stamp.lo) === 0;
     if (!isContinued) this.#turn = null;
     if ((flags & FRAME_FLAG_MORE) !== 0) {
-      this.#turn ??= { stamp, previous, parts: new Parts(this.#settings.turnBytesMax) };
+      this.#turn ??= { stamp, previous, parts: new RecordParts(this.#settings.turnBytesMax) };
       this.#turn.parts.add(buffer, from, end);
       return false;
     }
-    if (this.#turn === null) return this.#finishTurn(stamp, previous, buffer, from, end);
+    if (this.#turn === null) return this.#finishTurn(stamp, previous, [buffer], from, end);
     this.#turn.parts.add(buffer, from, end);
-    const whole = this.#turn.parts.join();
+    const pieces = this.#turn.parts.take();
     this.#turn = null;
-    return this.#finishTurn(stamp, previous, whole, 0, whole.length);
+    return this.#finishTurn(stamp, previous, pieces, 0, pieces[0].length);
+  }
+
+  get isMerging(): boolean {
+    return this.#long !== null;
+  }
+
+  /** Goes on with a turn that is merged in steps; false when it has been merged. */
+  mergeSome(): boolean {
+    const { stamp, previous, turn } = this.#long!;
+    if (this.#trying(() => turn.step())) return true;
+    this.#long = null;
+    turn.finish({ incarnation: this.#incarnation, stamp }, this.#source);
+    this.#advance(stamp, previous);
+    return false;
+  }
+
+  close(): void {
+    this.#long?.turn.close();
+    this.#long = null;
   }
 
   /** A REPAIR_RECORDS frame: records of any origin; `taking` when this node resynchronises. */
@@ -252,42 +275,45 @@ export class StreamReceiver {
     return findFutureRecords(buffer, start, end, this.#limit, this.#peerHi, this.#peerLo);
   }
 
-  #finishTurn(stamp: Stamp, previous: Stamp, buffer: Buffer, start: number, end: number): boolean {
-    if (this.progress.has(stamp)) return false;
+  #checkFuture(buffer: Buffer, start: number, end: number): void {
     if (this.#findFuture(buffer, start, end) !== null) throw clockError(this.#settings.maxClockDriftMs);
-    this.#apply(buffer, start, end, { incarnation: this.#incarnation, stamp }, null);
-    this.#replica.observeStamp(stamp.hi, stamp.lo);
-    this.progress.advance(previous, stamp);
+  }
+
+  /** @param pieces of records; of a single one those from `start` to `end` */
+  #finishTurn(stamp: Stamp, previous: Stamp, pieces: readonly Buffer[], start: number, end: number): boolean {
+    if (this.progress.has(stamp)) return false;
+    const check = (records: Buffer, from: number, to: number): void => this.#checkFuture(records, from, to);
+    const turn = this.#replica.startTurn(pieces, start, end, { ...this.#settings.longTurns, check });
+    if (turn !== null) {
+      this.#long = { stamp, previous, turn };
+      return false;
+    }
+    const records = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+    const to = pieces.length === 1 ? end : records.length;
+    this.#checkFuture(records, start, to);
+    this.#apply(records, start, to, { incarnation: this.#incarnation, stamp }, null);
+    this.#advance(stamp, previous);
     return true;
   }
 
+  #advance(stamp: Stamp, previous: Stamp): void {
+    this.#replica.observeStamp(stamp.hi, stamp.lo);
+    this.progress.advance(previous, stamp);
+  }
+
   #apply(buffer: Buffer, start: number, end: number, turn: StreamTurn | null, taking: Taking | null): void {
-    try {
+    this.#trying(() => {
       if (taking === null) this.#replica.applyRecords(buffer, start, end, turn, this.#source);
       else taking.records(buffer, start, end);
+    });
+  }
+
+  #trying<T>(work: () => T): T {
+    try {
+      return work();
     } catch (problem) {
       if (problem instanceof RecordError) throw new PeerProtocolError(REFUSE_RECORDS, problem.message);
       throw problem;
     }
-  }
-}
-
-/** Collects the parts of something that came in several frames. */
-class Parts {
-  #bytesMax: number;
-  #parts: Buffer[] = [];
-  #bytes = 0;
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-  add(buffer: Buffer, start: number, end: number): void {
-    this.#bytes += end - start;
-    if (this.#bytes > this.#bytesMax) {
-      throw new PeerProtocolError(REFUSE_TOO_LONG, `a turn of more than ${this.#bytesMax} bytes`);
-    }
-    this.#parts.push(Buffer.from(buffer.subarray(start, end)));
-  }
-  join(): Buffer {
-    return Buffer.concat(this.#parts, this.#bytes);
   }
 }

@@ -57,6 +57,8 @@ class TcpConnection implements Connection {
   #chunkEnd = 0;
   #workedMs = 0;
   #isResting = false;
+  /** The rest has no end of its own. */
+  #isHeld = false;
   #isClosing = false;
   readonly #readBytes: number;
   /** What the socket has yet to be given, in parts of WRITTEN_BYTES_A_TURN; the last has `#lastBytes`, and room for more. */
@@ -130,7 +132,20 @@ class TcpConnection implements Connection {
     else setTimeout(() => this.#wake(), durationMs);
   }
 
+  hold(): void {
+    this.#isHeld = true;
+    this.#isResting = true;
+    this.#socket.pause();
+  }
+
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    setImmediate(() => this.#wake());
+  }
+
   #wake(): void {
+    if (this.#isHeld || this.#isClosing) return;
     this.#isResting = false;
     this.#handOver();
     if (this.#chunkStart === this.#chunkEnd && !this.#hasRested()) this.#socket.resume();

@@ -7,6 +7,7 @@ import type {
   KeyPart,
   KeySelection,
   LargeKey,
+  LongTurn,
   RecordScan,
   Replica,
   ReplicaScan,
@@ -23,6 +24,7 @@ import { CellDigests, CellRecords, comparableAt } from '../storage/element-cells
 import { EvictedDigests } from '../storage/evicted-digests.ts';
 import { forsakeKey, takeKey, takeNewKey } from '../storage/forsake.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
+import { type LongTurnLimits, mayHaveRun, TurnAside } from '../storage/long-turn.ts';
 import { applyRecords } from '../storage/merge.ts';
 import { checkRecords } from '../storage/record-check.ts';
 import { RegisterScan } from '../storage/register-scan.ts';
@@ -52,15 +54,28 @@ export class ReplicaAdapter implements Replica {
 
   /** What a peer streams it brings to MySQL itself; of a repair nobody knows. */
   applyRecords(records: Buffer, start: number, end: number, turn: StreamTurn | null, source: MergeSource): void {
+    this.merge(turn, () => applyRecords(this.#keyspace, records, start, end, source));
+  }
+
+  /** Runs `work`, which merges the turn, or a part of a repair. */
+  merge(turn: StreamTurn | null, work: () => void): void {
     const keyspace = this.#keyspace;
     if (turn !== null) this.#relayed.note(turn.incarnation, turn.stamp);
     keyspace.relaying = turn !== null;
     try {
-      applyRecords(keyspace, records, start, end, source);
+      work();
     } finally {
       keyspace.relaying = false;
     }
     if (this.#events?.isOn === true) this.#events.raiseMerged();
+  }
+
+  startTurn(pieces: readonly Buffer[], start: number, end: number, limits: LongTurnLimits): LongTurn | null {
+    if (pieces.length > 1) return new AdapterTurn(this, new TurnAside(this.#keyspace, pieces, limits));
+    const [records] = pieces;
+    if (!mayHaveRun(records, start, end, limits.elementsMin)) return null;
+    const kept = Buffer.from(records.subarray(start, end));
+    return new AdapterTurn(this, new TurnAside(this.#keyspace, [kept], limits));
   }
 
   observeStamp(hi: number, lo: number): void {
@@ -112,6 +127,28 @@ export class ReplicaAdapter implements Replica {
 
   startTaking(rule: TakeRule): Taking {
     return new AdapterTaking(this.#keyspace, rule);
+  }
+}
+
+class AdapterTurn implements LongTurn {
+  readonly #adapter: ReplicaAdapter;
+  readonly #aside: TurnAside;
+
+  constructor(adapter: ReplicaAdapter, aside: TurnAside) {
+    this.#adapter = adapter;
+    this.#aside = aside;
+  }
+
+  step(): boolean {
+    return this.#aside.step();
+  }
+
+  finish(turn: StreamTurn, source: MergeSource): void {
+    this.#adapter.merge(turn, () => this.#aside.finish(source));
+  }
+
+  close(): void {
+    this.#aside.close();
   }
 }
 

@@ -102,6 +102,8 @@ export function pack(keyspace: Keyspace, collection: Collection): number {
     collection.sealed.length;
   if (!collection.isPackable || waiting > 0 || collection.changes !== 0 || collection.storeWalk !== null) return 0;
   if (keyspace.pruning.has(collection)) return 0;
+  // It is being put together, and has no key yet.
+  if (collection.ref === 0) return 0;
   if (collection.count === 0 || collection.count > PACKED_ELEMENTS_MAX) return 0;
   const hasFloor = collection.floorHi !== 0;
   at = HEADER_BYTES + (hasFloor ? FLOOR_BYTES : 0);

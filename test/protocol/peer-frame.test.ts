@@ -280,6 +280,28 @@ describe('FrameDecoder', () => {
     );
   });
 
+  it('goes on with what it was told to keep, before what is fed meanwhile', () => {
+    for (let cut = PEER_MAGIC.length + 1; cut <= bytes.length; cut++) {
+      const decoder = new FrameDecoder(FRAME_BYTES_BEFORE_AUTHENTICATION);
+      const types: number[] = [];
+      // After each frame the rest waits, and twice as much comes as before.
+      const pieces = [
+        Buffer.from(bytes.subarray(0, cut)),
+        Buffer.from(bytes.subarray(cut)),
+        Buffer.concat(stream.slice(1)),
+      ];
+      for (const piece of pieces) {
+        decoder.feed(piece, 0, piece.length);
+        if (decoder.next()) types.push(decoder.type);
+        decoder.keep();
+        piece.fill(0);
+      }
+      while (decoder.next()) types.push(decoder.type);
+      const expected = whole.map(({ type }) => type);
+      expect(types).toEqual([...expected, ...expected]);
+    }
+  });
+
   it('yields nothing of a frame that is cut off', () => {
     for (let cut = 0; cut < 4 + 20; cut++) expect(framesOf([bytes.subarray(0, cut)])).toEqual([]);
   });

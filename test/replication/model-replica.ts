@@ -237,6 +237,10 @@ export class ModelReplica implements Replica {
     return dropped;
   }
 
+  startTurn(): null {
+    return null;
+  }
+
   applyRecords(records: Buffer, start: number, end: number): void {
     for (let at = start; at < end;) at = this.#reader.read(records, at, end);
     for (let at = start; at < end;) {

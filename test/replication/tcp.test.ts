@@ -219,6 +219,46 @@ describe('a connection over TCP', () => {
     await listener.close();
   });
 
+  it('reports nothing while it is held, whatever rests end meanwhile', async () => {
+    const network = tcpNetwork();
+    const accepted: Connection[] = [];
+    let bytes = 0;
+    let isHeld = false;
+    let whileHeld = 0;
+    let holds = 0;
+    const listener = await network.listen('127.0.0.1', 0, (connection) => {
+      accepted.push(connection);
+      connection.events = {
+        opened: () => undefined,
+        writable: () => undefined,
+        closed: () => undefined,
+        received: (_buffer, start, end) => {
+          if (isHeld) whileHeld++;
+          bytes += end - start;
+          if (++holds > 20) return;
+          isHeld = true;
+          connection.rest(1);
+          connection.hold();
+          connection.rest(0);
+          setTimeout(() => {
+            isHeld = false;
+            connection.release();
+            connection.release();
+          }, 5);
+        },
+      };
+    });
+    const sent = Buffer.alloc(1 << 20);
+    const sending = connect(listener.port, '127.0.0.1');
+    sending.write(sent);
+    await waitFor('everything', () => bytes === sent.length);
+    expect(whileHeld).toBe(0);
+    expect(holds).toBeGreaterThan(20);
+    sending.destroy();
+    for (const connection of accepted) connection.close();
+    await listener.close();
+  });
+
   it('reports nothing while it rests, and then goes on in the middle of what it had read', async () => {
     const network = tcpNetwork();
     const accepted: Connection[] = [];

@@ -195,6 +195,8 @@ class VirtualConnection implements Connection {
 
   /** Work takes no virtual time: nobody has to rest. */
   rest(): void {}
+  hold(): void {}
+  release(): void {}
 
   queuedBytes(): number {
     return this.#inFlight;

@@ -362,6 +362,22 @@ export const plantedFaults: readonly PlantedFault[] = [
     'mix(mix(mix(mix(keyHi, kindAndElement), stampHi), stampLo), originLo);',
     'mix(mix(mix(keyHi, kindAndElement), stampHi), originLo);',
   ),
+  // Turns that are merged in steps.
+  fault(
+    'put-aside-under-a-floor',
+    19,
+    'storage/long-turn.ts',
+    '  if (vacant.isUnderFloor(leastHi, leastLo, leastOrigin)) return false;\n',
+    '',
+  ),
+  fault(
+    'put-aside-over-what-is-there',
+    4,
+    'storage/long-turn.ts',
+    '!== (OBJECT | HIDDEN)) return false;\n  const vacant = keyspace.collectionAt(ref);\n  if (vacant.type !== collection.type || !isVacant(keyspace, vacant)) return false;',
+    '=== 0) return false;\n  const vacant = keyspace.collectionAt(ref);\n  if (vacant.type !== collection.type) return false;',
+  ),
+  fault('put-aside-and-not-stored', 28, 'storage/long-turn.ts', '  endChange(keyspace, collection, false);\n', ''),
   // Mistakes that the simulator has found in earlier states of the product.
   fault(
     'clock-bound-carried-ahead',

@@ -60,6 +60,9 @@ export interface Schedule {
   readonly outboxBytesMax: number;
   /** Collections of more elements than this are compared by their elements. */
   readonly repairElementsMin: number;
+  /** Turns of peers with more new elements of a key than this are merged in steps, so far apart. */
+  readonly longTurnElementsMin: number;
+  readonly longTurnRestMs: number;
   /** The number of a node whose release compares whole keys only; 0 = none. */
   readonly oldNode: number;
   /** Wall clocks minus true time at the beginning. */
@@ -126,7 +129,17 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
   const events = [...bursts, ...tides, ...faults].sort((a, b) => a.atMs - b.atMs);
   // Drawn last: what was drawn before them stays what it was.
   const repairs = { repairElementsMin: draw.pick([1, 2, 8]), oldNode: draw.chance(0.15) ? 1 + draw.below(nodes) : 0 };
-  return { ...settings, ...repairs, maxDelayMs, durationMs, lapsedByMs: lapsedBy(events), restartsAtEnd, events };
+  const longTurns = { longTurnElementsMin: draw.pick([1, 2, 4]), longTurnRestMs: draw.pick([0, 3, 40]) };
+  return {
+    ...settings,
+    ...repairs,
+    ...longTurns,
+    maxDelayMs,
+    durationMs,
+    lapsedByMs: lapsedBy(events),
+    restartsAtEnd,
+    events,
+  };
 }
 
 const deadlineCommands = ['PEXPIRE', 'HPEXPIRE'];

@@ -7,6 +7,7 @@ import type { Log, Network, Time, Timer } from '../../replication/environment.ts
 import { StoreError } from '../../storage/backends/backend.ts';
 import { LevelStore } from '../../storage/backends/level.ts';
 import { FlushEngine } from '../../storage/flush-engine.ts';
+import type { LongTurns } from '../../replication/settings.ts';
 import { Config } from '../../server/config/config.ts';
 import { Runtime, type RuntimeEnvironment } from '../../server/runtime.ts';
 import { SeededRandom, type VirtualWorld } from '../replication/virtual-world.ts';
@@ -27,6 +28,8 @@ export interface NodeSettings {
   outboxBytesMax: number;
   /** Less than any release has: collections are never large here. */
   repairElementsMin: number;
+  /** The same of turns that are merged in steps. */
+  longTurns: LongTurns;
   /** The highest version of the peer protocol that it speaks. */
   peerVersionHighest: number;
   hasDisk: boolean;
@@ -173,7 +176,7 @@ export class SimulatedNode {
   }
 
   #environmentOf(incarnation: Incarnation): RuntimeEnvironment {
-    const { database, repairElementsMin, peerVersionHighest } = this.settings;
+    const { database, repairElementsMin, longTurns, peerVersionHighest } = this.settings;
     const log = this.#logOf(incarnation);
     return {
       time: incarnation,
@@ -181,7 +184,7 @@ export class SimulatedNode {
       network: this.#networkOf(incarnation),
       log,
       logger: silent,
-      replication: { repairElementsMin, peerVersionHighest },
+      replication: { repairElementsMin, longTurns, peerVersionHighest },
       wallClockMs: () => this.wallClockMs(),
       exit: () => {
         if (incarnation.isAlive()) this.onFailure(`${this.host} has given up its stores`);

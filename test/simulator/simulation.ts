@@ -85,12 +85,13 @@ export class Simulation {
 
   #makeNode(number: number): SimulatedNode {
     const { hasDisk, hasDatabase, durability, options, skewsMs, oldNode } = this.schedule;
-    const { outboxBytesMax, repairElementsMin } = this.schedule;
+    const { outboxBytesMax, repairElementsMin, longTurnElementsMin, longTurnRestMs } = this.schedule;
     const seeds = [1, 2, 3].filter((one) => one !== number);
     const node = new SimulatedNode(this.world, number, {
       hasDisk,
       outboxBytesMax,
       repairElementsMin,
+      longTurns: { elementsMin: longTurnElementsMin, elementsAStep: 1, stepsATurn: 1, restMs: longTurnRestMs },
       peerVersionHighest: number === oldNode ? PEER_VERSION_ELEMENTS - 1 : PEER_VERSION_ELEMENTS,
       database: hasDatabase ? this.database : null,
       options: {
