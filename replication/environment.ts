@@ -50,7 +50,7 @@ export interface Connection {
   write(buffers: readonly Buffer[]): void;
   /** Reports nothing more that has come for so long, and leaves it where it is, so that the other side comes to wait as well. */
   rest(durationMs: number): void;
-  /** The same until `release`. */
+  /** The same until `release`; that the connection is closed is reported after it, too. */
   hold(): void;
   release(): void;
   /** Bytes queued that the network has not taken yet. */

@@ -60,6 +60,8 @@ class TcpConnection implements Connection {
   /** The rest has no end of its own. */
   #isHeld = false;
   #isClosing = false;
+  /** The socket is closed. */
+  #isOver = false;
   readonly #readBytes: number;
   /** What the socket has yet to be given, in parts of WRITTEN_BYTES_A_TURN; the last has `#lastBytes`, and room for more. */
   readonly #full: Buffer[] = [];
@@ -93,9 +95,16 @@ class TcpConnection implements Connection {
     });
     socket.on('error', (problem: Error) => (this.#reason = problem.message));
     socket.on('close', () => {
-      this.events?.closed(this.#reason);
-      this.events = null;
+      this.#isOver = true;
+      this.#end();
     });
+  }
+
+  /** What has been read before the end is dealt with first: nobody may be there to send it again. */
+  #end(): void {
+    if (!this.#isClosing && (this.#isHeld || this.#chunkStart < this.#chunkEnd)) return;
+    this.events?.closed(this.#reason);
+    this.events = null;
   }
 
   #received(chunk: Buffer, bytes: number): void {
@@ -148,7 +157,8 @@ class TcpConnection implements Connection {
     if (this.#isHeld || this.#isClosing) return;
     this.#isResting = false;
     this.#handOver();
-    if (this.#chunkStart === this.#chunkEnd && !this.#hasRested()) this.#socket.resume();
+    if (this.#isOver) this.#end();
+    else if (this.#chunkStart === this.#chunkEnd && !this.#hasRested()) this.#socket.resume();
   }
 
   /** A call, because the compiler does not see that dealing with what came may have this rest again. */
@@ -220,13 +230,19 @@ class TcpConnection implements Connection {
   }
 
   queuedBytes(): number {
+    if (this.#isOver) return Infinity;
     return this.#queuedHere + this.#socket.writableLength;
   }
 
   close(): void {
     this.#reason = 'closed here';
     const socket = this.#socket;
-    if (socket.destroyed) return;
+    if (socket.destroyed) {
+      this.#isClosing = true;
+      // Where what was read kept the end waiting.
+      if (this.#isOver) setImmediate(() => this.#end());
+      return;
+    }
     if (socket.connecting) {
       socket.destroy();
       return;

@@ -259,6 +259,75 @@ describe('a connection over TCP', () => {
     await listener.close();
   });
 
+  it('gives what it has read before it says that it is closed, though it was held when that happened', async () => {
+    const network = tcpNetwork();
+    const sent = Buffer.alloc(16 << 10);
+    const accepted: Connection[] = [];
+    const reported: string[] = [];
+    let bytes = 0;
+    const listener = await network.listen('127.0.0.1', 0, (connection) => {
+      accepted.push(connection);
+      connection.events = {
+        opened: () => undefined,
+        writable: () => undefined,
+        closed: () => reported.push('closed'),
+        received: (_buffer, start, end) => {
+          if (bytes === 0) connection.hold();
+          bytes += end - start;
+          if (bytes === sent.length) reported.push('everything');
+        },
+      };
+    });
+    const sending = connect(listener.port, '127.0.0.1');
+    sending.write(sent);
+    await waitFor('the first piece', () => bytes > 0);
+    expect(bytes).toBeLessThan(sent.length);
+    const [connection] = accepted;
+    sending.resetAndDestroy();
+    await waitFor('the end of the socket', () => {
+      connection.write([Buffer.from('is anybody there')]);
+      return connection.queuedBytes() === Infinity;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(reported).toEqual([]);
+    connection.release();
+    await waitFor('the end', () => reported.includes('closed'));
+    expect(reported).toEqual(['everything', 'closed']);
+    await listener.close();
+  });
+
+  it('says that it is closed when it is closed here, though it was held when the other side was gone', async () => {
+    const network = tcpNetwork();
+    const accepted: Connection[] = [];
+    let isHeld = false;
+    let isClosed = false;
+    const listener = await network.listen('127.0.0.1', 0, (connection) => {
+      accepted.push(connection);
+      connection.events = {
+        opened: () => undefined,
+        writable: () => undefined,
+        closed: () => (isClosed = true),
+        received: () => {
+          isHeld = true;
+          connection.hold();
+        },
+      };
+    });
+    const sending = connect(listener.port, '127.0.0.1');
+    sending.write(Buffer.alloc(16 << 10));
+    await waitFor('the first piece', () => isHeld);
+    const [connection] = accepted;
+    sending.resetAndDestroy();
+    await waitFor('the end of the socket', () => {
+      connection.write([Buffer.from('is anybody there')]);
+      return connection.queuedBytes() === Infinity;
+    });
+    expect(isClosed).toBe(false);
+    connection.close();
+    await waitFor('the end', () => isClosed);
+    await listener.close();
+  });
+
   it('reports nothing while it rests, and then goes on in the middle of what it had read', async () => {
     const network = tcpNetwork();
     const accepted: Connection[] = [];

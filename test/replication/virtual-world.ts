@@ -125,6 +125,9 @@ class VirtualConnection implements Connection {
   events: ConnectionEvents | null = null;
   other: VirtualConnection | null = null;
   isClosed = false;
+  isHeld = false;
+  /** Why it has broken, where that waits to be reported. */
+  #heldReason: string | null = null;
   #world: VirtualWorld;
   #inFlight = 0;
   #deliveredAtMs = 0;
@@ -195,14 +198,24 @@ class VirtualConnection implements Connection {
 
   /** Work takes no virtual time: nobody has to rest. */
   rest(): void {}
-  hold(): void {}
-  release(): void {}
+  /** What still comes is reported: the other side need not wait for it here. */
+  hold(): void {
+    this.isHeld = true;
+  }
+  release(): void {
+    this.isHeld = false;
+    const reason = this.#heldReason;
+    if (reason === null) return;
+    this.#heldReason = null;
+    this.#world.time.setTimer(0, () => this.events?.closed(reason));
+  }
 
   queuedBytes(): number {
     return this.#inFlight;
   }
 
   close(): void {
+    this.release();
     if (this.isClosed) return;
     this.isClosed = true;
     this.#world.time.setTimer(0, () => this.events?.closed('closed here'));
@@ -213,11 +226,19 @@ class VirtualConnection implements Connection {
     if (!this.#world.holdBack(this.remoteHost, () => this.#tellClosed())) this.other?.reset('closed by the peer');
   }
 
+  /** Its own host is gone. */
+  vanish(): void {
+    this.isClosed = true;
+    this.isHeld = false;
+    this.#heldReason = null;
+  }
+
   /** The connection breaks. */
   reset(reason: string): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.events?.closed(reason);
+    if (this.isHeld) this.#heldReason = reason;
+    else this.events?.closed(reason);
   }
 }
 
@@ -330,17 +351,21 @@ export class VirtualWorld {
   }
   /** Breaks connections between two hosts, in the middle of whatever they carry. */
   resetBetween(a: string, b: string): void {
-    this.#connections = this.#connections.filter((one) => !one.isClosed);
+    this.#connections = this.#connections.filter((one) => !one.isClosed || one.isHeld);
     for (const one of this.#connections) {
       if ((one.localHost === a && one.remoteHost === b) || (one.localHost === b && one.remoteHost === a))
         one.reset('reset');
     }
   }
+  /** Whether some host has yet to deal with what has come from this one. */
+  isBeingHeard(host: string): boolean {
+    return this.#connections.some((one) => one.remoteHost === host && one.isHeld);
+  }
   /** The host is gone: what it held open is reset. */
   crash(host: string): void {
     for (const key of [...this.#listeners.keys()]) if (key.startsWith(`${host}:`)) this.#listeners.delete(key);
     for (const one of this.#connections) if (one.remoteHost === host) one.reset('reset');
-    for (const one of this.#connections) if (one.localHost === host) one.isClosed = true;
+    for (const one of this.#connections) if (one.localHost === host) one.vanish();
   }
 
   /** The network as one host sees it. */
@@ -368,7 +393,7 @@ export class VirtualWorld {
 
   #connect(host: string, address: string, port: number): Connection {
     if (this.#connections.length > 64 * (this.#listeners.size + 1)) {
-      this.#connections = this.#connections.filter((one) => !one.isClosed);
+      this.#connections = this.#connections.filter((one) => !one.isClosed || one.isHeld);
     }
     const near = new VirtualConnection(this, host, address);
     this.#connections.push(near);

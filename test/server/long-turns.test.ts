@@ -144,6 +144,20 @@ describe.each(kinds)('a turn with thousands of new elements of a $name', (kind) 
     expect(cluster.nodes[1].run('GET beside')).toEqual(['$1\r\n1\r\n']);
   });
 
+  it('is merged to its end, with what came behind it, where its writer is gone for good meanwhile', async () => {
+    const cluster = await filled(kind);
+    cluster.nodes[0].run('COPY from copy');
+    cluster.nodes[0].run('SET later 1');
+    cluster.world.time.run(HALF_MS);
+    expect(countAt(cluster.nodes[1], kind)).toBe(0);
+    cluster.world.crash('n1');
+    const { seen, most } = watch(cluster, kind);
+    expect(seen).toEqual([0, ELEMENTS]);
+    expect(most).toBeLessThan(A_STEP);
+    expect(cluster.nodes[1].run('GET later')).toEqual(['$1\r\n1\r\n']);
+    expect(cluster.nodes[1].replicator.linkedPeers).toBe(0);
+  });
+
   it('stays out of a FLUSHALL, which had not seen it', async () => {
     const cluster = await filled(kind);
     cluster.nodes[0].run('COPY from copy');

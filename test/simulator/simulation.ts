@@ -45,6 +45,8 @@ export interface SimulationOptions {
 }
 
 const CHECK_MS = 500;
+/** How often is looked whether those that are left have dealt with what had come from one that has ended. */
+const HEARING_MS = 20;
 const SETTLE_MS = 120_000;
 /** At least so long is everything left alone after the healing. */
 const CALM_MS = 2000;
@@ -68,6 +70,8 @@ export class Simulation {
   readonly #watched = new Map<SimulatedNode, string>();
   /** What has to be looked at after the crashes of this moment. */
   #judgement: 'crash' | 'loss' | null = null;
+  /** The nodes that have ended meanwhile, and when. */
+  #ended: { host: string; atMs: number }[] = [];
   #failure: string | null = null;
   #nextCheckMs = CHECK_MS;
 
@@ -250,11 +254,17 @@ export class Simulation {
     this.trace(`${node.host} has crashed`);
     this.promises.crashed(node.number - 1);
     if (!wasUp) return;
+    this.#noteEnd(node);
     this.#disks.set(node, this.#readDisk(node));
     this.#judgement ??= 'crash';
   }
 
+  #noteEnd({ host }: SimulatedNode): void {
+    this.#ended.push({ host, atMs: this.world.time.monotonicMs() });
+  }
+
   leave(node: SimulatedNode): void {
+    this.#noteEnd(node);
     node.leave();
     this.trace(`${node.host} has left`);
     this.promises.crashed(node.number - 1);
@@ -264,19 +274,26 @@ export class Simulation {
 
   /** A node has stopped in order; without stores that work, what it alone had is gone all the same. */
   stopped(node: SimulatedNode): void {
+    this.#noteEnd(node);
     this.trace(`${node.host} has stopped`);
     this.#disks.set(node, this.#readDisk(node));
     this.#judgement ??= 'crash';
     this.#judge();
   }
 
-  /** Notes what crashes took away, as far as they may. */
+  /** Notes what crashes took away, as far as they may, once nobody is busy any more with what had come from the nodes before. */
   #judge(): void {
     if (this.#judgement === null) return;
+    const { time } = this.world;
+    if (this.#ended.some(({ host }) => this.world.isBeingHeard(host))) {
+      time.setTimer(HEARING_MS, () => this.#judge());
+      return;
+    }
     const isGone = this.#judgement === 'loss';
+    const nowMs = Math.min(time.monotonicMs(), ...this.#ended.map(({ atMs }) => atMs));
     this.#judgement = null;
+    this.#ended = [];
     const { durability, hasDisk, hasDatabase, options } = this.schedule;
-    const nowMs = this.world.time.monotonicMs();
     const hasStore = hasDisk || hasDatabase;
     const intervalMs = options['flush-interval'] === '1s' ? 1000 : 200;
     const isTroubled = nowMs < this.faults.storesTroubledUntilMs || !hasStore;
