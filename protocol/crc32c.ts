@@ -1,7 +1,8 @@
 /**
  * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of frames and of stored records. Sixteen bytes a
- * step through sixteen tables; the tables are made at load.
+ * step through sixteen tables; the tables are made at load. Long runs are shortened first.
  */
+import { FOLDED_BYTES_MIN, canFold, sumFolded } from './crc32c-folded.ts';
 
 const POLYNOMIAL = 0x82f63b78;
 const STEP_BYTES = 16;
@@ -32,7 +33,12 @@ function makeTables(): Int32Array[] {
  * crc32c(b, 0, n) === crc32c(b, m, n, crc32c(b, 0, m)).
  */
 export function crc32c(buffer: Uint8Array, start: number, end: number, seed = 0): number {
-  let crc = ~seed;
+  const isLong = end - start >= FOLDED_BYTES_MIN && canFold();
+  return ~(isLong ? sumFolded(~seed, buffer, start, end, sumPlain) : sumPlain(~seed, buffer, start, end)) >>> 0;
+}
+
+function sumPlain(state: number, buffer: Uint8Array, start: number, end: number): number {
+  let crc = state;
   let at = start;
   const lastStep = end - STEP_BYTES;
   if (at <= lastStep) {
@@ -62,5 +68,5 @@ export function crc32c(buffer: Uint8Array, start: number, end: number, seed = 0)
     }
   }
   for (; at < end; at++) crc = (crc >>> 8) ^ table0[(crc ^ buffer[at]) & 0xff];
-  return ~crc >>> 0;
+  return crc;
 }
