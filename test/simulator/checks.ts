@@ -100,6 +100,32 @@ function keyedLines(lines: readonly string[]): Map<string, string> {
   return new Map(lines.map((line) => [nameOf(line), line]));
 }
 
+/** What a node shows, to be compared with what its disk would bring back. */
+export interface Remembered {
+  readonly keyspace: Keyspace;
+  readonly lines: ReadonlyMap<string, string>;
+}
+
+export function rememberedOf(node: SimulatedNode): Remembered {
+  return { keyspace: node.runtime!.keyspace, lines: keyedLines(contentOf(node).lines()) };
+}
+
+/** How a node that starts with its disk as it is, and nobody else, would differ: everything that it had is flushed. Null when not. */
+export function diskProblem(node: SimulatedNode, { keyspace, lines }: Remembered, trueMs: number): string | null {
+  const stored = new Reference(true);
+  stored.lapse(trueMs);
+  for (const records of node.disk.durableRecords()) stored.apply(records);
+  stored.lapse(trueMs);
+  const storedLines = new Content((command) => stored.askRaw(command)).lines();
+  const names = unlike(keyspace, lines, stored.keyspace, keyedLines(storedLines));
+  if (names.length === 0) return null;
+  const isLeft = (line: string): boolean => names.includes(nameOf(line));
+  return (
+    `what ${node.host} shows (-) and what its disk would bring back (+), ${names.join(', ')}:\n` +
+    differenceOf([...lines.values()].filter(isLeft), storedLines.filter(isLeft))
+  );
+}
+
 /** The keys, with their database, that show something else, or the same by other versions. */
 function unlike(
   keyspace: Keyspace,

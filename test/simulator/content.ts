@@ -80,7 +80,7 @@ export class Content implements Shown {
   #valueOf(type: string, key: string): unknown {
     switch (type) {
       case 'string':
-        return this.get(key);
+        return withoutCachedCount(this.get(key));
       case 'hash':
         return [...this.fields(key)].sort().map(([field, value]) => this.#fieldOf(key, field, value));
       case 'set':
@@ -93,6 +93,11 @@ export class Content implements Shown {
         return this.ask('XRANGE', key, '-', '+');
     }
   }
+}
+
+/** A HyperLogLog keeps what it was last counted as, which is no part of what it holds. */
+function withoutCachedCount(text: string | null): string | null {
+  return text?.startsWith('HYLL') === true ? text.slice(0, 8) + text.slice(16) : text;
 }
 
 /** The first lines in which two contents differ. */

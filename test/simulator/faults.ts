@@ -1,7 +1,7 @@
 /** What goes wrong, and how it is put right again. */
 import type { SimulatedDatabase } from './simulated-database.ts';
 import type { SimulatedNode } from './simulated-node.ts';
-import { CLOCK_MS_MAX, type Fault, type FaultKind, faultKinds } from './schedule.ts';
+import { clockStepMs, type Fault, type FaultKind, faultKinds } from './schedule.ts';
 import type { VirtualWorld } from '../replication/virtual-world.ts';
 
 export type FaultCounts = Record<FaultKind, number>;
@@ -112,7 +112,7 @@ export class FaultBoard {
         this.#later(durationMs, () => node.goOn());
         return true;
       case 'clock-step':
-        node.clockOffsetMs = Math.floor((amount * 2 - 1) * CLOCK_MS_MAX);
+        node.clockOffsetMs = clockStepMs(amount);
         return true;
       case 'clock-freeze':
         if (node.frozenAtMs !== null) return false;

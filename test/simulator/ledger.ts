@@ -23,6 +23,8 @@ export interface Turn {
   unanswered: number;
   /** Nodes at which it was checked that they hold it. */
   readonly checkedAt: Set<number>;
+  /** Its node has said that MySQL has it. */
+  isBrought: boolean;
 }
 
 export interface RecordFacts {
@@ -44,7 +46,7 @@ export function factsOf(record: Buffer): RecordFacts {
   return { database, kind, flags, deadlineMs, key: record.subarray(keyStart, keyStart + keyLength) };
 }
 
-function isRemovalRecord(record: Buffer): boolean {
+export function isRemovalRecord(record: Buffer): boolean {
   const { kind, flags } = factsOf(record);
   return (flags & FLAG_DEAD) !== 0 || kind === KIND_KEY_FLOOR || kind === KIND_FLOOR;
 }
@@ -72,7 +74,7 @@ export class Ledger {
       lost: new Set<number>(),
       lostKeys: new Set<string>(),
     };
-    const whole: Turn = { ...turn, unanswered: 0, checkedAt: new Set<number>() };
+    const whole: Turn = { ...turn, unanswered: 0, checkedAt: new Set<number>(), isBrought: false };
     this.turns.push(whole);
     return whole;
   }

@@ -19,11 +19,14 @@ const reference = '/test/simulator/reference.ts';
 
 /** @throws Error when the text is not there exactly once, so that no fault is silently gone */
 function plant(fault: PlantedFault, source: string): string {
-  const parts = source.split(fault.find);
-  if (parts.length !== 2) {
-    throw new Error(`the planted fault ${fault.name} finds its text ${parts.length - 1} times in ${fault.file}`);
+  let planted = source;
+  for (const { find, replace } of fault.guard === null ? [fault] : [fault, fault.guard]) {
+    const parts = planted.split(find);
+    if (parts.length !== 2)
+      throw new Error(`the planted fault ${fault.name} finds its text ${parts.length - 1} times in ${fault.file}`);
+    planted = parts.join(replace);
   }
-  return parts.join(fault.replace);
+  return planted;
 }
 
 /** Says which faults no longer find their text. */

@@ -4,7 +4,7 @@ import type { Reply } from './simulated-client.ts';
 import type { Command } from './workload.ts';
 
 /** One write of the kind that nobody else can undo. */
-interface Promised {
+export interface Promised {
   readonly command: Command;
   readonly node: number;
   /** The turn that it left in; null while it has not. */

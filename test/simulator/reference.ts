@@ -214,7 +214,7 @@ export class Reference implements Holder {
 }
 
 /** The batch's flags say nothing of the register. */
-function withoutBatchFlags(record: Buffer): Buffer {
+export function withoutBatchFlags(record: Buffer): Buffer {
   const copy = Buffer.from(record);
   copy[6] &= ~24;
   return copy;

@@ -1,5 +1,6 @@
 /** What happens in a simulation, drawn from its seed before it begins: its nodes, what is asked of them, and what goes wrong. */
 import { Draw } from './draw.ts';
+import { drawScenes } from './scenes.ts';
 import { type Command, DEADLINE_MS_MAX, familyNames, Workload } from './workload.ts';
 
 export const faultKinds = [
@@ -126,7 +127,8 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
   const bursts = drawBursts(draw, nodes, operations, durationMs);
   const faults = drawFaults(draw, nodes, durationMs, hasDisk, hasDatabase);
   const tides = drawTides(draw, nodes, durationMs);
-  const events = [...bursts, ...tides, ...faults].sort((a, b) => a.atMs - b.atMs);
+  const scenes = drawScenes(seed, { nodes, hasDisk, hasDatabase, durationMs });
+  const events = [...bursts, ...tides, ...faults, ...scenes].sort((a, b) => a.atMs - b.atMs);
   // Drawn last: what was drawn before them stays what it was.
   const repairs = { repairElementsMin: draw.pick([1, 2, 8]), oldNode: draw.chance(0.15) ? 1 + draw.below(nodes) : 0 };
   const longTurns = { longTurnElementsMin: draw.pick([1, 2, 4]), longTurnRestMs: draw.pick([0, 3, 40]) };
@@ -256,4 +258,15 @@ function drawFaults(
   return events;
 }
 
-export { CLOCK_MS_MAX };
+/** How far a clock that was stepped is off, from the fault's amount. */
+export function clockStepMs(amount: number): number {
+  return Math.floor((amount * 2 - 1) * CLOCK_MS_MAX);
+}
+
+/** How far the fastest clock is ever ahead. */
+export function clockAheadMsMax({ skewsMs, events }: Schedule): number {
+  const steps = events.map((event) =>
+    event.type === 'fault' && event.kind === 'clock-step' ? clockStepMs(event.amount) : 0,
+  );
+  return Math.max(0, ...skewsMs, ...steps);
+}

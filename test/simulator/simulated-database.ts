@@ -36,6 +36,8 @@ export class SimulatedDatabase {
   statementMsMax = 3;
   readonly done = { refused: 0, lostCommits: 0, deadlocks: 0, statements: 0 };
   onEvent: (text: string) => void = () => undefined;
+  /** Told of what a node says here that it has brought. */
+  onProgress: (node: string, stamp: string) => void = () => undefined;
   readonly #given = new RecordReader();
   readonly #held = new RecordReader();
 
@@ -51,7 +53,7 @@ export class SimulatedDatabase {
   upsert(records: Buffer, start: number, end: number): void {
     for (let at = start; at < end;) {
       at = this.#given.read(records, at);
-      const id = idOf(this.#given);
+      const id = registerIdOf(this.#given);
       const held = this.rows.get(id);
       if (held !== undefined) {
         this.#held.read(held, 0);
@@ -67,7 +69,7 @@ export class SimulatedDatabase {
     for (let at = 0; at < records.length;) {
       const start = at;
       at = this.#given.read(records, at);
-      const held = this.rows.get(idOf(this.#given));
+      const held = this.rows.get(registerIdOf(this.#given));
       if (held !== undefined) this.#held.read(held, 0);
       if (held === undefined || compareVersions(this.#given, this.#held) > 0) missing.push(records.subarray(start, at));
     }
@@ -77,15 +79,16 @@ export class SimulatedDatabase {
   remove(records: Buffer): void {
     for (let at = 0; at < records.length;) {
       at = this.#given.read(records, at);
-      const held = this.rows.get(idOf(this.#given));
+      const held = this.rows.get(registerIdOf(this.#given));
       if (held === undefined) continue;
       this.#held.read(held, 0);
-      if (compareIgnoringValues(this.#held, this.#given) <= 0) this.rows.delete(idOf(this.#given));
+      if (compareIgnoringValues(this.#held, this.#given) <= 0) this.rows.delete(registerIdOf(this.#given));
     }
   }
 }
 
-function idOf(record: RecordReader): string {
+/** What a register's row, and its entry in the embedded store, are found by. */
+export function registerIdOf(record: RecordReader): string {
   const key = Buffer.allocUnsafe(registerKeyLength(record));
   writeRegisterKey(key, 0, record);
   return key.toString('latin1');
@@ -157,8 +160,11 @@ class SimulatedTable implements MysqlTable {
     return { refused: [], missingCount: missing.length };
   }
 
-  async noteProgress({ incarnation, stamp }: NodeProgress): Promise<void> {
-    await this.#exchange(() => this.#database.progress.set(incarnation, { stamp, atMs: this.#user.monotonicMs() }));
+  async noteProgress({ incarnation, node, stamp }: NodeProgress): Promise<void> {
+    await this.#exchange(() => {
+      this.#database.progress.set(incarnation, { stamp, atMs: this.#user.monotonicMs() });
+      this.#database.onProgress(node, stamp);
+    });
   }
 
   progressOf(incarnations: readonly string[]): Promise<Map<string, PeerProgress>> {

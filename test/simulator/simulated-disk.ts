@@ -74,11 +74,15 @@ export class SimulatedDisk {
     this.#sorted.clear();
   }
 
-  /** Values that would still be there after a crash, of keys that begin with a letter. */
-  durableValues(prefix: string): Buffer[] {
-    const values: Buffer[] = [];
-    for (const [key, value] of this.#durable) if (key.startsWith(prefix)) values.push(value);
-    return values;
+  /** All registers that a start would find after a crash, in the order in which it would. */
+  durableRecords(): Buffer[] {
+    const keys = [...this.#durable.keys()].filter((key) => key.startsWith('r')).sort();
+    return [...keys.map((key) => this.#durable.get(key)!.subarray(4)), ...this.journal.records()];
+  }
+
+  /** What would still be there of an entry after a crash. */
+  durableValue(key: string): Buffer | undefined {
+    return this.#durable.get(key);
   }
 
   /** Whether an entry would still be there after a crash. */

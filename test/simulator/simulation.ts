@@ -1,23 +1,23 @@
 /** One simulation from its schedule: runs it, heals everything, and looks whether all that was promised holds. */
 import { createHash } from 'node:crypto';
 import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
-import { parseNodeId } from '../../protocol/stamp.ts';
-import { formatNodeId } from '../../protocol/stamp.ts';
+import { compareStamp, formatNodeId, parseNodeId, stampMs } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import { contentDigest } from '../../server/content-digest.ts';
 import { VirtualWorld } from '../replication/virtual-world.ts';
-import { checkRest } from './checks.ts';
+import { checkRest, diskProblem, rememberedOf } from './checks.ts';
 import { differenceOf } from './content.ts';
 import { FaultBoard, type FaultCounts } from './faults.ts';
 import { factsOf, Ledger, type Turn } from './ledger.ts';
 import { Promises } from './promises.ts';
 import { describeRecords, digestOfKey, dumpAll, dumpKey, type Holder, RecordHeap } from './reference.ts';
 import { acknowledgedMarks, isDurable, problemOf, resultsOf } from './replies.ts';
-import type { Burst, Schedule } from './schedule.ts';
+import { type Burst, clockAheadMsMax, type Schedule } from './schedule.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedDatabase } from './simulated-database.ts';
 import { epochMs, peerPort, SimulatedNode } from './simulated-node.ts';
 import { Violation } from './violation.ts';
+import { Vows } from './vows.ts';
 import { restlessKeys } from './workload.ts';
 
 export interface Outcome {
@@ -35,6 +35,14 @@ export interface Outcome {
   readonly traceHash: string;
 }
 
+/** A node that has ended. */
+interface Returning {
+  /** What others had written lately by then. */
+  readonly turns: readonly Turn[];
+  /** Until when it is looked at more often; null while it is not back. */
+  untilMs: number | null;
+}
+
 export interface SimulationOptions {
   /** Told of every event. */
   trace?: (line: string) => void;
@@ -44,15 +52,31 @@ export interface SimulationOptions {
   hashes?: boolean;
 }
 
+/** The upper half of all node ids; the lower one is a node's number. */
+const NODE_ID_HI = 0xabc00000;
 const CHECK_MS = 500;
 /** How often is looked whether those that are left have dealt with what had come from one that has ended. */
 const HEARING_MS = 20;
+/** Nodes that come back are looked at more often for a while. */
+const RETURN_CHECK_MS = 25;
+const RETURNING_MS = 1500;
+/** What was written shortly before a crash may be lost to its node. */
+const LATELY_MS = 3000;
 const SETTLE_MS = 120_000;
 /** At least so long is everything left alone after the healing. */
 const CALM_MS = 2000;
 
+/** So far are stamps ahead of the clock after a start, and some milliseconds that a node's own writes need. */
+const START_AHEAD_MS = 11_000;
+
 /** Lets everything that waits on promises go on; only where no promise's callback is running. */
 const runMicrotasks = (process as unknown as { _tickCallback(): void })._tickCallback.bind(process);
+
+/** From the text of a status. */
+function stampOf(text: string): Stamp {
+  const [ms, counter] = text.split('-').map(Number);
+  return { hi: Math.floor(ms / 4096), lo: (ms % 4096) * 0x100000 + counter };
+}
 
 export class Simulation {
   readonly schedule: Schedule;
@@ -62,11 +86,14 @@ export class Simulation {
   readonly ledger = new Ledger();
   readonly promises = new Promises();
   readonly faults: FaultBoard;
+  readonly #vows: Vows;
   operations = 0;
   readonly #options: SimulationOptions;
   readonly #hash = createHash('sha256');
   /** What the disks of nodes that are down hold. */
   readonly #disks = new Map<SimulatedNode, Holder>();
+  /** Nodes that have ended, or came back a moment ago, each with what it has to show again. */
+  readonly #returning = new Map<SimulatedNode, Returning>();
   readonly #watched = new Map<SimulatedNode, string>();
   /** What has to be looked at after the crashes of this moment. */
   #judgement: 'crash' | 'loss' | null = null;
@@ -74,6 +101,7 @@ export class Simulation {
   #ended: { host: string; atMs: number }[] = [];
   #failure: string | null = null;
   #nextCheckMs = CHECK_MS;
+  readonly #aheadMsMax: number;
 
   constructor(schedule: Schedule, options: SimulationOptions = {}) {
     this.schedule = schedule;
@@ -84,6 +112,12 @@ export class Simulation {
     this.database = new SimulatedDatabase(this.world.random);
     for (let number = 1; number <= schedule.nodes; number++) this.nodes.push(this.#makeNode(number));
     this.faults = new FaultBoard(this);
+    this.#vows = new Vows(this, this.ledger);
+    this.database.onProgress = (id, stamp) => {
+      const broken = this.#vows.brokenAtProgress(this.nodes[parseNodeId(id)!.lo - 1], parseNodeId(stamp)!);
+      if (broken !== null) this.fail(broken);
+    };
+    this.#aheadMsMax = clockAheadMsMax(schedule) + START_AHEAD_MS;
     if (options.trace !== undefined || options.hashes === true) this.#listen();
   }
 
@@ -102,7 +136,7 @@ export class Simulation {
         ...options,
         durability,
         peers: seeds.map((one) => `n${one}:${peerPort}`).join(' '),
-        'node-id': formatNodeId(0xabc00000, number),
+        'node-id': formatNodeId(NODE_ID_HI, number),
         ...(hasDatabase ? { mysql: 'mysql://simulated/mantis' } : {}),
       },
     });
@@ -146,6 +180,7 @@ export class Simulation {
       this.#settle();
       checkRest(this);
       if (schedule.restartsAtEnd) this.#restartAll();
+      else if (schedule.hasDisk) this.#checkDisks();
     } catch (error) {
       const text = error instanceof Violation ? error.message : String((error as Error).stack ?? error);
       this.fail(text);
@@ -166,8 +201,10 @@ export class Simulation {
   #advance(toMs: number): void {
     const { time } = this.world;
     while (time.monotonicMs() < toMs) {
-      time.run(Math.min(toMs, this.#nextCheckMs) - time.monotonicMs());
+      const nextMs = this.#returning.size === 0 ? toMs : Math.min(toMs, time.monotonicMs() + RETURN_CHECK_MS);
+      time.run(Math.min(nextMs, this.#nextCheckMs) - time.monotonicMs());
       if (this.#failure !== null) throw new Violation(this.#failure);
+      this.#checkReturning();
       if (time.monotonicMs() < this.#nextCheckMs) continue;
       this.#nextCheckMs += CHECK_MS;
       this.#check();
@@ -223,7 +260,10 @@ export class Simulation {
         const promised = noted[at];
         if (promised !== null) this.promises.answer(promised, results[at]);
       }
+      const broken = this.#vows.brokenAtReply(node, noted);
+      if (broken !== null) this.fail(broken);
       for (const key of acknowledgedMarks(commands, replies)) {
+        this.#vows.note(node, key);
         if (isDurable(this, node, key)) continue;
         const { durability } = this.schedule;
         this.fail(`${key} was acknowledged by ${node.host}, and does not hold as durability ${durability} promises`);
@@ -236,6 +276,8 @@ export class Simulation {
   #nodeIsUp(node: SimulatedNode): void {
     this.#disks.delete(node);
     this.trace(`${node.host} is up`);
+    const returning = this.#returning.get(node);
+    if (returning !== undefined) returning.untilMs = this.world.time.monotonicMs() + RETURNING_MS;
     const { replicator } = node.runtime!;
     if (replicator === null) return;
     const publish = replicator.publish.bind(replicator);
@@ -253,10 +295,15 @@ export class Simulation {
     node.crash();
     this.trace(`${node.host} has crashed`);
     this.promises.crashed(node.number - 1);
+    const broken = this.#vows.brokenAtCrash(node);
+    if (broken !== null) this.fail(broken);
     if (!wasUp) return;
     this.#noteEnd(node);
     this.#disks.set(node, this.#readDisk(node));
     this.#judgement ??= 'crash';
+    const sinceMs = this.world.time.monotonicMs() - LATELY_MS;
+    const turns = this.ledger.turns.filter((turn) => turn.node !== node.number - 1 && turn.atMs > sinceMs);
+    this.#returning.set(node, { turns, untilMs: null });
   }
 
   #noteEnd({ host }: SimulatedNode): void {
@@ -310,8 +357,7 @@ export class Simulation {
 
   #readDisk(node: SimulatedNode): Holder {
     const heap = new RecordHeap();
-    for (const value of node.disk.durableValues('r')) heap.add(value.subarray(4));
-    for (const records of node.disk.journal.records()) heap.add(records);
+    for (const records of node.disk.durableRecords()) heap.add(records);
     return heap;
   }
 
@@ -340,15 +386,52 @@ export class Simulation {
     for (const node of this.nodes) {
       const runtime = node.serving;
       if (runtime === null || runtime.replicator === null) continue;
+      this.#checkClock(node);
       const { outboxBytes, outboxBytesMax, peers } = runtime.replicator.status();
       if (outboxBytes > outboxBytesMax) throw new Violation(`the outbox of ${node.host} holds ${outboxBytes} bytes`);
       for (const peer of peers) {
         const at = parseNodeId(peer.id)!;
         const other = this.nodes[at.lo - 1];
         if (peer.state === 'down' || other.serving === null || other.serving.loading !== null) continue;
-        this.#checkAcknowledged(node, other, peer.acknowledged);
+        const stamp = stampOf(peer.acknowledged);
+        const turns = this.ledger.unchecked(node.number - 1, node.starts, stamp, other.number - 1);
+        for (const turn of turns) {
+          turn.checkedAt.add(other.number - 1);
+          this.#checkAcknowledged(node, other, turn);
+        }
       }
     }
+  }
+
+  /** Of a node that came back its peers may not believe that it still has what a crash has taken from it. */
+  #checkReturning(): void {
+    for (const [other, returning] of this.#returning) {
+      const { turns, untilMs } = returning;
+      if (other.state === 'gone' || (untilMs !== null && this.world.time.monotonicMs() > untilMs)) {
+        this.#returning.delete(other);
+        continue;
+      }
+      if (untilMs === null || other.serving === null) continue;
+      const id = formatNodeId(NODE_ID_HI, other.number);
+      for (const node of this.nodes) {
+        const peer = node.serving?.replicator?.status().peers.find((one) => one.id === id);
+        if (node === other || peer === undefined || peer.state === 'down') continue;
+        const { hi, lo } = stampOf(peer.acknowledged);
+        for (const turn of turns) {
+          const isOfThisRun = turn.node === node.number - 1 && turn.run === node.starts;
+          if (isOfThisRun && compareStamp(turn.stamp.hi, turn.stamp.lo, hi, lo) <= 0)
+            this.#checkAcknowledged(node, other, turn);
+        }
+      }
+    }
+  }
+
+  /** No stamps are further ahead than the fastest clock, and what a start skips. */
+  #checkClock(node: SimulatedNode): void {
+    const { hi, lo } = node.runtime!.keyspace.clock;
+    const aheadMs = stampMs(hi, lo) - this.trueMs;
+    if (aheadMs > this.#aheadMsMax)
+      throw new Violation(`the stamps of ${node.host} are ${aheadMs} ms ahead, and clocks are not`);
   }
 
   #watch(key: Buffer): void {
@@ -362,25 +445,20 @@ export class Simulation {
   }
 
   /** What a peer has acknowledged it holds, or something newer. */
-  #checkAcknowledged(node: SimulatedNode, other: SimulatedNode, acknowledged: string): void {
-    const [ms, counter] = acknowledged.split('-').map(Number);
-    const stamp = { hi: Math.floor(ms / 4096), lo: (ms % 4096) * 0x100000 + counter };
+  #checkAcknowledged(node: SimulatedNode, other: SimulatedNode, turn: Turn): void {
     const { keyspace } = other.runtime!;
     const holder: Holder = { dump: (database, key) => dumpKey(keyspace, database, key) };
-    for (const turn of this.ledger.unchecked(node.number - 1, node.starts, stamp, other.number - 1)) {
-      turn.checkedAt.add(other.number - 1);
-      for (let index = 0; index < turn.records.length; index++) {
-        const record = turn.records[index];
-        const { key, deadlineMs, flags } = factsOf(record);
-        const isRestless = deadlineMs > 0 || (flags & 1) !== 0 || restlessKeys.test(key.toString('latin1'));
-        if (isRestless || turn.lost.has(index) || this.ledger.isHeld(record, holder)) continue;
-        // Digests say nothing of what was removed, so that a repair need not bring it.
-        if (this.#showsAsAnother(other, record)) continue;
-        throw new Violation(
-          `${other.host} has acknowledged what ${node.host} wrote to ${key.toString('latin1')}, and does not have it:\n` +
-            `written ${describeRecords(record).join()}\nthere ${describeRecords(holder.dump(factsOf(record).database, key)).join('\n')}`,
-        );
-      }
+    for (let index = 0; index < turn.records.length; index++) {
+      const record = turn.records[index];
+      const { key, deadlineMs, flags } = factsOf(record);
+      const isRestless = deadlineMs > 0 || (flags & 1) !== 0 || restlessKeys.test(key.toString('latin1'));
+      if (isRestless || turn.lost.has(index) || this.ledger.isHeld(record, holder)) continue;
+      // Digests say nothing of what was removed, so that a repair need not bring it.
+      if (this.#showsAsAnother(other, record)) continue;
+      throw new Violation(
+        `${other.host} has acknowledged what ${node.host} wrote to ${key.toString('latin1')}, and does not have it:\n` +
+          `written ${describeRecords(record).join()}\nthere ${describeRecords(holder.dump(factsOf(record).database, key)).join('\n')}`,
+      );
     }
   }
 
@@ -476,12 +554,37 @@ export class Simulation {
     return Math.floor(epochMs + this.world.time.monotonicMs());
   }
 
+  /** Once all is flushed, each disk alone has what its node shows. */
+  #checkDisks(): void {
+    const { time } = this.world;
+    const endMs = time.monotonicMs() + SETTLE_MS;
+    const isFlushed = ({ runtime }: SimulatedNode): boolean => {
+      const flusher = runtime!.flusher!;
+      return flusher.isClean && flusher.canRemove && flusher.status().writeError === null;
+    };
+    while (!this.living.every(isFlushed)) {
+      if (time.monotonicMs() > endMs) throw new Violation('not everything is flushed long after everything was healed');
+      this.#advance(time.monotonicMs() + 250);
+    }
+    for (const node of this.living) {
+      const problem = diskProblem(node, rememberedOf(node), this.trueMs);
+      if (problem !== null) throw new Violation(problem);
+    }
+  }
+
   /** What was flushed is all that there is: a node that starts from its stores shows the same. */
   #restartAll(): void {
     const digest = contentDigest(this.living[0].runtime!);
     const before = dumpAll(this.living[0].runtime!.keyspace);
     this.trace('all nodes are restarted');
-    for (const node of this.living) node.stop(() => node.start());
+    for (const node of this.living) {
+      const remembered = rememberedOf(node);
+      node.stop(() => {
+        const problem = diskProblem(node, remembered, this.trueMs);
+        if (problem !== null) this.fail(problem);
+        node.start();
+      });
+    }
     runMicrotasks();
     this.#advance(this.world.time.monotonicMs() + 5000);
     this.#untilSettled(' after a restart');
