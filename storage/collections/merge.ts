@@ -115,8 +115,14 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
   const isObject = (keyspace.flagsOf(ref) & OBJECT) !== 0;
   if (isObject && keyspace.typeOf(ref) === type) {
     if (order > 0 || (order === 0 && hasLaterDeadline(keyspace, record, ref))) {
-      if (order > 0) buryLapsed(keyspace, ref, record);
+      const { storing } = keyspace;
+      if (order > 0 && isLapsed(keyspace, ref)) {
+        // Where reading several stores finds that out, none has the floor: one that is read alone would bring back what the key had.
+        if (keyspace.hydrating) keyspace.storing = true;
+        buryLapsed(keyspace, ref, record);
+      }
       writeCreation(keyspace, database, hash, ref, record);
+      keyspace.storing = storing;
     } else {
       keyspace.merges.refused(order);
     }
@@ -138,7 +144,6 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
  * memory, but stores may still have it, and nodes whose clocks are behind.
  */
 function buryLapsed(keyspace: Keyspace, ref: number, record: RecordReader): void {
-  if ((keyspace.flagsOf(ref) & EXPIRED) === 0 && !keyspace.isPastDeadline(ref)) return;
   const collection = keyspace.collectionAt(ref);
   const { maxHi, maxLo, maxOrigin } = collection;
   const { nodes } = keyspace;
@@ -148,6 +153,10 @@ function buryLapsed(keyspace: Keyspace, ref: number, record: RecordReader): void
   // What is new here came before its beginning did.
   else if (stampLo > 0) killUpTo(keyspace, collection, stampHi, stampLo - 1, nodes.indexOf(0, 0));
   else killUpTo(keyspace, collection, stampHi - 1, 0xffffffff, nodes.indexOf(0, 0));
+}
+
+function isLapsed(keyspace: Keyspace, ref: number): boolean {
+  return (keyspace.flagsOf(ref) & EXPIRED) !== 0 || keyspace.isPastDeadline(ref);
 }
 
 /** The beginning of a collection has met a key of another type, whose birth is the pending version. */

@@ -209,8 +209,8 @@ export const plantedFaults: readonly PlantedFault[] = [
     'collection-made-anew-keeps-what-lapsed',
     56,
     'storage/collections/merge.ts',
-    'if (order > 0) buryLapsed(keyspace, ref, record);',
-    '',
+    'if (order > 0 && isLapsed(keyspace, ref)) {',
+    'if (false) {',
   ),
   fault(
     'buried-under-a-deadline-ahead',
@@ -406,7 +406,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     '      collection.noteStamp(birth.hi, birth.lo, birth.origin);\n      return;',
     '      return;',
     // A node that has the element buries it itself when it hears of the new beginning; alone that is no fault that this seed shows.
-    { find: 'if (order > 0) buryLapsed(keyspace, ref, record);', replace: '' },
+    { find: 'if (order > 0 && isLapsed(keyspace, ref)) {', replace: 'if (false) {' },
   ),
   fault(
     'empty-past-its-deadline-not-buried',

@@ -49,3 +49,28 @@ it('what a collection had before its deadline is not back from the stores after 
   expect(holder.view()).toEqual(newcomer.view());
   expect(stores.view()).toEqual(newcomer.view());
 });
+
+it('what is found lapsed while stores are read is buried in the embedded one too, which has not heard of the new beginning', () => {
+  let nowMs = START_MS;
+  const writer = new Replica(1, () => nowMs);
+  const newcomer = new Replica(2, () => nowMs);
+  writer.put(TYPE_HASH, 'key', 'old', '1');
+  writer.expireAt('key', START_MS + 1000);
+  const stored = [Buffer.from(writer.takeStore(1 << 20))];
+  nowMs += 2000;
+  const [started, alone] = [1, 3].map((node) => new Replica(node, () => nowMs));
+  newcomer.keyspace.clock.refresh();
+  newcomer.put(TYPE_HASH, 'key', 'new', '2');
+  // It starts, and has the new beginning from MySQL.
+  Object.assign(started.keyspace, { storing: false, hydrating: true });
+  started.apply(stored[0]);
+  const anew = Buffer.from(newcomer.takeFeed());
+  started.apply(anew);
+  Object.assign(started.keyspace, { storing: true, hydrating: false });
+  stored.push(Buffer.from(started.takeStore(1 << 20)));
+  // Peers give the new beginning again; then the embedded store is all that is read, the newest version of each register.
+  alone.apply(anew);
+  for (const records of stored) alone.apply(records);
+  expect(started.view()).toEqual(newcomer.view());
+  expect(alone.view()).toEqual(newcomer.view());
+});
