@@ -1,6 +1,5 @@
 /** The durable stores of a node, put together: the embedded store, MySQL, both, with MySQL behind the embedded store's queue. */
 import { strict as assert } from 'node:assert';
-import { KIND_FLOOR, RecordReader } from '../protocol/change-record.ts';
 import { StoreError, type OnRecords } from './backends/backend.ts';
 import type { HeldBatch, HeldGeneration } from './backends/held-queue.ts';
 import type { QueueBatch } from './backends/level-queue.ts';
@@ -8,6 +7,7 @@ import { LevelStore } from './backends/level.ts';
 import type { MysqlPool } from './backends/mysql-connections.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
 import { MysqlStore, type MysqlStoreOptions, type RefusedRow } from './backends/mysql.ts';
+import { recordsOfKeys, recordsToRemove } from './backends/outlived.ts';
 import type { StoreEnvironment } from './environment.ts';
 import type { BackupRequest, EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
 import { HeldSlices } from './held-slices.ts';
@@ -20,6 +20,7 @@ import { type ProgressTarget, Takeover } from './takeover.ts';
 
 /** The least time between two status messages that nothing urgent asks for. */
 const STATUS_INTERVAL_MS = 100;
+const NO_KEYS = Buffer.alloc(0);
 
 /** An embedded store in this thread, or another thread's engine that has one. */
 type EmbeddedPart = LevelEngine | StoreEngine;
@@ -226,19 +227,32 @@ export class FlushEngine implements StoreEngine {
     await this.#level?.merge(records);
   }
 
-  async remove(registers: Buffer): Promise<void> {
+  async remove(registers: Buffer): Promise<Buffer> {
     await this.#drainer?.drained();
     await this.#heldSlices?.settled();
-    const work = async (): Promise<void> => {
+    const work = async (): Promise<Buffer> => {
       await this.outlived(registers, (records) => this.removeExactly(records));
-      const rest = withoutFloors(registers);
+      const staying = await this.#removeOutlivedRows(registers);
+      const rest = recordsToRemove(registers, staying);
       if (rest.length > 0) await this.removeExactly(rest);
+      return staying;
     };
-    await (this.#takeover === null ? work() : this.#takeover.exclusive(work));
+    return this.#takeover === null ? work() : this.#takeover.exclusive(work);
   }
 
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
-    await (this.#level ?? this.#mysql)?.outlived(registers, onRecords);
+    await this.#level?.outlived(registers, onRecords);
+  }
+
+  /**
+   * Others write the table, too: it may have rows of these keys that the embedded store never had, of a node that is gone. Beside an
+   * embedded store it is asked for whole keys alone: a large collection's rows would be read for each few elements, and what a FLOOR
+   * covers stays dead under it. Gives the keys that have to stay.
+   */
+  async #removeOutlivedRows(registers: Buffer): Promise<Buffer> {
+    const asked = this.#level === null ? registers : recordsOfKeys(registers);
+    if (this.#mysql === null || asked.length === 0) return NO_KEYS;
+    return this.#mysql.outlived(asked, (records) => this.removeExactly(records));
   }
 
   /** MySQL first: what is still in the embedded store is found there again. */
@@ -347,15 +361,4 @@ export class FlushEngine implements StoreEngine {
     this.#slices?.close();
     await this.#level?.close();
   }
-}
-
-/** A database's FLOOR stays for good: there is one for each database. */
-function withoutFloors(records: Buffer): Buffer {
-  const reader = new RecordReader();
-  const kept: Buffer[] = [];
-  for (let at = 0; at < records.length;) {
-    at = reader.read(records, at);
-    if (reader.kind !== KIND_FLOOR) kept.push(records.subarray(reader.start, reader.end));
-  }
-  return Buffer.concat(kept);
 }

@@ -99,10 +99,11 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
    * Takes registers, whose writes are durable, out of the stores, and with them what they have outlived: all that a store has
    * of their keys up to the newest version given of the key, or of a database up to its FLOOR, which itself stays. Waits until
    * MySQL has what was written before: otherwise an older row that comes late would stay. Not atomic: when it was interrupted
-   * the registers given are still there, and it is to be repeated.
+   * the registers given are still there, and it is to be repeated. Resolves to the keys (key-names.ts) that stay as they are: a
+   * database that others write has newer rows of them, which would show without these.
    */
-  remove(registers: Buffer): Promise<void>;
-  /** One part of remove(): gives what was outlived, in bounded pieces, and waits until each is dealt with. */
+  remove(registers: Buffer): Promise<Buffer>;
+  /** One part of remove(): gives what was outlived in the embedded store, in bounded pieces, and waits until each is dealt with. */
   outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
   /** The other part: takes out these registers alone. */
   removeExactly(registers: Buffer): Promise<void>;

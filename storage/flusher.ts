@@ -301,12 +301,13 @@ export class Flusher {
 
   /**
    * Takes registers, whose versions were drained and handed over, out of the stores, with what they have outlived there (see
-   * StoreEngine). Resolves when they are gone, which may take as long as MySQL is away; rejects when it is to be tried again.
+   * StoreEngine). Resolves when they are gone, which may take as long as MySQL is away, to the keys (key-names.ts) that had to stay;
+   * rejects when it is to be tried again.
    */
-  async remove(registers: Buffer): Promise<void> {
+  async remove(registers: Buffer): Promise<Buffer> {
     await Promise.all(this.#inFlight.keys());
     if (!this.canRemove) throw new StoreError('unavailable', 'the durable stores are not ready');
-    await this.#engine.remove(registers);
+    return this.#engine.remove(registers);
   }
 
   /**

@@ -157,8 +157,8 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'merge', records });
   }
 
-  async remove(registers: Buffer): Promise<void> {
-    await this.#call({ name: 'remove', records: registers });
+  async remove(registers: Buffer): Promise<Buffer> {
+    return bufferOf((await this.#call({ name: 'remove', records: registers })) as Uint8Array);
   }
 
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import { type Collection, compareVersion, ElementCursor } from './collections/co
 import { encodeCollection, encodeElement } from './collections/encode.ts';
 import { dropElements, keepElement } from './collections/reap.ts';
 import { shadowOf } from './collections/shadow.ts';
+import { keyId, keyIdsOf } from './backends/key-names.ts';
 import type { Database } from './database.ts';
 import { encodeFloor, encodeKey } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
@@ -14,12 +15,15 @@ import type { Keyspace } from './keyspace.ts';
 export interface RemovalSink {
   /** Whether registers can be removed at all at the moment. */
   readonly canRemove: boolean;
-  /** Resolves when the registers, and what they have outlived, are gone; rejects when it is to be tried again later. */
-  remove(registers: Buffer): Promise<void>;
+  /**
+   * Resolves when the registers, and what they have outlived, are gone, to the keys (key-names.ts) that had to stay; rejects when it
+   * is to be tried again later.
+   */
+  remove(registers: Buffer): Promise<Buffer>;
 }
 
 const BATCH_BYTES_MAX = 256 << 10;
-/** Steps without a removal after one that failed: the stores are away, and will be for a while. */
+/** Steps without a removal after one that failed, or that had to leave all of its keys: that will be so for a while. */
 const STEPS_AFTER_FAILURE = 20;
 
 interface Candidate {
@@ -133,11 +137,12 @@ export class Removals {
     this.#isUnderWay = true;
     // The records are looked at again when they are gone, so the stores get their own.
     this.#sink.remove(Buffer.from(records)).then(
-      () => {
+      (staying) => {
         this.#isUnderWay = false;
         if (floor !== null) this.#swept.set(floor.database, { hi: floor.hi, lo: floor.lo });
         this.#dropElements(elements);
-        this.#dropKeys(keys, records, bound);
+        this.#dropKeys(keys, records, bound, keyIdsOf(staying));
+        if (staying.length > 0 && this.#dropped === 0) this.#pause = STEPS_AFTER_FAILURE;
       },
       () => {
         this.#isUnderWay = false;
@@ -158,11 +163,13 @@ export class Removals {
   }
 
   /** Drops the keys that are still what they were: written again they have registers stamped after the bound. */
-  #dropKeys(keys: Candidate[], records: Buffer, bound: { hi: number; lo: number }): void {
+  #dropKeys(keys: Candidate[], records: Buffer, bound: { hi: number; lo: number }, staying: ReadonlySet<string>): void {
     const keyspace = this.#keyspace;
     const reader = new RecordReader();
     for (const { database, offset } of keys) {
       reader.read(records, offset);
+      const key = records.subarray(reader.keyStart, reader.keyStart + reader.keyLength);
+      if (staying.size > 0 && staying.has(keyId(database.number, key))) continue;
       const ref = keyspace.find(database, records, reader.keyStart, reader.keyLength);
       if (ref === 0 || !this.#isReapable(keyspace, ref, bound)) continue;
       keyspace.drop(database, keyspace.hash, ref);

@@ -33,3 +33,12 @@ export function keyNamesOf(packed: Buffer): KeyName[] {
   }
   return names;
 }
+
+/** A key of a database as text, for maps. */
+export function keyId(database: number, key: Buffer): string {
+  return `${database}:${key.toString('latin1')}`;
+}
+
+export function keyIdsOf(packed: Buffer): Set<string> {
+  return new Set(keyNamesOf(packed).map(({ database, key }) => keyId(database, key)));
+}

@@ -10,6 +10,7 @@ import {
   RECORD_DEADLINE_BYTES,
   type RecordWriter,
 } from '../../protocol/change-record.ts';
+import { COLLECTION_HASH, COLLECTION_SORTED_SET, KIND_ELEMENT_COUNTER_FIRST } from '../../protocol/collection-kinds.ts';
 import { stampMs } from '../../protocol/stamp.ts';
 import type { KeyName } from './key-names.ts';
 import type { Outlived } from './outlived.ts';
@@ -54,8 +55,9 @@ export function rowsOf(records: Buffer): RowReference[] {
 }
 
 export const COLUMNS = 'id,db,k,element,kind,v,dead,expired,expires_at,expires_ms,deadline_ver,ver';
-/** As COLUMNS without the value: enough to name a row and its version. */
-export const HEAD_COLUMNS = COLUMNS.replace(',v,', ",x'',");
+const SUM_KINDS = [COLLECTION_HASH, COLLECTION_SORTED_SET].map((type) => KIND_ELEMENT_COUNTER_FIRST + type).join(',');
+/** As COLUMNS without the value: enough to name a row and its version, and of a sum when it began. */
+export const HEAD_COLUMNS = COLUMNS.replace(',v,', `,IF(kind IN (${SUM_KINDS}),LEFT(v,${VERSION_BYTES}),x''),`);
 /** The id, and all of the version that decides which of two rows is newer, in hex; versionTextOf() gives the same. */
 export const VERSION_COLUMNS = `HEX(id),CONCAT(HEX(ver),dead,HEX(COALESCE(deadline_ver,x'${'00'.repeat(VERSION_BYTES)}')))`;
 export const INSERT_HEAD = `INSERT INTO mantis_registers (${COLUMNS}) VALUES `;
@@ -174,16 +176,16 @@ export function ofKeysText(names: readonly KeyName[]): string {
 /** The condition that a row may be outlived: it is of one of these keys or databases. */
 export function outlivedText(all: readonly Outlived[]): string {
   const conditions: string[] = [];
-  const keys: string[] = [];
+  const names: KeyName[] = [];
   for (const { database, key, stampHi, stampLo } of all) {
     if (key !== null) {
-      keys.push(`x'${key.toString('hex')}'`);
+      names.push({ database, key });
       continue;
     }
     const stamp = [stampHi, stampLo].map((word) => word.toString(16).padStart(8, '0')).join('');
     conditions.push(`(db=${database} AND ver<=x'${stamp}${'f'.repeat(16)}')`);
   }
-  if (keys.length > 0) conditions.push(`k IN (${keys.join(',')})`);
+  if (names.length > 0) conditions.push(ofKeysText(names));
   return conditions.join(' OR ');
 }
 

@@ -13,7 +13,7 @@ import {
 } from '../../protocol/change-record.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
-import { type KeyName, keyNamesOf } from './key-names.ts';
+import { keyId, type KeyName, keyNamesOf, packKeyNames } from './key-names.ts';
 import { MysqlConnections, type MysqlPool, type ServerLimits } from './mysql-connections.ts';
 import {
   readProgress,
@@ -42,7 +42,7 @@ import {
   versionTextOf,
   type RowReference,
 } from './mysql-rows.ts';
-import { canBeOutlived, isOutlived, outlivedOf, removalRank, type Outlived } from './outlived.ts';
+import { isOutlived, outlivedOf, outlivedSlices, outlives, removalRank, type Outlived } from './outlived.ts';
 import { checkSchema } from './mysql-schema.ts';
 
 const ROWS_A_STATEMENT = 2000;
@@ -104,8 +104,6 @@ export class MysqlStore implements DurableStore {
   /** Shrinks when connections break in mid-statement, which is how some proxies say that a packet is too large. */
   #statementBytes = STATEMENT_BYTES_MAX;
   #lossesOfRow = { id: '', times: 0 };
-  /** A row was written or read that another one of its key may have outlived. */
-  #hasOutlived = false;
 
   constructor(options: MysqlStoreOptions) {
     const { target, connectTimeoutMs = 10_000, queryTimeoutMs = 60_000 } = options;
@@ -141,7 +139,6 @@ export class MysqlStore implements DurableStore {
   async writeRows(records: Buffer): Promise<RefusedRow[]> {
     const refused: RefusedRow[] = [];
     const rows = rowsOf(records);
-    this.#hasOutlived ||= rows.some(({ start }) => canBeOutlived(records[start + OFFSET_KIND]));
     await this.#asStoreError(async () => {
       for (let from = 0; from < rows.length;) {
         const to = await this.#writeStatement(records, rows, from, refused);
@@ -362,7 +359,6 @@ export class MysqlStore implements DurableStore {
     const onRow = (row: unknown[]): boolean => {
       const reason = decoder.decode(row);
       if (reason !== null) this.quarantine.add(keyOfRow(row), reason);
-      this.#hasOutlived ||= canBeOutlived(Number(row[4]));
       if (row[0] instanceof Buffer) state.after = row[0].toString('hex');
       rowsInPage++;
       state.rowsDone++;
@@ -442,26 +438,26 @@ export class MysqlStore implements DurableStore {
   }
 
   /**
-   * Gives the rows of these registers' keys, or under a FLOOR, that are outlived by them, as LevelStore does. Rows cannot be
-   * found by key: this reads the table, unless nothing but strings was ever seen here.
+   * Gives the rows of these registers' keys, or under a FLOOR, that are outlived by them and not given, as LevelStore does. Rows of a
+   * key are found by the index; a FLOOR reads the table. Resolves to the keys (key-names.ts) with rows newer than what is given.
    */
-  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
-    const all = outlivedOf(registers, new RecordReader());
-    const wanted = this.#hasOutlived ? all : all.filter(({ key }) => key === null);
+  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<Buffer> {
+    const wanted = outlivedOf(registers, new RecordReader());
+    const given = new Set(rowsOf(registers).map(({ id }) => id));
+    const newer = new Map<string, KeyName>();
     await this.#asStoreError(async () => {
-      for (let from = 0; from < wanted.length;) {
-        let to = from;
-        let bytes = 0;
-        for (; to < wanted.length && bytes < KEYS_TEXT_BYTES; to++) bytes += 8 + 2 * (wanted[to].key?.length ?? 0);
-        await this.#outlivedBy(wanted.slice(from, to), onRecords);
-        from = to;
-      }
+      for (const some of outlivedSlices(wanted)) await this.#outlivedBy(some, given, newer, onRecords);
     });
+    return packKeyNames([...newer.values()]);
   }
 
-  async #outlivedBy(all: Outlived[], onRecords: (records: Buffer) => Promise<void>): Promise<void> {
-    const nameOf = (database: number, key: Buffer | null): string => `${database}:${key?.toString('latin1') ?? ''}`;
-    const byKey = Map.groupBy(all, ({ database, key }) => nameOf(database, key));
+  async #outlivedBy(
+    all: Outlived[],
+    given: ReadonlySet<string>,
+    newer: Map<string, KeyName>,
+    onRecords: (records: Buffer) => Promise<void>,
+  ): Promise<void> {
+    const byKey = Map.groupBy(all, ({ database, key }) => (key === null ? `${database}` : keyId(database, key)));
     const writer = new RecordWriter(LOAD_SLICE_BYTES);
     const decoder = new RowDecoder(writer);
     const reader = new RecordReader();
@@ -469,12 +465,19 @@ export class MysqlStore implements DurableStore {
       const before = writer.length;
       if (decoder.decode(row) !== null) return false;
       reader.read(writer.buffer, before, writer.length);
-      const by = byKey.get(nameOf(reader.database, keyOfRow(row))) ?? byKey.get(nameOf(reader.database, null));
-      if (by?.some((one) => isOutlived(reader, one)) !== true) writer.length = before;
+      const { database } = reader;
+      const key = keyOfRow(row);
+      const name = keyId(database, key);
+      const by = byKey.get(name) ?? byKey.get(`${database}`) ?? [];
+      if (by.some((one) => outlives(reader, one))) newer.set(name, { database, key });
+      const isGiven = given.has((row[0] as Buffer).toString('hex'));
+      if (isGiven || !by.some((one) => isOutlived(reader, one))) writer.length = before;
       return writer.length >= LOAD_SLICE_BYTES;
     };
     const onEnough = async (): Promise<void> => onRecords(writer.take());
-    await this.#connections.use(async (connection) => {
+    await this.#connections.use(async (connection, limits) => {
+      // What an earlier read has begun would not see the rows of others that have come since.
+      if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
       const sql = `SELECT ${HEAD_COLUMNS} FROM mantis_registers WHERE ${outlivedText(all)}`;
       await this.#connections.queryRows(connection, sql, onRow, onEnough);
     });

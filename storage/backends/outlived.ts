@@ -3,13 +3,7 @@
  * under a string, the elements under a DEL leave memory, but their rows stay in the stores, dead as long as the row above them
  * is there. So they go first, and the rows that memory knows go last.
  */
-import {
-  FLAG_DEAD,
-  KIND_COUNTER,
-  KIND_FLOOR,
-  type RecordReader,
-  type RecordView,
-} from '../../protocol/change-record.ts';
+import { FLAG_DEAD, KIND_COUNTER, KIND_FLOOR, RecordReader, type RecordView } from '../../protocol/change-record.ts';
 import {
   COLLECTION_HASH,
   COLLECTION_SORTED_SET,
@@ -21,9 +15,13 @@ import {
   KIND_KEY_FLOOR,
 } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
+import { keyId, keyIdsOf } from './key-names.ts';
 
 /** A sum's name ends with the node that it is of. */
 const ORIGIN_BYTES = 8;
+/** With many more keys a database would not use its index. */
+const KEYS_A_SELECT = 1000;
+const KEY_BYTES_A_SELECT = 128 << 10;
 
 /** A key whose registers up to a version go, or with a FLOOR a whole database. */
 export interface Outlived {
@@ -72,6 +70,58 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
 function isUpTo(a: Pick<RecordView, 'stampHi' | 'stampLo' | 'originHi' | 'originLo'>, b: typeof a): boolean {
   const order = compareStamp(a.stampHi, a.stampLo, b.stampHi, b.stampLo);
   return (order || compareStamp(a.originHi, a.originLo, b.originHi, b.originLo)) <= 0;
+}
+
+/** As many as one statement asks for. */
+export function* outlivedSlices(all: readonly Outlived[]): Generator<Outlived[]> {
+  let slice: Outlived[] = [];
+  let bytes = 0;
+  for (const one of all) {
+    slice.push(one);
+    bytes += one.key?.length ?? 0;
+    if (slice.length < KEYS_A_SELECT && bytes < KEY_BYTES_A_SELECT) continue;
+    yield slice;
+    slice = [];
+    bytes = 0;
+  }
+  if (slice.length > 0) yield slice;
+}
+
+/** Whether a stored register would show once the key that was given is gone: it is newer than all that was given of it. */
+export function outlives(record: RecordView, by: Outlived): boolean {
+  return by.key !== null && by.element === null && !isUpTo(record, by);
+}
+
+/** Packed records without those of some keys (key-names.ts), and without the FLOORs, which stay for good: one for each database. */
+export function recordsToRemove(registers: Buffer, staying: Buffer): Buffer {
+  const names = keyIdsOf(staying);
+  return filterRecords(
+    registers,
+    (reader) =>
+      reader.kind !== KIND_FLOOR && !(names.size > 0 && names.has(keyId(reader.database, keyBytesOf(reader)))),
+  );
+}
+
+/** Those of packed records by which a whole key goes: no FLOORs, no elements. */
+export function recordsOfKeys(registers: Buffer): Buffer {
+  return filterRecords(
+    registers,
+    ({ kind }) => kind !== KIND_FLOOR && !isElementKind(kind) && !isElementCounterKind(kind),
+  );
+}
+
+function filterRecords(records: Buffer, isKept: (reader: RecordReader) => boolean): Buffer {
+  const reader = new RecordReader();
+  const kept: Buffer[] = [];
+  for (let at = 0; at < records.length;) {
+    at = reader.read(records, at);
+    if (isKept(reader)) kept.push(records.subarray(reader.start, reader.end));
+  }
+  return Buffer.concat(kept);
+}
+
+function keyBytesOf({ buffer, keyStart, keyLength }: RecordView): Buffer {
+  return buffer.subarray(keyStart, keyStart + keyLength);
 }
 
 /** Whether a stored register goes. The stamp of a FLOOR covers all origins, and the FLOOR itself stays. */

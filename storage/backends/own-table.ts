@@ -4,10 +4,13 @@
  */
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { type DurableStore, type OnRecords, Quarantine, StoreError } from './backend.ts';
-import { packKeyNames } from './key-names.ts';
+import { keyId, type KeyName, packKeyNames } from './key-names.ts';
 import type { RefusedRow } from './mysql.ts';
-import { isOutlived, outlivedOf } from './outlived.ts';
+import { isOutlived, type Outlived, outlivedOf, outlives } from './outlived.ts';
 import { splitRecords } from './record-tools.ts';
+
+/** Keys that a store is asked for at once. */
+const KEYS_A_FETCH = 500;
 
 export function isDurableStore(target: object): target is DurableStore {
   return 'write' in target && 'load' in target && !('query' in target);
@@ -68,24 +71,40 @@ export class OwnTable {
     if (store.remove !== undefined && store.fetch !== undefined) await this.#tried(() => store.remove!(registers));
   }
 
-  /** What the store has of the keys of these registers, outlived by them and not given. A FLOOR's rows stay, dead under it. */
-  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
-    if (this.#store.fetch === undefined || this.#store.remove === undefined) return;
+  /**
+   * What the store has of the keys of these registers, outlived by them and not given. A FLOOR's rows stay, dead under it. Resolves
+   * to the keys (key-names.ts) of which the store has something newer.
+   */
+  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<Buffer> {
+    const newer = new Map<string, KeyName>();
+    if (this.#store.fetch === undefined || this.#store.remove === undefined) return packKeyNames([]);
     const given = new Set(splitRecords(registers).map(({ id }) => id));
-    const all = outlivedOf(registers, new RecordReader());
-    const reader = new RecordReader();
-    for (const outlived of all) {
+    const byKey = new Map<string, { name: KeyName; all: Outlived[] }>();
+    for (const outlived of outlivedOf(registers, new RecordReader())) {
       const { database, key } = outlived;
       if (key === null) continue;
-      await this.fetch(packKeyNames([{ database, key }]), async (records) => {
+      const id = keyId(database, key);
+      const known = byKey.get(id);
+      if (known === undefined) byKey.set(id, { name: { database, key }, all: [outlived] });
+      else known.all.push(outlived);
+    }
+    const names = [...byKey.values()].map(({ name }) => name);
+    const reader = new RecordReader();
+    for (let from = 0; from < names.length; from += KEYS_A_FETCH) {
+      await this.fetch(packKeyNames(names.slice(from, from + KEYS_A_FETCH)), async (records) => {
         const writer = new RecordWriter();
         for (const { id, record } of splitRecords(records)) {
           reader.read(record, 0);
-          if (!given.has(id) && isOutlived(reader, outlived)) writer.raw(record, 0, record.length);
+          const keyName = keyId(reader.database, record.subarray(reader.keyStart, reader.keyStart + reader.keyLength));
+          const by = byKey.get(keyName);
+          if (by === undefined) continue;
+          if (by.all.some((one) => outlives(reader, one))) newer.set(keyName, by.name);
+          if (!given.has(id) && by.all.some((one) => isOutlived(reader, one))) writer.raw(record, 0, record.length);
         }
         if (writer.length > 0) await onRecords(writer.take());
       });
     }
+    return packKeyNames([...newer.values()]);
   }
 
   /** Not known: only a table that was emptied is written again. */

@@ -8,3 +8,15 @@ it('what only the database has of a member that is gone, the others show once on
   expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
   expect(output).toMatch(/is to read what only the database has/);
 }, 120_000);
+
+it.each([
+  ['11031', '26,66'],
+  ['19426', '60,62'],
+])(
+  'what lapsed before the others had it whole does not come back from the database: seed %s',
+  async (seed, events) => {
+    const { exitCode, output } = await runSimulator('--seed', seed, '--operations', '400', '--keep', events);
+    expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+  },
+  120_000,
+);

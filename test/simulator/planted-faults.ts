@@ -290,6 +290,13 @@ export const plantedFaults: readonly PlantedFault[] = [
     '',
   ),
   fault(
+    'outlived-left-in-the-database',
+    19426,
+    'storage/flush-engine.ts',
+    'if (this.#mysql === null || asked.length === 0) return NO_KEYS;',
+    'if (this.#level !== null || this.#mysql === null) return NO_KEYS;',
+  ),
+  fault(
     'tombstone-without-the-add',
     3,
     'storage/collections/local.ts',

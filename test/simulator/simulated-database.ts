@@ -8,7 +8,9 @@ import { stampMs } from '../../protocol/stamp.ts';
 import { Quarantine, StoreError, type OnRecords } from '../../storage/backends/backend.ts';
 import type { NodeProgress, PeerProgress } from '../../storage/backends/mysql-progress.ts';
 import type { RefusedRow } from '../../storage/backends/mysql.ts';
-import { isOutlived, outlivedOf } from '../../storage/backends/outlived.ts';
+import { keyId, type KeyName, packKeyNames } from '../../storage/backends/key-names.ts';
+import { isOutlived, outlivedOf, outlives } from '../../storage/backends/outlived.ts';
+import { splitRecords } from '../../storage/backends/record-tools.ts';
 import { registerKeyLength, writeRegisterKey } from '../../storage/backends/register-key.ts';
 import type { MysqlTable } from '../../storage/flush-engine.ts';
 import type { SeededRandom } from '../replication/virtual-world.ts';
@@ -214,22 +216,24 @@ class SimulatedTable implements MysqlTable {
     }
   }
 
-  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+  async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<Buffer> {
     const all = outlivedOf(registers, new RecordReader());
+    const given = new Set(splitRecords(registers).map(({ id }) => id));
+    const newer = new Map<string, KeyName>();
     const reader = new RecordReader();
     const writer = new RecordWriter();
     await this.#exchange(() => {
-      for (const row of this.#database.rows.values()) {
+      for (const [id, row] of this.#database.rows) {
         reader.read(row, 0);
+        const { database } = reader;
         const key = row.subarray(reader.keyStart, reader.keyStart + reader.keyLength);
-        const isOver = all.some(
-          (one) =>
-            one.database === reader.database && (one.key === null || one.key.equals(key)) && isOutlived(reader, one),
-        );
-        if (isOver) writer.raw(row, 0, row.length);
+        const by = all.filter((one) => one.database === database && (one.key === null || one.key.equals(key)));
+        if (by.some((one) => outlives(reader, one))) newer.set(keyId(database, key), { database, key });
+        if (!given.has(id) && by.some((one) => isOutlived(reader, one))) writer.raw(row, 0, row.length);
       }
     });
     if (writer.length > 0) await onRecords(writer.take());
+    return packKeyNames([...newer.values()]);
   }
 
   async remove(registers: Buffer): Promise<void> {

@@ -17,7 +17,7 @@ describe('the removal of tombstones', () => {
     keyspace.feeding = false;
     keyspace.digesting = false;
     keyspace.clock.refresh();
-    const ends: (() => void)[] = [];
+    const ends: ((staying: Buffer) => void)[] = [];
     const reaper = new Reaper(keyspace, {
       canRemove: true,
       remove: () => new Promise((resolve) => ends.push(resolve)),
@@ -31,7 +31,7 @@ describe('the removal of tombstones', () => {
     expect(ends).toHaveLength(1);
     meanwhile(replica);
     const view = replica.view();
-    for (const end of ends.splice(0)) end();
+    for (const end of ends.splice(0)) end(Buffer.alloc(0));
     await new Promise(setImmediate);
     expect(step()).toBe(0);
     expect(replica.view()).toEqual(view);

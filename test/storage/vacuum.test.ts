@@ -3,6 +3,7 @@ import { ClassicLevel } from 'classic-level';
 import { join } from 'node:path';
 import { RecordReader } from '../../protocol/change-record.ts';
 import { migrate } from '../../storage/backends/mysql-schema.ts';
+import { MysqlStore } from '../../storage/backends/mysql.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { expireDue } from '../../storage/expiry.ts';
 import { FlushEngine } from '../../storage/flush-engine.ts';
@@ -120,6 +121,36 @@ class StoredNode {
       this.step();
       await new Promise(setImmediate);
     }
+  }
+}
+
+/** Another node that writes the same database. */
+class Writer {
+  readonly replica: Replica;
+  readonly #store: MysqlStore;
+
+  private constructor(replica: Replica, store: MysqlStore) {
+    this.replica = replica;
+    this.#store = store;
+  }
+
+  static async open(url: string, { nowMs }: StoredNode): Promise<Writer> {
+    const store = new MysqlStore({ target: url, environment: storeEnvironment });
+    await store.open();
+    const replica = new Replica(2, () => nowMs);
+    replica.keyspace.clock.refresh();
+    return new Writer(replica, store);
+  }
+
+  /** Brings what is new to the database; gives it. */
+  async write(): Promise<Buffer> {
+    const records = this.replica.takeStore(1 << 20);
+    await this.#store.write(records);
+    return records;
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
   }
 }
 
@@ -269,6 +300,69 @@ describe('the vacuum', () => {
     });
   }, 60_000);
 
+  describe.each([
+    ['beside an embedded store', true],
+    ['without one', false],
+  ])('of a database that others write, %s', (_what, isEmbedded) => {
+    const newNode = (url: string): StoredNode =>
+      new StoredNode(isEmbedded ? temporaryFolder('vacuum') : null, url, Date.now());
+    const rowsOf = (url: string): Promise<unknown[]> =>
+      mariadb.query(`SELECT kind, k FROM ${url.split('/').at(-1)}.mantis_registers ORDER BY kind, k`);
+
+    it('takes away with a key that has lapsed the elements that this node never held', async () => {
+      const url = await newDatabase();
+      const node = newNode(url);
+      await node.start();
+      const gone = await Writer.open(url, node);
+      gone.replica.put(TYPE_HASH, 'hash', 'field', 'v');
+      gone.replica.add(TYPE_HASH, 'hash', 'sum', 5);
+      gone.replica.put(TYPE_SET, 'set', 'member', '');
+      for (const key of ['hash', 'set']) gone.replica.expireAt(key, node.nowMs + 300);
+      const written = await gone.write();
+      await gone.close();
+      expect(await rowsOf(url)).toHaveLength(5);
+      // The elements come too late to be held, let alone stored: the key counts.
+      node.pass(1000);
+      node.replica.apply(written);
+      await node.settle();
+      expect(await rowsOf(url)).toEqual([]);
+      await node.flusher.close(5000);
+    });
+
+    it('leaves a key that has lapsed where it is as long as the database alone has something newer of it', async () => {
+      const url = await newDatabase();
+      const node = newNode(url);
+      await node.start();
+      const gone = await Writer.open(url, node);
+      gone.replica.put(TYPE_HASH, 'hash', 'field', 'v');
+      gone.replica.expireAt('hash', node.nowMs + 300);
+      gone.replica.put(TYPE_HASH, 'other', 'field', 'v');
+      gone.replica.expireAt('other', node.nowMs + 300);
+      node.replica.apply(await gone.write());
+      gone.replica.put(TYPE_HASH, 'hash', 'late', 'v');
+      const late = await gone.write();
+      await gone.close();
+      node.pass(1000);
+      await node.flusher.flushNow();
+      await waitFor('the other key to go', () => {
+        node.step();
+        return node.replica.database.index.count === 1;
+      });
+      await node.sweep(100);
+      expect(node.replica.database.index.count).toBe(1);
+      const again = new StoredNode(null, url, node.nowMs);
+      await again.start();
+      again.pass(0);
+      expect(again.replica.view()).toEqual([]);
+      await again.flusher.close(0);
+      // Once this node has heard of it, all goes together.
+      node.replica.apply(late);
+      await node.settle();
+      expect(await rowsOf(url)).toEqual([]);
+      await node.flusher.close(5000);
+    });
+  });
+
   it('waits while MySQL is away, and keeps the tombstones meanwhile', async () => {
     const url = await newDatabase();
     const dataDir = temporaryFolder('vacuum');
@@ -339,8 +433,9 @@ function unreliable(sink: RemovalSink, random: SeededRandom): RemovalSink {
     },
     remove: async (records) => {
       if (random.chance(0.2)) throw new Error('before');
-      await sink.remove(records);
+      const staying = await sink.remove(records);
       if (random.chance(0.2)) throw new Error('after');
+      return staying;
     },
   };
 }

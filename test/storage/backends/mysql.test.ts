@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPool } from 'mysql2';
 import { createConnection as createPromiseConnection, createPool as createPromisePool } from 'mysql2/promise';
+import { OFFSET_STAMP, RecordReader } from '../../../protocol/change-record.ts';
 import { StoreError } from '../../../storage/backends/backend.ts';
+import { keyNamesOf } from '../../../storage/backends/key-names.ts';
 import { migrate, SCHEMA_STEPS, SCHEMA_VERSION } from '../../../storage/backends/mysql-schema.ts';
+import { outlivedText } from '../../../storage/backends/mysql-rows.ts';
 import { MysqlStore } from '../../../storage/backends/mysql.ts';
+import { outlivedOf } from '../../../storage/backends/outlived.ts';
 import { MariadbProcess } from '../../support/mariadb-process.ts';
 import { withSeed } from '../../support/seed.ts';
 import { storeEnvironment } from '../../support/store-environment.ts';
@@ -181,6 +185,71 @@ describe('mysql progress', () => {
     expect(await store.writeMissing(given)).toEqual({ refused: [], missingCount: 2 });
     expect(await store.writeMissing(given)).toEqual({ refused: [], missingCount: 0 });
     expect(await contentsOf(store)).toHaveLength(4);
+    await store.close();
+  });
+});
+
+describe('mysql rows that others have outlived', () => {
+  async function outlivedIn(store: MysqlStore, registers: Buffer): Promise<{ gone: string[]; newer: string[] }> {
+    const model = new RegisterModel();
+    const newer = await store.outlived(registers, (records) => {
+      model.merge(records, 'store');
+      return Promise.resolve();
+    });
+    const gone = [...model.registers.keys()].map((id) => id.slice(6)).sort();
+    return { gone, newer: keyNamesOf(newer).map(({ database, key }) => `${database} ${key.toString()}`) };
+  }
+
+  it('are given without those that are known, and with the keys that something newer is stored of', async () => {
+    const { store } = await newStore();
+    await store.write(
+      pack(
+        { key: 'h', kind: 16, step: 2 },
+        { key: 'h', kind: 32, element: 'old', step: 1 },
+        { key: 'h', kind: 32, element: 'same', step: 2 },
+        { key: 'h', kind: 32, element: 'old', step: 1, database: 1 },
+        { key: 'i', kind: 16, step: 2 },
+        { key: 'i', kind: 32, element: 'old', step: 1 },
+        { key: 'i', kind: 32, element: 'new', step: 3 },
+        { key: 's', step: 1 },
+        { key: 'other', step: 1 },
+      ),
+    );
+    const given = pack(
+      { key: 'h', kind: 16, step: 2 },
+      { key: 'i', kind: 16, step: 2 },
+      { key: 's', step: 5, dead: true },
+    );
+    // A key, its kind (32, a space) and its element.
+    expect(await outlivedIn(store, given)).toEqual({ gone: ['h old', 'h same', 'i old'], newer: ['0 i'] });
+    await store.close();
+  });
+
+  it('are the sums of an element that began before its tombstone', async () => {
+    const { store } = await newStore();
+    const nameOf = (origin: number): Buffer => Buffer.from([1, 0, 0, 0, 102, 0, 0, 0, 0, 0, 0, 0, origin]);
+    const beginOf = (step: number): Buffer => pack({ key: '', step }).subarray(OFFSET_STAMP, OFFSET_STAMP + 16);
+    await store.write(
+      pack(
+        { key: 'h', kind: 40, element: nameOf(1), step: 9, value: Buffer.concat([beginOf(2), Buffer.alloc(16)]) },
+        { key: 'h', kind: 40, element: nameOf(2), step: 9, value: Buffer.concat([beginOf(6), Buffer.alloc(16)]) },
+      ),
+    );
+    const given = pack({ key: 'h', kind: 32, element: 'f', step: 5, dead: true });
+    const { gone, newer } = await outlivedIn(store, given);
+    expect(gone.map((id) => id.charCodeAt(id.length - 1))).toEqual([1]);
+    expect(newer).toEqual([]);
+    await store.close();
+  });
+
+  it('are found by the index over keys', async () => {
+    const { store, database } = await newStore();
+    const registers = Array.from({ length: 20_000 }, (_, index) => ({ key: `key:${index}`, kind: 16 }));
+    await store.write(pack(...registers));
+    await mariadb.query(`ANALYZE TABLE ${database}.mantis_registers`);
+    const condition = outlivedText(outlivedOf(pack(...registers.slice(0, 1000)), new RecordReader()));
+    const [plan] = await mariadb.query(`EXPLAIN SELECT id FROM ${database}.mantis_registers WHERE ${condition}`);
+    expect(plan).toMatchObject({ type: 'range', key: 'mantis_registers_key' });
     await store.close();
   });
 });
