@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
 import { compareStamp, formatNodeId, parseNodeId, stampMs } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
+import type { Runtime } from '../../server/runtime.ts';
 import { contentDigest } from '../../server/content-digest.ts';
 import { VirtualWorld } from '../replication/virtual-world.ts';
 import { checkRest, diskProblem, rememberedOf } from './checks.ts';
@@ -416,6 +417,8 @@ export class Simulation {
       for (const node of this.nodes) {
         const peer = node.serving?.replicator?.status().peers.find((one) => one.id === id);
         if (node === other || peer === undefined || peer.state === 'down') continue;
+        // A peer that is cut off has not heard yet that there was a crash.
+        if (!isLinkedTo(other.serving, node)) continue;
         const { hi, lo } = stampOf(peer.acknowledged);
         for (const turn of turns) {
           const isOfThisRun = turn.node === node.number - 1 && turn.run === node.starts;
@@ -593,4 +596,9 @@ export class Simulation {
     const difference = differenceOf(before, dumpAll(this.living[0].runtime!.keyspace));
     throw new Violation(`before (-) and after (+) a restart of all nodes, ${digest} and ${after}:\n${difference}`);
   }
+}
+
+function isLinkedTo(runtime: Runtime, { number }: SimulatedNode): boolean {
+  const id = formatNodeId(NODE_ID_HI, number);
+  return runtime.replicator?.status().peers.some((peer) => peer.id === id && peer.direction !== null) === true;
 }
