@@ -5,7 +5,7 @@ import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command, CommandError, type KeyFlag } from '../command.ts';
 import type { Library } from '../scripts/function-libraries.ts';
 import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
-import { keyCountAt, rulesFor } from './scripts.ts';
+import { keyCountAt, rulesFor, runFlags } from './scripts.ts';
 
 /** RDB_OPCODE_FUNCTION2: the code of a library follows. */
 const RDB_FUNCTION = 245;
@@ -153,8 +153,6 @@ function callFunction(readOnly: boolean): (call: Call) => void {
 }
 
 const WRITES: readonly CommandFlag[] = ['write', 'noscript'];
-const RUNS: readonly CommandFlag[] = ['noscript', 'stale', 'skip_monitor', 'no_mandatory_keys'];
-const MAY_WRITE: readonly CommandFlag[] = [...RUNS, 'may_replicate'];
 
 function invocation(name: string, summary: string, readOnly: boolean): CommandDefinition {
   const flags: readonly KeyFlag[] = readOnly ? ['RO', 'access'] : ['RW', 'access', 'update'];
@@ -165,7 +163,7 @@ function invocation(name: string, summary: string, readOnly: boolean): CommandDe
     group: 'scripting',
     complexity: 'Depends on the function that is executed.',
     arity: -3,
-    flags: readOnly ? ['readonly', ...RUNS] : MAY_WRITE,
+    flags: runFlags(readOnly),
     keys: [{ kind: 'numkeys', count: 2, first: 3, flags }],
     syntax: 'function numkeys [key [key ...]] [arg [arg ...]]',
     ...(readOnly

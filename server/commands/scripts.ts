@@ -52,10 +52,15 @@ function runScript(call: Call, script: Script, keyCount: number, readOnly: boole
   call.node.scripting.run(order, call, 3, keyCount);
 }
 
+/** A part of the request, which is not kept. */
+function sourceAt({ buffer, starts, lengths }: Call, index: number): Buffer {
+  return buffer.subarray(starts[index], starts[index] + lengths[index]);
+}
+
 /** The script that the argument is, from now on known by its SHA-1. @throws CommandError when it does not compile */
 function load(call: Call, index: number): Script {
   const { cache } = call.node.scripting;
-  const source = call.buffer.subarray(call.starts[index], call.starts[index] + call.lengths[index]);
+  const source = sourceAt(call, index);
   const sha = sha1(source);
   const known = cache.get(sha);
   if (known !== undefined) return known;
@@ -82,14 +87,10 @@ function evaluateKnown(readOnly: boolean): (call: Call) => void {
   };
 }
 
-function sourceOf(call: Call): Buffer {
-  return call.buffer.subarray(call.starts[1], call.starts[1] + call.lengths[1]);
-}
-
 /** Whether the script that EVAL is given says so in its first line. */
 function saysNoWrites(call: Call): boolean {
   try {
-    return scriptFlags(sourceOf(call))?.flags.noWrites === true;
+    return scriptFlags(sourceAt(call, 1))?.flags.noWrites === true;
   } catch (error) {
     // EVAL will answer with it.
     if (error instanceof CommandError) return false;
@@ -125,8 +126,11 @@ function debug(call: Call): void {
   call.reply.ok();
 }
 
-const RUNS: readonly CommandFlag[] = ['noscript', 'stale', 'skip_monitor', 'no_mandatory_keys'];
-const MAY_WRITE: readonly CommandFlag[] = [...RUNS, 'may_replicate'];
+/** The flags of a command that runs a script or a function. */
+export function runFlags(readOnly: boolean): readonly CommandFlag[] {
+  return [readOnly ? 'readonly' : 'may_replicate', 'noscript', 'stale', 'skip_monitor', 'no_mandatory_keys'];
+}
+
 const MERGE =
   'Decided by the node that was asked, from what it knows. What the script writes reaches other nodes as one batch, and each ' +
   'key is merged there by the rule of the command that wrote it; a lock or a limit holds only where one node decides for the key.';
@@ -141,7 +145,7 @@ function evaluation(
     group: 'scripting',
     complexity: 'Depends on the script that is executed.',
     arity: -3,
-    flags: readOnly ? ['readonly', ...RUNS] : MAY_WRITE,
+    flags: runFlags(readOnly),
     keys: [{ kind: 'numkeys', count: 2, first: 3, flags }],
     ...(readOnly ? {} : { merge: MERGE }),
   });
