@@ -1,6 +1,7 @@
 /** Sets: members under one key. Union, intersection and difference are in set-algebra.ts. */
 import { TYPE_SET } from '../../storage/block.ts';
 import { endChange, endUnseen, putElement, removeElement, renewMember } from '../../storage/collections/local.ts';
+import type { Collection } from '../../storage/collections/collection.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import type { Call } from '../call.ts';
 import {
@@ -36,26 +37,27 @@ function sadd(call: Call): void {
     const element = set.find(buffer, starts[index], lengths[index]);
     putElement(keyspace, set, element, buffer, starts[index], lengths[index], NO_BYTES, 0, 0);
   }
-  const added = set.count - before;
-  if (added > 0) endChange(keyspace, set, true);
-  else endUnseen(keyspace, set);
-  call.reply.integer(added);
+  endAdding(call, set, before);
 }
 
 /** The same of one member to a set that is there: most often it is, too, and then there is little to do. */
 function addOne(call: Call, ref: number): void {
-  const { keyspace, buffer, reply } = call;
+  const { keyspace, buffer } = call;
   const start = call.starts[2];
   const length = call.lengths[2];
   const set = keyspace.collectionAt(ref);
   const element = set.find(buffer, start, length);
   if (element !== 0 && renewMember(keyspace, call.database, set, element)) {
-    reply.integer(0);
+    call.reply.integer(0);
     return;
   }
   openAt(call, 1, ref, TYPE_SET);
   const before = set.count;
   putElement(keyspace, set, element, buffer, start, length, NO_BYTES, 0, 0);
+  endAdding(call, set, before);
+}
+
+function endAdding({ keyspace, reply }: Call, set: Collection, before: number): void {
   const added = set.count - before;
   if (added > 0) endChange(keyspace, set, true);
   else endUnseen(keyspace, set);

@@ -42,20 +42,16 @@ export class PlainElements {
     valueStart: number,
     valueLength: number,
   ): boolean {
+    if (!this.isRenewable(ref, valueLength)) return false;
+    this.restamp(ref, stampHi, stampLo);
     const segment = ref >>> 20;
-    const words = this.arena.words[segment];
     const word = (ref & 0xfffff) << 1;
-    const first = words[word];
-    const lengths = words[word + 4];
-    if ((first & NOT_PLAIN) !== 0 || lengths >>> 16 !== valueLength) return false;
-    words[word] = first & 0xffff;
-    words[word + 2] = stampHi;
-    words[word + 3] = stampLo;
-    this.#copyIn(value, valueStart, valueLength, segment, (word << 2) + HEADER_BYTES + (lengths & 0xffff));
+    const nameLength = this.arena.words[segment][word + 4] & 0xffff;
+    this.#copyIn(value, valueStart, valueLength, segment, (word << 2) + HEADER_BYTES + nameLength);
     return true;
   }
 
-  /** `renew` of an element without a value, of which `isRenewable` has said that it can be. */
+  /** Gives an element this node's stamp, of which `isRenewable` has said that it can be; its value stays. */
   restamp(ref: number, stampHi: number, stampLo: number): void {
     const words = this.arena.words[ref >>> 20];
     const word = (ref & 0xfffff) << 1;
