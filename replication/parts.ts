@@ -3,48 +3,57 @@ import { strict as assert } from 'node:assert';
 import { RECORD_HEADER_BYTES } from '../protocol/change-record.ts';
 import { PeerProtocolError, REFUSE_TOO_LONG } from '../protocol/peer-frame.ts';
 
-/** Collects parts. */
-export class Parts {
+/** Counts bytes up to a bound. */
+class BoundedBytes {
   readonly #bytesMax: number;
-  #parts: Buffer[] = [];
-  #bytes = 0;
+  count = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
-  add(buffer: Buffer, start: number, end: number): void {
-    this.#bytes += end - start;
-    if (this.#bytes > this.#bytesMax) {
+  /** @throws PeerProtocolError when it is too much */
+  add(bytes: number): void {
+    this.count += bytes;
+    if (this.count > this.#bytesMax)
       throw new PeerProtocolError(REFUSE_TOO_LONG, `a turn of more than ${this.#bytesMax} bytes`);
-    }
+  }
+}
+
+/** Collects parts. */
+export class Parts {
+  readonly #bytes: BoundedBytes;
+  readonly #parts: Buffer[] = [];
+
+  constructor(bytesMax: number) {
+    this.#bytes = new BoundedBytes(bytesMax);
+  }
+
+  add(buffer: Buffer, start: number, end: number): void {
+    this.#bytes.add(end - start);
     this.#parts.push(Buffer.from(buffer.subarray(start, end)));
   }
 
   join(): Buffer {
-    return Buffer.concat(this.#parts, this.#bytes);
+    return Buffer.concat(this.#parts, this.#bytes.count);
   }
 }
 
 /** Collects parts of records, which may have been cut anywhere, as pieces of whole ones. */
 export class RecordParts {
-  readonly #bytesMax: number;
+  readonly #bytes: BoundedBytes;
   readonly #pieces: Buffer[] = [];
   /** The beginning of a record, in parts, and how many bytes there have to be before it is looked at again. */
   #rest: Buffer[] = [];
   #restBytes = 0;
   #wantedBytes = 0;
-  #bytes = 0;
 
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.#bytes = new BoundedBytes(bytesMax);
   }
 
   add(buffer: Buffer, start: number, end: number): void {
-    this.#bytes += end - start;
-    if (this.#bytes > this.#bytesMax) {
-      throw new PeerProtocolError(REFUSE_TOO_LONG, `a turn of more than ${this.#bytesMax} bytes`);
-    }
+    this.#bytes.add(end - start);
     this.#rest.push(buffer.subarray(start, end));
     this.#restBytes += end - start;
     if (this.#restBytes < this.#wantedBytes) {
