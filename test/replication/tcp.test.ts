@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { Connection } from '../../replication/environment.ts';
+import type { Connection, ConnectionEvents, Listener } from '../../replication/environment.ts';
 import { Replicator } from '../../replication/replicator.ts';
 import type { ReplicatorOptions } from '../../replication/settings.ts';
 import { systemRandom, systemTime } from '../../replication/system.ts';
@@ -51,6 +51,20 @@ const nodeTls: PeerTls = {
 afterEach(async () => {
   await Promise.all(started.splice(0).map((node) => node.replicator.stop()));
 });
+
+const ignored = { opened: () => undefined, writable: () => undefined, closed: () => undefined };
+
+/** Listens; what a connection reports beside that is of no interest. */
+async function accepting(
+  eventsOf: (connection: Connection) => Partial<ConnectionEvents> & Pick<ConnectionEvents, 'received'>,
+): Promise<{ listener: Listener; accepted: Connection[] }> {
+  const accepted: Connection[] = [];
+  const listener = await tcpNetwork().listen('127.0.0.1', 0, (connection) => {
+    accepted.push(connection);
+    connection.events = { ...ignored, ...eventsOf(connection) };
+  });
+  return { listener, accepted };
+}
 
 describe('one connection', () => {
   it('is read some hundred KiB a turn of the event loop, however much a peer has sent', async () => {
@@ -185,7 +199,6 @@ describe('a connection over TCP', () => {
     const received: Buffer[] = [];
     let bytes = 0;
     const network = tcpNetwork();
-    const ignore = { opened: () => undefined, writable: () => undefined, closed: () => undefined };
     const accepted: Connection[] = [];
     const listener = await network.listen('127.0.0.1', 0, (connection) => {
       accepted.push(connection);
@@ -193,14 +206,14 @@ describe('a connection over TCP', () => {
         received.push(Buffer.from(buffer.subarray(start, end)));
         bytes += end - start;
       };
-      connection.events = { ...ignore, received: keep };
+      connection.events = { ...ignored, received: keep };
     });
     const written = Array.from({ length: 40 }, (_, index) => Buffer.alloc(index * 10_000 + 1, index));
     const total = written.reduce((sum, { length }) => sum + length, 0);
     const connection = network.connect('127.0.0.1', listener.port);
     let wasWritable = false;
     connection.events = {
-      ...ignore,
+      ...ignored,
       received: () => undefined,
       opened: () => {
         connection.write(written.slice(0, 30));
@@ -220,34 +233,26 @@ describe('a connection over TCP', () => {
   });
 
   it('reports nothing while it is held, whatever rests end meanwhile', async () => {
-    const network = tcpNetwork();
-    const accepted: Connection[] = [];
     let bytes = 0;
     let isHeld = false;
     let whileHeld = 0;
     let holds = 0;
-    const listener = await network.listen('127.0.0.1', 0, (connection) => {
-      accepted.push(connection);
-      connection.events = {
-        opened: () => undefined,
-        writable: () => undefined,
-        closed: () => undefined,
-        received: (_buffer, start, end) => {
-          if (isHeld) whileHeld++;
-          bytes += end - start;
-          if (++holds > 20) return;
-          isHeld = true;
-          connection.rest(1);
-          connection.hold();
-          connection.rest(0);
-          setTimeout(() => {
-            isHeld = false;
-            connection.release();
-            connection.release();
-          }, 5);
-        },
-      };
-    });
+    const { listener, accepted } = await accepting((connection) => ({
+      received: (_buffer, start, end) => {
+        if (isHeld) whileHeld++;
+        bytes += end - start;
+        if (++holds > 20) return;
+        isHeld = true;
+        connection.rest(1);
+        connection.hold();
+        connection.rest(0);
+        setTimeout(() => {
+          isHeld = false;
+          connection.release();
+          connection.release();
+        }, 5);
+      },
+    }));
     const sent = Buffer.alloc(1 << 20);
     const sending = connect(listener.port, '127.0.0.1');
     sending.write(sent);
@@ -260,24 +265,17 @@ describe('a connection over TCP', () => {
   });
 
   it('gives what it has read before it says that it is closed, though it was held when that happened', async () => {
-    const network = tcpNetwork();
     const sent = Buffer.alloc(16 << 10);
-    const accepted: Connection[] = [];
     const reported: string[] = [];
     let bytes = 0;
-    const listener = await network.listen('127.0.0.1', 0, (connection) => {
-      accepted.push(connection);
-      connection.events = {
-        opened: () => undefined,
-        writable: () => undefined,
-        closed: () => reported.push('closed'),
-        received: (_buffer, start, end) => {
-          if (bytes === 0) connection.hold();
-          bytes += end - start;
-          if (bytes === sent.length) reported.push('everything');
-        },
-      };
-    });
+    const { listener, accepted } = await accepting((connection) => ({
+      closed: () => reported.push('closed'),
+      received: (_buffer, start, end) => {
+        if (bytes === 0) connection.hold();
+        bytes += end - start;
+        if (bytes === sent.length) reported.push('everything');
+      },
+    }));
     const sending = connect(listener.port, '127.0.0.1');
     sending.write(sent);
     await waitFor('the first piece', () => bytes > 0);
@@ -297,22 +295,15 @@ describe('a connection over TCP', () => {
   });
 
   it('says that it is closed when it is closed here, though it was held when the other side was gone', async () => {
-    const network = tcpNetwork();
-    const accepted: Connection[] = [];
     let isHeld = false;
     let isClosed = false;
-    const listener = await network.listen('127.0.0.1', 0, (connection) => {
-      accepted.push(connection);
-      connection.events = {
-        opened: () => undefined,
-        writable: () => undefined,
-        closed: () => (isClosed = true),
-        received: () => {
-          isHeld = true;
-          connection.hold();
-        },
-      };
-    });
+    const { listener, accepted } = await accepting((connection) => ({
+      closed: () => (isClosed = true),
+      received: () => {
+        isHeld = true;
+        connection.hold();
+      },
+    }));
     const sending = connect(listener.port, '127.0.0.1');
     sending.write(Buffer.alloc(16 << 10));
     await waitFor('the first piece', () => isHeld);
@@ -329,29 +320,21 @@ describe('a connection over TCP', () => {
   });
 
   it('reports nothing while it rests, and then goes on in the middle of what it had read', async () => {
-    const network = tcpNetwork();
-    const accepted: Connection[] = [];
     const received: Buffer[] = [];
     let bytes = 0;
     let isResting = false;
     let duringRest = 0;
-    const listener = await network.listen('127.0.0.1', 0, (connection) => {
-      accepted.push(connection);
-      connection.events = {
-        opened: () => undefined,
-        writable: () => undefined,
-        closed: () => undefined,
-        received: (buffer, start, end) => {
-          if (isResting) duringRest++;
-          received.push(Buffer.from(buffer.subarray(start, end)));
-          bytes += end - start;
-          if (bytes >= 256 << 10) return;
-          isResting = true;
-          setTimeout(() => (isResting = false), 1);
-          connection.rest(5);
-        },
-      };
-    });
+    const { listener, accepted } = await accepting((connection) => ({
+      received: (buffer, start, end) => {
+        if (isResting) duringRest++;
+        received.push(Buffer.from(buffer.subarray(start, end)));
+        bytes += end - start;
+        if (bytes >= 256 << 10) return;
+        isResting = true;
+        setTimeout(() => (isResting = false), 1);
+        connection.rest(5);
+      },
+    }));
     const sent = Buffer.alloc(1 << 20);
     for (let at = 0; at < sent.length; at += 4) sent.writeUInt32LE(at, at);
     const sending = connect(listener.port, '127.0.0.1');

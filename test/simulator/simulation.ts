@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
 import { compareStamp, formatNodeId, parseNodeId, stampMs } from '../../protocol/stamp.ts';
+import type { PeerStatus } from '../../replication/status.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import type { Runtime } from '../../server/runtime.ts';
 import { contentDigest } from '../../server/content-digest.ts';
@@ -413,12 +414,11 @@ export class Simulation {
         continue;
       }
       if (untilMs === null || other.serving === null) continue;
-      const id = formatNodeId(NODE_ID_HI, other.number);
       for (const node of this.nodes) {
-        const peer = node.serving?.replicator?.status().peers.find((one) => one.id === id);
+        const peer = node.serving === null ? undefined : peerOf(node.serving, other);
         if (node === other || peer === undefined || peer.state === 'down') continue;
         // A peer that is cut off has not heard yet that there was a crash.
-        if (!isLinkedTo(other.serving, node)) continue;
+        if ((peerOf(other.serving, node)?.direction ?? null) === null) continue;
         const { hi, lo } = stampOf(peer.acknowledged);
         for (const turn of turns) {
           const isOfThisRun = turn.node === node.number - 1 && turn.run === node.starts;
@@ -598,7 +598,8 @@ export class Simulation {
   }
 }
 
-function isLinkedTo(runtime: Runtime, { number }: SimulatedNode): boolean {
+/** A node, as another one sees it. */
+function peerOf(runtime: Runtime, { number }: SimulatedNode): PeerStatus | undefined {
   const id = formatNodeId(NODE_ID_HI, number);
-  return runtime.replicator?.status().peers.some((peer) => peer.id === id && peer.direction !== null) === true;
+  return runtime.replicator?.status().peers.find((peer) => peer.id === id);
 }
