@@ -302,4 +302,44 @@ describe('Snapchat/KeyDB', () => {
     cluster.settle();
     for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(['counter type 1: 900']);
   });
+
+  it.each([
+    ['a short while', 1000],
+    ['longer than tombstones are kept', horizonMs * 2.5],
+  ])('961: a counter that both sides of a split counted on for %s never falls when they meet', async (_, awayMs) => {
+    const cluster = await Cluster.of(2, 8);
+    const readings = cluster.nodes.map(() => 0);
+    const read = (): void => {
+      for (const [index, { replica }] of cluster.nodes.entries()) {
+        const reading = Number(replica.view()[0].split(': ')[1]);
+        expect(reading).toBeGreaterThanOrEqual(readings[index]);
+        readings[index] = reading;
+      }
+    };
+    const count = (times: number): void => {
+      for (let time = 0; time < times; time++) {
+        for (const node of cluster.nodes) {
+          node.replica.increment('counter', 1);
+          node.publish();
+        }
+        cluster.world.time.run(1);
+        read();
+      }
+    };
+    count(200);
+    cluster.settle();
+    for (const { replicator } of cluster.nodes) replicator.pauseLinks();
+    count(100);
+    cluster.pass(awayMs);
+    count(100);
+    for (const { replicator } of cluster.nodes) replicator.resumeLinks();
+    for (let step = 0; step < 500; step++) {
+      cluster.world.time.run(20);
+      read();
+    }
+    cluster.settle();
+    expect(cluster.nodes.flatMap(({ replica }) => replica.view())).toEqual(
+      cluster.nodes.map(() => 'counter type 1: 800'),
+    );
+  });
 });
