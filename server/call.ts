@@ -60,6 +60,12 @@ export class Call {
     return this.buffer.toString('utf8', this.starts[index], this.starts[index] + this.lengths[index]);
   }
 
+  /** What an error message shows of the argument: its first bytes as text; a character cut in two shows as U+FFFD. */
+  beginning(index: number, bytesMax: number): string {
+    const start = this.starts[index];
+    return this.buffer.toString('utf8', start, start + Math.min(this.lengths[index], bytesMax));
+  }
+
   /** The argument's bytes as text of the same length, for use as a map's key. */
   latin1(index: number): string {
     return this.buffer.toString('latin1', this.starts[index], this.starts[index] + this.lengths[index]);

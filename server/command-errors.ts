@@ -12,14 +12,16 @@ export function isHttp(call: Call): boolean {
 
 export function unknownCommand(call: Call): string {
   let shown = '';
-  for (let index = 1; index < call.argc && shown.length < SHOWN_BYTES_MAX; index++) {
-    shown += `'${call.latin1(index).slice(0, SHOWN_BYTES_MAX - shown.length)}' `;
+  for (let index = 1; index < call.argc; index++) {
+    const room = SHOWN_BYTES_MAX - Buffer.byteLength(shown);
+    if (room <= 0) break;
+    shown += `'${call.beginning(index, room)}' `;
   }
-  return `ERR unknown command '${call.latin1(0).slice(0, SHOWN_BYTES_MAX)}', with args beginning with: ${shown}`;
+  return `ERR unknown command '${call.beginning(0, SHOWN_BYTES_MAX)}', with args beginning with: ${shown}`;
 }
 
 export function unknownSubcommand(call: Call, container: CommandOf<never>): string {
-  return `ERR unknown subcommand '${call.latin1(1).slice(0, SHOWN_BYTES_MAX)}'. Try ${container.name.toUpperCase()} HELP.`;
+  return `ERR unknown subcommand '${call.beginning(1, SHOWN_BYTES_MAX)}'. Try ${container.name.toUpperCase()} HELP.`;
 }
 
 export function wrongArity(command: CommandOf<never>): string {

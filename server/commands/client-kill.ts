@@ -18,7 +18,7 @@ function readFilter(call: Call, index: number): Filter {
   }
   if (call.is(index, 'TYPE')) {
     const type = clientTypeNamed(call.latin1(value));
-    if (type === undefined) call.fail(`ERR Unknown client type '${call.latin1(value)}'`);
+    if (type === undefined) call.fail(`ERR Unknown client type '${call.text(value)}'`);
     return (session) => clientTypeOf(session) === type;
   }
   if (call.is(index, 'ADDR')) {

@@ -25,9 +25,9 @@ function getName({ reply, session }: Call): void {
 
 function setInfo(call: Call): void {
   const isName = call.is(2, 'LIB-NAME');
-  if (!isName && !call.is(2, 'LIB-VER')) call.fail(`ERR Unrecognized option '${call.latin1(2)}'`);
+  if (!isName && !call.is(2, 'LIB-VER')) call.fail(`ERR Unrecognized option '${call.text(2)}'`);
   if (!isVisibleAscii(call, 3)) {
-    call.fail(`ERR ${call.latin1(2)} cannot contain spaces, newlines or special characters.`);
+    call.fail(`ERR ${call.text(2)} cannot contain spaces, newlines or special characters.`);
   }
   if (isName) call.session.libraryName = call.latin1(3);
   else call.session.libraryVersion = call.latin1(3);
@@ -39,7 +39,7 @@ function list(call: Call): void {
   let chosen: Iterable<Session> = node.sessions.values();
   if (call.argc === 4 && call.is(2, 'TYPE')) {
     const type = clientTypeNamed(call.latin1(3));
-    if (type === undefined) call.fail(`ERR Unknown client type '${call.latin1(3)}'`);
+    if (type === undefined) call.fail(`ERR Unknown client type '${call.text(3)}'`);
     chosen = [...chosen].filter((session) => clientTypeOf(session) === type);
   } else if (call.argc > 3 && call.is(2, 'ID')) {
     const found: Session[] = [];

@@ -90,7 +90,7 @@ function hello(call: Call): void {
       session.name = call.latin1(index + 1);
       index++;
     } else {
-      call.fail(`ERR Syntax error in HELLO option '${call.latin1(index)}'`);
+      call.fail(`ERR Syntax error in HELLO option '${call.text(index)}'`);
     }
   }
   if (!session.authenticated) call.fail(HELLO_NEEDS_AUTH);

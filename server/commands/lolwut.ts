@@ -2,6 +2,7 @@
 import { mantisVersion } from '../config/version.ts';
 import type { Call } from '../call.ts';
 import { type CommandDefinition, command } from '../command.ts';
+import { REDIS_VERSION } from '../redis-version.ts';
 
 const MANTIS = String.raw`
         \         /
@@ -16,7 +17,7 @@ const MANTIS = String.raw`
 `;
 
 function lolwut(call: Call): void {
-  call.reply.verbatim(`${MANTIS.slice(1)}\nMantis ver. ${mantisVersion}\n`);
+  call.reply.verbatim(`${MANTIS.slice(1)}\nMantis ver. ${mantisVersion}, Redis ver. ${REDIS_VERSION}\n`);
 }
 
 export const lolwutCommands: readonly CommandDefinition[] = [

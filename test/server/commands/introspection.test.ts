@@ -27,6 +27,17 @@ const conversations: Record<string, PairRequest[]> = {
     'ECHO',
     ['ECHO', Buffer.from([0, 13, 10, 255])],
   ],
+  'errors that show what was sent': [
+    ['áé', 'ő', 'b'],
+    ['x'.repeat(126) + 'é', 'é'.repeat(100)],
+    ['nosuch', 'a'.repeat(200), 'b'],
+    ['nosuch', 'a'.repeat(124), 'b', 'c'],
+    ['nosuch', 'a'.repeat(125), 'b', 'c'],
+    ['CONFIG', 'á'],
+    ['CLIENT', 'LIST', 'TYPE', 'é'],
+    ['CLIENT', 'KILL', 'TYPE', 'é'],
+    ['HELLO', '2', 'é'],
+  ],
   HELLO: [
     'HELLO',
     'HELLO 3',
