@@ -1,52 +1,21 @@
 /** Repair between a node that evicts and one that does not, on real keyspaces. */
 import { describe, expect, it } from '@jest/globals';
-import { RecordWriter } from '../../protocol/change-record.ts';
-import { Replicator } from '../../replication/replicator.ts';
-import { ReplicaAdapter } from '../../server/replica-adapter.ts';
 import { TYPE_HASH } from '../../storage/block.ts';
 import { Eviction } from '../../storage/eviction.ts';
 import { expireDue } from '../../storage/expiry.ts';
-import { drainDirty } from '../../storage/outflow.ts';
-import { RelayedTurns } from '../../storage/relayed-turns.ts';
-import { LogKeeper, SeededRandom, VirtualWorld } from '../replication/virtual-world.ts';
-import { Replica } from '../storage/collections/replicas.ts';
+import type { VirtualWorld } from '../replication/virtual-world.ts';
 import { withSeed } from '../support/seed.ts';
+import { epochMs, KeyspaceCluster, KeyspaceNode } from './keyspace-cluster.ts';
 
 const testFile = 'test/server/evicted-repair.test.ts';
-const epochMs = 1_700_000_000_000;
-const peerPort = 7000;
 const repairIntervalMs = 10_000;
 
-class Node {
-  readonly replica: Replica;
-  readonly replicator: Replicator;
+class Node extends KeyspaceNode {
   readonly #eviction: Eviction;
-  readonly #store = new RecordWriter();
 
   constructor(world: VirtualWorld, number: number) {
-    this.replica = new Replica(number, () => Math.floor(epochMs + world.time.monotonicMs()));
-    const random = new SeededRandom(number);
-    this.#eviction = new Eviction(this.replica.keyspace, () => random.fraction());
-    const host = `n${number}`;
-    this.replicator = new Replicator(
-      {
-        nodeId: { hi: 0, lo: number },
-        port: peerPort,
-        secrets: ['a secret'],
-        advertiseHost: host,
-        peers: number === 1 ? [] : [{ host: 'n1', port: peerPort }],
-        repairIntervalMs,
-      },
-      new ReplicaAdapter(this.replica.keyspace, new RelayedTurns(), () => world.time.monotonicMs()),
-      { time: world.time, random, network: world.networkOf(host), log: new LogKeeper() },
-    );
-  }
-
-  publish(): void {
-    const { keyspace } = this.replica;
-    const records = this.replica.takeFeed();
-    keyspace.clock.tick();
-    if (records.length > 0) this.replicator.publish(records, keyspace.clock.hi, keyspace.clock.lo);
+    super(world, number, { repairIntervalMs });
+    this.#eviction = new Eviction(this.replica.keyspace, () => this.random.fraction());
   }
 
   get keyCount(): number {
@@ -55,68 +24,37 @@ class Node {
 
   /** Stores what is dirty, and evicts until no more keys than these are left. */
   evictDownTo(keyCount: number): void {
-    while (drainDirty(this.replica.keyspace, this.#store, 1 << 20) > 0) this.#store.reset();
+    this.store();
     // Where nearly all are tombstones a sample may find nothing else.
     while (this.keyCount > keyCount) expect(this.#eviction.evictOne('allkeys-random', 5)).not.toBe('waits');
   }
 
-  digest(): string {
+  override digest(): string {
     this.replica.keyspace.clock.refresh();
     while (expireDue(this.replica.keyspace, 1000));
-    return this.replica.digest();
+    return super.digest();
   }
 }
 
-class Cluster {
-  readonly world: VirtualWorld;
-  readonly nodes: Node[] = [];
+type Cluster = KeyspaceCluster<Node>;
 
-  static async of(count: number, seed: number): Promise<Cluster> {
-    const cluster = new Cluster(seed);
-    for (let number = 1; number <= count; number++) {
-      cluster.nodes.push(new Node(cluster.world, number));
-      await cluster.nodes[number - 1].replicator.start();
-    }
-    cluster.settle();
-    return cluster;
-  }
-
-  private constructor(seed: number) {
-    this.world = new VirtualWorld(seed);
-  }
-
-  get isEqual(): boolean {
-    return new Set(this.nodes.map((node) => node.digest())).size === 1;
-  }
-
-  settle(): void {
-    const isSettled = (): boolean =>
-      this.nodes.every(({ replicator }) => {
-        const { peers } = replicator.status();
-        return peers.length === this.nodes.length - 1 && peers.every(({ state }) => state === 'streaming');
-      }) && this.isEqual;
-    for (let seconds = 0; seconds < 120 && !isSettled(); seconds++) this.world.time.run(1000);
-    expect(isSettled()).toBe(true);
-  }
-
-  /** Bytes between the first two nodes, and repairs there, while so many repairs are due. */
-  cost(repairs: number): { bytes: number; repairs: number } {
-    const read = (): { bytes: number; repairs: number } => {
-      const [peer] = this.nodes[0].replicator.status().peers;
-      return { bytes: peer.bytesIn + peer.bytesOut, repairs: peer.repairs };
-    };
-    const before = read();
-    this.world.time.run(repairs * repairIntervalMs);
-    const after = read();
-    return { bytes: after.bytes - before.bytes, repairs: after.repairs - before.repairs };
-  }
+/** Bytes between the first two nodes, and repairs there, while so many repairs are due. */
+function costOf(cluster: Cluster, repairs: number): { bytes: number; repairs: number } {
+  const read = (): { bytes: number; repairs: number } => {
+    const [peer] = cluster.nodes[0].replicator.status().peers;
+    return { bytes: peer.bytesIn + peer.bytesOut, repairs: peer.repairs };
+  };
+  const before = read();
+  cluster.world.time.run(repairs * repairIntervalMs);
+  const after = read();
+  return { bytes: after.bytes - before.bytes, repairs: after.repairs - before.repairs };
 }
 
 const value = 'x'.repeat(200);
 
 /** A cluster of so many nodes with 800 keys on each, of which `small` has then evicted all but 80. */
 async function crowded(small: number, count = 2): Promise<{ cluster: Cluster; large: Node; evicting: Node }> {
-  const cluster = await Cluster.of(count, 5);
+  const cluster = await KeyspaceCluster.of(Node, count, 5);
   const { replica } = cluster.nodes[0];
   for (let key = 0; key < 600; key++) replica.set(`string ${key}`, value);
   for (let key = 0; key < 200; key++) {
@@ -137,7 +75,7 @@ describe.each([
   it('is equal to its peers, and no repair brings the keys back', async () => {
     const { cluster, evicting } = await crowded(small);
     expect(cluster.isEqual).toBe(true);
-    const { bytes, repairs } = cluster.cost(20);
+    const { bytes, repairs } = costOf(cluster, 20);
     expect(repairs).toBeGreaterThan(10);
     expect(evicting.keyCount).toBe(80);
     // The digests of 256 groups and DONE, and pings: no bucket differs.
@@ -154,7 +92,7 @@ describe.each([
     large.publish();
     cluster.settle();
     evicting.evictDownTo(80);
-    const { bytes } = cluster.cost(20);
+    const { bytes } = costOf(cluster, 20);
     expect([cluster.isEqual, evicting.keyCount, large.keyCount]).toEqual([true, 80, 700]);
     expect(bytes).toBeLessThan(20 * 8000);
   });
@@ -167,7 +105,7 @@ describe.each([
     evicting.evictDownTo(10);
     cluster.world.time.run(700_000);
     expect([cluster.isEqual, large.keyCount, evicting.keyCount < 11]).toEqual([true, 500, true]);
-    const { bytes, repairs } = cluster.cost(10);
+    const { bytes, repairs } = costOf(cluster, 10);
     expect(bytes / repairs).toBeLessThan(8000);
     large.replica.flush();
     large.replica.set('after', 'it');
@@ -205,7 +143,7 @@ describe.each([
     large.replicator.resumeLinks();
     cluster.settle();
     expect([large.keyCount, evicting.keyCount]).toEqual([80, 80]);
-    const { bytes, repairs } = cluster.cost(10);
+    const { bytes, repairs } = costOf(cluster, 10);
     expect(bytes / repairs).toBeLessThan(8000);
   });
 
@@ -220,7 +158,7 @@ describe.each([
 describe('nodes that evict here and there', () => {
   it('keep digests that count what they have evicted, whatever else happens (random)', async () => {
     await withSeed(testFile, async (random) => {
-      const cluster = await Cluster.of(3, random.uint32());
+      const cluster = await KeyspaceCluster.of(Node, 3, random.uint32());
       for (let round = 0; round < 60; round++) {
         for (let writes = random.below(30); writes > 0; writes--) {
           const node = random.pick(cluster.nodes);

@@ -1,65 +1,35 @@
 /** Nodes on real keyspaces, away beyond the tombstone horizon: every data type, through the links and the digests. */
 import { describe, expect, it } from '@jest/globals';
+import { RecordReader } from '../../protocol/change-record.ts';
 import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
-import { Replicator } from '../../replication/replicator.ts';
 import { ReplicaAdapter } from '../../server/replica-adapter.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { Reaper } from '../../storage/reaper.ts';
 import { RelayedTurns } from '../../storage/relayed-turns.ts';
-import { drainDirty } from '../../storage/outflow.ts';
-import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
-import { LogKeeper, SeededRandom, VirtualWorld } from '../replication/virtual-world.ts';
+import type { VirtualWorld } from '../replication/virtual-world.ts';
 import { Replica } from '../storage/collections/replicas.ts';
 import { withSeed } from '../support/seed.ts';
+import { epochMs, KeyspaceCluster, KeyspaceNode, wallMs } from './keyspace-cluster.ts';
 
 const testFile = 'test/server/resynchronise.test.ts';
-const epochMs = 1_700_000_000_000;
 const horizonMs = 20_000;
-const peerPort = 7000;
 
-class Node {
-  readonly replica: Replica;
-  readonly replicator: Replicator;
-  readonly log = new LogKeeper();
+class Node extends KeyspaceNode {
   readonly #reaper: Reaper;
-  readonly #store = new RecordWriter();
-  readonly #nowMs: () => number;
+  readonly #world: VirtualWorld;
 
   constructor(world: VirtualWorld, number: number) {
-    this.#nowMs = () => Math.floor(epochMs + world.time.monotonicMs());
-    this.replica = new Replica(number, this.#nowMs);
+    super(world, number, { tombstoneHorizonMs: horizonMs, repairIntervalMs: 5000 });
+    this.#world = world;
     this.#reaper = new Reaper(this.replica.keyspace);
-    const adapter = new ReplicaAdapter(this.replica.keyspace, new RelayedTurns(), () => world.time.monotonicMs());
-    const host = `n${number}`;
-    this.replicator = new Replicator(
-      {
-        nodeId: { hi: 0, lo: number },
-        port: peerPort,
-        secrets: ['a secret'],
-        advertiseHost: host,
-        peers: number === 1 ? [] : [{ host: 'n1', port: peerPort }],
-        tombstoneHorizonMs: horizonMs,
-        repairIntervalMs: 5000,
-      },
-      adapter,
-      { time: world.time, random: new SeededRandom(number), network: world.networkOf(host), log: this.log },
-    );
-  }
-
-  /** Ends a turn of the event loop: sends what it wrote. */
-  publish(): void {
-    const { keyspace } = this.replica;
-    const records = this.replica.takeFeed();
-    keyspace.clock.tick();
-    if (records.length > 0) this.replicator.publish(records, keyspace.clock.hi, keyspace.clock.lo);
   }
 
   /** Stores what is dirty, and drops the tombstones that may go. */
   vacuum(): void {
     const { keyspace } = this.replica;
     keyspace.clock.refresh();
-    while (drainDirty(keyspace, this.#store, 1 << 20) > 0) this.#store.reset();
-    const oldMs = this.#nowMs() - horizonMs;
+    this.store();
+    const oldMs = wallMs(this.#world) - horizonMs;
     const bound = this.replicator.reapableStamp({ hi: stampHiOf(oldMs), lo: stampLoOf(oldMs, 0) }) ?? {
       hi: keyspace.clock.hi,
       lo: keyspace.clock.lo,
@@ -73,50 +43,19 @@ class Node {
   }
 }
 
-class Cluster {
-  readonly world: VirtualWorld;
-  readonly nodes: Node[] = [];
+type Cluster = KeyspaceCluster<Node>;
 
-  static async of(count: number, seed: number): Promise<Cluster> {
-    const cluster = new Cluster(seed);
-    for (let number = 1; number <= count; number++) {
-      const node = new Node(cluster.world, number);
-      cluster.nodes.push(node);
-      await node.replicator.start();
-    }
-    cluster.settle();
-    return cluster;
-  }
-
-  private constructor(seed: number) {
-    this.world = new VirtualWorld(seed);
-  }
-
-  pass(durationMs: number): void {
-    for (let passedMs = 0; passedMs < durationMs; passedMs += 1000) {
-      this.world.time.run(1000);
-      for (const node of this.nodes) node.vacuum();
-    }
-  }
-
-  settle(): void {
-    const isSettled = (): boolean => {
-      const digests = new Set(this.nodes.map(({ replica }) => replica.digest()));
-      return (
-        digests.size === 1 &&
-        this.nodes.every(({ replicator }) => {
-          const { peers } = replicator.status();
-          return peers.length === this.nodes.length - 1 && peers.every(({ state }) => state === 'streaming');
-        })
-      );
-    };
-    expect(this.world.time.runUntil(isSettled, 60_000)).toBe(true);
+/** Lets time go by in which tombstones are dropped. */
+function pass(cluster: Cluster, durationMs: number): void {
+  for (let passedMs = 0; passedMs < durationMs; passedMs += 1000) {
+    cluster.world.time.run(1000);
+    for (const node of cluster.nodes) node.vacuum();
   }
 }
 
 describe('a node that comes back after the others have dropped tombstones', () => {
   it('keeps none of what they deleted, and all that it wrote itself, of every kind', async () => {
-    const cluster = await Cluster.of(3, 1);
+    const cluster = await KeyspaceCluster.of(Node, 3, 1);
     const [first, second, third] = cluster.nodes;
     const a = first.replica;
     a.set('string', 'old');
@@ -130,7 +69,7 @@ describe('a node that comes back after the others have dropped tombstones', () =
     a.put(TYPE_HASH, 'gone, written again', 'field', 'old');
     a.put(TYPE_HASH, 'another type', 'field', 'old');
     first.publish();
-    cluster.pass(3000);
+    pass(cluster, 3000);
     expect(third.replica.view()).toEqual(a.view());
     third.replicator.pauseLinks();
     for (const key of ['string', 'counter', 'gone', 'gone, written again', 'another type']) a.delete(key);
@@ -147,7 +86,7 @@ describe('a node that comes back after the others have dropped tombstones', () =
     c.put(TYPE_HASH, 'gone, written again', 'other', 'away');
     c.set('my string', 'away');
     third.publish();
-    cluster.pass(horizonMs * 2.5);
+    pass(cluster, horizonMs * 2.5);
     expect([first.tombstones, second.tombstones]).toEqual([0, 0]);
     third.replicator.resumeLinks();
     cluster.settle();
@@ -163,22 +102,22 @@ describe('a node that comes back after the others have dropped tombstones', () =
     ];
     for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
     expect(third.log.has('it resynchronises before it may push')).toBe(true);
-    cluster.pass(10_000);
+    pass(cluster, 10_000);
     cluster.settle();
     expect(cluster.nodes.map((node) => node.tombstones)).toEqual([0, 0, 0]);
     for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
   });
 
   it('says that it has what others wrote when it has the last key of it, and not before', async () => {
-    const cluster = await Cluster.of(3, 2);
+    const cluster = await KeyspaceCluster.of(Node, 3, 2);
     const [first, , third] = cluster.nodes;
     first.replica.set('old', 'value');
     first.publish();
-    cluster.pass(3000);
+    pass(cluster, 3000);
     third.replicator.pauseLinks();
     first.replica.delete('old');
     first.publish();
-    cluster.pass(horizonMs * 2.5);
+    pass(cluster, horizonMs * 2.5);
     for (let key = 0; key < 5; key++) first.replica.set(`key ${key}`, 'new');
     first.publish();
     const written = first.replicator.applied.all();
@@ -197,7 +136,7 @@ describe('a node that comes back after the others have dropped tombstones', () =
 
   it('brings back nothing that was deleted, whatever it held (random)', async () => {
     await withSeed(testFile, async (random) => {
-      const cluster = await Cluster.of(3, random.uint32());
+      const cluster = await KeyspaceCluster.of(Node, 3, random.uint32());
       const [first, second, third] = cluster.nodes;
       const types = [TYPE_HASH, TYPE_SET];
       const write = (node: Node, prefix: string): void => {
@@ -212,7 +151,7 @@ describe('a node that comes back after the others have dropped tombstones', () =
         node.publish();
       };
       for (let round = 0; round < 400; round++) write(cluster.nodes[random.below(3)], '');
-      cluster.pass(4000);
+      pass(cluster, 4000);
       third.replicator.pauseLinks();
       cluster.world.time.run(100);
       const deleted: string[] = [];
@@ -231,7 +170,7 @@ describe('a node that comes back after the others have dropped tombstones', () =
       }
       const mine = third.replica.view().filter((line) => line.includes('away '));
       const kept = second.replica.view();
-      cluster.pass(horizonMs * 2.5);
+      pass(cluster, horizonMs * 2.5);
       expect(first.tombstones).toBe(0);
       third.replicator.resumeLinks();
       cluster.settle();
@@ -288,7 +227,7 @@ describe('what a resynchronising node takes', () => {
 
 describe('Snapchat/KeyDB', () => {
   it('111: increments on three nodes add up, though one of them is cut off in the middle of them', async () => {
-    const cluster = await Cluster.of(3, 7);
+    const cluster = await KeyspaceCluster.of(Node, 3, 7);
     const third = cluster.nodes[2];
     for (let round = 0; round < 300; round++) {
       for (const node of cluster.nodes) {
@@ -307,7 +246,7 @@ describe('Snapchat/KeyDB', () => {
     ['a short while', 1000],
     ['longer than tombstones are kept', horizonMs * 2.5],
   ])('961: a counter that both sides of a split counted on for %s never falls when they meet', async (_, awayMs) => {
-    const cluster = await Cluster.of(2, 8);
+    const cluster = await KeyspaceCluster.of(Node, 2, 8);
     const readings = cluster.nodes.map(() => 0);
     const read = (): void => {
       for (const [index, { replica }] of cluster.nodes.entries()) {
@@ -330,7 +269,7 @@ describe('Snapchat/KeyDB', () => {
     cluster.settle();
     for (const { replicator } of cluster.nodes) replicator.pauseLinks();
     count(100);
-    cluster.pass(awayMs);
+    pass(cluster, awayMs);
     count(100);
     for (const { replicator } of cluster.nodes) replicator.resumeLinks();
     for (let step = 0; step < 500; step++) {
