@@ -42,12 +42,19 @@ export function checkRest(simulation: Rested): void {
   for (const node of living) checkBounds(node);
 }
 
+let counting: Content | null = null;
+
+function makeCounting(): Content {
+  const reference = new Reference(true);
+  return new Content((command) => reference.askRaw(command));
+}
+
 /** What a HyperLogLog that has seen these counts. */
 function estimate(elements: string[]): number {
-  const reference = new Reference(true);
-  const content = new Content((command) => reference.askRaw(command));
-  for (const element of elements) content.ask('PFADD', 'seen', element);
-  return content.count(['seen']);
+  counting ??= makeCounting();
+  counting.ask('DEL', 'seen');
+  if (elements.length > 0) counting.ask('PFADD', 'seen', ...elements);
+  return counting.count(['seen']);
 }
 
 /**

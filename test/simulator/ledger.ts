@@ -21,8 +21,6 @@ export interface Turn {
   readonly lostKeys: Set<string>;
   /** Requests in it whose replies have not come. */
   unanswered: number;
-  /** Nodes at which it was checked that they hold it. */
-  readonly checkedAt: Set<number>;
   /** Its node has said that MySQL has it. */
   isBrought: boolean;
 }
@@ -33,6 +31,12 @@ export interface RecordFacts {
   readonly kind: number;
   readonly flags: number;
   readonly deadlineMs: number;
+}
+
+interface RunTurns {
+  readonly turns: Turn[];
+  /** For each other node, how many of them were looked at. */
+  readonly checked: number[];
 }
 
 /** Each turn is looked for at some of the other nodes. */
@@ -53,6 +57,8 @@ export function isRemovalRecord(record: Buffer): boolean {
 
 export class Ledger {
   readonly turns: Turn[] = [];
+  /** The same of each run of a node, in their order, which is that of their stamps. */
+  readonly #ofRun = new Map<string, RunTurns>();
   readonly #judge = new Reference(false);
   lostCount = 0;
 
@@ -74,8 +80,9 @@ export class Ledger {
       lost: new Set<number>(),
       lostKeys: new Set<string>(),
     };
-    const whole: Turn = { ...turn, unanswered: 0, checkedAt: new Set<number>(), isBrought: false };
+    const whole: Turn = { ...turn, unanswered: 0, isBrought: false };
     this.turns.push(whole);
+    this.#turnsOf(node, run).turns.push(whole);
     return whole;
   }
 
@@ -151,15 +158,24 @@ export class Ledger {
     return reference;
   }
 
-  /** Some of the turns of a node's run up to a stamp that were not checked at another one yet. */
+  #turnsOf(node: number, run: number): RunTurns {
+    const name = `${node}/${run}`;
+    const known = this.#ofRun.get(name);
+    if (known !== undefined) return known;
+    const made: RunTurns = { turns: [], checked: [] };
+    this.#ofRun.set(name, made);
+    return made;
+  }
+
+  /** Some of the turns of a node's run up to a stamp that were not checked at another one yet; they count as checked from now on. */
   unchecked(node: number, run: number, upTo: Stamp, other: number): Turn[] {
-    return this.turns.filter(
-      (turn) =>
-        turn.node === node &&
-        turn.run === run &&
-        (turn.number + other) % CHECKED_ONE_IN === 0 &&
-        !turn.checkedAt.has(other) &&
-        compareStamp(turn.stamp.hi, turn.stamp.lo, upTo.hi, upTo.lo) <= 0,
-    );
+    const { turns, checked } = this.#turnsOf(node, run);
+    const found: Turn[] = [];
+    let at = checked[other] ?? 0;
+    for (; at < turns.length && compareStamp(turns[at].stamp.hi, turns[at].stamp.lo, upTo.hi, upTo.lo) <= 0; at++) {
+      if ((turns[at].number + other) % CHECKED_ONE_IN === 0) found.push(turns[at]);
+    }
+    checked[other] = at;
+    return found;
   }
 }

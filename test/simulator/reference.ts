@@ -4,6 +4,7 @@
  */
 import { KIND_FLOOR, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
+import { CommandTable } from '../../server/command-table.ts';
 import { allCommands } from '../../server/commands/all.ts';
 import { Clock } from '../../storage/clock.ts';
 import { EXPIRED, OBJECT } from '../../storage/block.ts';
@@ -20,14 +21,17 @@ export interface Holder {
   dump(database: number, key: Buffer): Buffer;
 }
 
-/** Appends what a keyspace has at a key. */
+const dumped = new RecordWriter(64 << 10);
+
+/** What a keyspace has at a key. */
 export function dumpKey(keyspace: Keyspace, number: number, key: Buffer): Buffer {
   const database = keyspace.databases[number];
-  const writer = new RecordWriter(512);
-  encodeFloor(keyspace, database, writer);
+  // Thousands are made in a simulation: a copy costs less than a buffer of its own for each.
+  dumped.reset();
+  encodeFloor(keyspace, database, dumped);
   const ref = keyspace.find(database, key, 0, key.length);
-  if (ref !== 0) encodeKey(keyspace, database, ref, writer);
-  return writer.take();
+  if (ref !== 0) encodeKey(keyspace, database, ref, dumped);
+  return Buffer.from(dumped.buffer.subarray(0, dumped.length));
 }
 
 /** The digest of what a keyspace shows at a key. */
@@ -102,6 +106,9 @@ export class RecordHeap implements Holder {
   }
 }
 
+/** Of all references: what it counts of each command nobody asks for. */
+const commands = new CommandTable(allCommands);
+
 export class Reference implements Holder {
   readonly keyspace: Keyspace;
   readonly #harness: CommandHarness | null;
@@ -110,7 +117,7 @@ export class Reference implements Holder {
   /** @param canAsk whether it takes commands */
   constructor(canAsk: boolean) {
     const wallClockMs = (): number => this.#nowMs;
-    this.#harness = canAsk ? new CommandHarness(allCommands, { wallClockMs, monotonicMs: () => 0 }) : null;
+    this.#harness = canAsk ? new CommandHarness(allCommands, { wallClockMs, monotonicMs: () => 0, commands }) : null;
     const clock = new Clock(wallClockMs);
     this.keyspace =
       this.#harness?.keyspace ?? new Keyspace({ databases: 2, clock, nodeHi: 1, nodeLo: 1, hashKey0: 1, hashKey1: 2 });

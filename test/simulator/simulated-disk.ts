@@ -37,7 +37,7 @@ export class SimulatedDisk {
   #durable = new Map<string, Buffer>();
   /** Batches since the last sync. */
   #unsynced: Change[][] = [];
-  /** The keys that begin with a letter, in order; without those that have changed since. */
+  /** The keys that begin with a letter, in order, where they were asked for; '' stands for all keys. */
   readonly #sorted = new Map<string, string[]>();
   readonly #random: SeededRandom;
   /** A sync takes up to this long. */
@@ -118,6 +118,16 @@ export class SimulatedDisk {
     return sorted;
   }
 
+  /** A key has come or gone. */
+  #resort(key: string): void {
+    this.#sorted.delete('');
+    const sorted = this.#sorted.get(key[0]);
+    if (sorted === undefined) return;
+    const at = firstFrom(sorted, key);
+    if (sorted[at] === key) sorted.splice(at, 1);
+    else sorted.splice(at, 0, key);
+  }
+
   write(user: DiskUser, changes: Change[], isSynced: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       if (!user.isAlive()) return;
@@ -126,10 +136,7 @@ export class SimulatedDisk {
         user.setTimer(0.1, () => reject(diskFull()));
         return;
       }
-      apply(this.#view, changes, (letter) => {
-        this.#sorted.delete(letter);
-        this.#sorted.delete('');
-      });
+      apply(this.#view, changes, (key) => this.#resort(key));
       this.#unsynced.push(changes);
       if (!isSynced) {
         resolve();
@@ -158,13 +165,13 @@ function latin1(bytes: Buffer): string {
   return bytes.toString('latin1');
 }
 
-/** @param onKey told of the first letter of each key that comes or goes */
-function apply(map: Map<string, Buffer>, changes: readonly Change[], onKey: (letter: string) => void = ignored): void {
+/** @param onKey told of each key that comes or goes */
+function apply(map: Map<string, Buffer>, changes: readonly Change[], onKey: (key: string) => void = ignored): void {
   for (const [key, value] of changes) {
     const isThere = map.has(key);
     if (value === null) map.delete(key);
     else map.set(key, value);
-    if (isThere === (value === null)) onKey(key[0]);
+    if (isThere === (value === null)) onKey(key);
   }
 }
 

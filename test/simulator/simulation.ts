@@ -398,7 +398,6 @@ export class Simulation {
         const stamp = stampOf(peer.acknowledged);
         const turns = this.ledger.unchecked(node.number - 1, node.starts, stamp, other.number - 1);
         for (const turn of turns) {
-          turn.checkedAt.add(other.number - 1);
           this.#checkAcknowledged(node, other, turn);
         }
       }
@@ -415,15 +414,16 @@ export class Simulation {
       }
       if (untilMs === null || other.serving === null) continue;
       for (const node of this.nodes) {
+        const ofThisRun = turns.filter((turn) => turn.node === node.number - 1 && turn.run === node.starts);
+        // What a peer says takes a while to put together, and this is asked many times.
+        if (ofThisRun.length === 0) continue;
         const peer = node.serving === null ? undefined : peerOf(node.serving, other);
         if (node === other || peer === undefined || peer.state === 'down') continue;
         // A peer that is cut off has not heard yet that there was a crash.
         if ((peerOf(other.serving, node)?.direction ?? null) === null) continue;
         const { hi, lo } = stampOf(peer.acknowledged);
-        for (const turn of turns) {
-          const isOfThisRun = turn.node === node.number - 1 && turn.run === node.starts;
-          if (isOfThisRun && compareStamp(turn.stamp.hi, turn.stamp.lo, hi, lo) <= 0)
-            this.#checkAcknowledged(node, other, turn);
+        for (const turn of ofThisRun) {
+          if (compareStamp(turn.stamp.hi, turn.stamp.lo, hi, lo) <= 0) this.#checkAcknowledged(node, other, turn);
         }
       }
     }
@@ -452,10 +452,11 @@ export class Simulation {
     const { keyspace } = other.runtime!;
     const holder: Holder = { dump: (database, key) => dumpKey(keyspace, database, key) };
     for (let index = 0; index < turn.records.length; index++) {
+      if (turn.lost.has(index)) continue;
       const record = turn.records[index];
       const { key, deadlineMs, flags } = factsOf(record);
       const isRestless = deadlineMs > 0 || (flags & 1) !== 0 || restlessKeys.test(key.toString('latin1'));
-      if (isRestless || turn.lost.has(index) || this.ledger.isHeld(record, holder)) continue;
+      if (isRestless || this.ledger.isHeld(record, holder)) continue;
       // Digests say nothing of what was removed, so that a repair need not bring it.
       if (this.#showsAsAnother(other, record)) continue;
       throw new Violation(

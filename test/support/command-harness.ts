@@ -28,6 +28,8 @@ export interface HarnessOptions {
   monotonicMs?: () => number;
   /** The node's id; 1 unless it is given. */
   nodeId?: number;
+  /** The table of the definitions, where several harnesses share one. */
+  commands?: CommandTable;
 }
 
 /** Collects what a session is sent. */
@@ -107,7 +109,7 @@ export class CommandHarness {
     const node = {
       config: Config.fromSources({ settings: options.settings ?? {} }),
       keyspace: this.keyspace,
-      commands: new CommandTable(definitions),
+      commands: options.commands ?? new CommandTable(definitions),
       sessions: new Map<number, Session>(),
       statistics: new Statistics(),
       watches: new WatchTable(),
