@@ -160,10 +160,15 @@ export function encodePlan(plan: Uint8Array): Buffer {
 export function decodePlan(buffer: Buffer, start: number, end: number): Uint8Array {
   if (end - start !== PLAN_BYTES) throw malformed('REPAIR_PLAN');
   const plan = new Uint8Array(REPAIR_BUCKET_COUNT);
-  for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
-    const mode = (buffer[start + (bucket >>> 2)] >>> ((bucket & 3) * 2)) & 3;
-    if (mode > PLAN_EXCHANGE) throw malformed('REPAIR_PLAN');
-    plan[bucket] = mode;
+  for (let byte = 0; byte < PLAN_BYTES; byte++) {
+    const modes = buffer[start + byte];
+    // In most buckets there is nothing to do.
+    if (modes === 0) continue;
+    for (let one = 0; one < 4; one++) {
+      const mode = (modes >>> (one * 2)) & 3;
+      if (mode > PLAN_EXCHANGE) throw malformed('REPAIR_PLAN');
+      plan[byte * 4 + one] = mode;
+    }
   }
   return plan;
 }

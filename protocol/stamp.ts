@@ -51,9 +51,21 @@ export function formatStamp(hi: number, lo: number): string {
   return `${stampMs(hi, lo)}-${stampCounter(lo)}`;
 }
 
+/** Ids that were formatted lately, by their lowest bits: there are few nodes, and what peers tell of them names them all the time. */
+const FORMATTED = 64;
+const formattedHi = new Uint32Array(FORMATTED);
+const formattedLo = new Uint32Array(FORMATTED);
+const formatted = new Array<string>(FORMATTED).fill('0'.repeat(16));
+
 /** A node id for people and for options: 16 lower-case hex digits. */
 export function formatNodeId(hi: number, lo: number): string {
-  return hi.toString(16).padStart(8, '0') + lo.toString(16).padStart(8, '0');
+  const slot = lo & (FORMATTED - 1);
+  if (formattedLo[slot] === lo && formattedHi[slot] === hi) return formatted[slot];
+  const text = hi.toString(16).padStart(8, '0') + lo.toString(16).padStart(8, '0');
+  formattedHi[slot] = hi;
+  formattedLo[slot] = lo;
+  formatted[slot] = text;
+  return text;
 }
 
 /** Reads what formatNodeId writes (either letter case); null when it is anything else. */

@@ -4,6 +4,7 @@
  * that keys chosen by a client to collide in the key hash's bits do not slow it.
  */
 
+const NO_HASHES = new Uint32Array(0);
 const EMPTY = 0;
 const PRESENT = 1;
 const MATCHED = 2;
@@ -158,7 +159,7 @@ export class KeyTable {
   /** Hashes (two words each) of the keys in one shard that neither `match` nor `claim` has marked. */
   unmatched(shardIndex: number): Uint32Array {
     const shard = this.#shards[shardIndex];
-    if (shard === undefined) return new Uint32Array(0);
+    if (shard === undefined) return NO_HASHES;
     const hashes = new Uint32Array(shard.size * 2);
     let at = 0;
     for (let slot = 0; slot < shard.states.length; slot++) {

@@ -147,7 +147,9 @@ export class RepairResponder implements RepairSide {
   /** The leader will tell of about as many keys as are here in the buckets that it compares. */
   #expectedKeys(): number {
     let compared = 0;
-    for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) if (this.#plan[bucket] === PLAN_COMPARE) compared++;
+    eachBucket(this.#plan, (_bucket, mode) => {
+      if (mode === PLAN_COMPARE) compared++;
+    });
     const keys = (this.#context.replica.keyCount() * compared) / REPAIR_BUCKET_COUNT;
     return Math.min(keys, REPAIR_SUMMARIES_LIMIT);
   }
@@ -306,12 +308,23 @@ export class RepairResponder implements RepairSide {
   }
 }
 
-/** What is to be done with each bucket, by its mode in the plan; a loop, because there are 65,536. */
-function bucketsOf(plan: Uint8Array, nothing: number, compare: number, exchange: number): Uint8Array {
-  const buckets = new Uint8Array(plan.length);
-  for (let bucket = 0; bucket < plan.length; bucket++) {
-    const mode = plan[bucket];
-    buckets[bucket] = mode === PLAN_NOTHING ? nothing : mode === PLAN_COMPARE ? compare : exchange;
+/** Visits the buckets in which there is something to do. There are 65,536, and mostly few of those: four at a time are passed over. */
+function eachBucket(plan: Uint8Array, visit: (bucket: number, mode: number) => void): void {
+  const fours = new Uint32Array(plan.buffer, plan.byteOffset, plan.length / 4);
+  for (let four = 0; four < fours.length; four++) {
+    if (fours[four] === 0) continue;
+    for (let bucket = four * 4; bucket < four * 4 + 4; bucket++) {
+      const mode = plan[bucket];
+      if (mode !== PLAN_NOTHING) visit(bucket, mode);
+    }
   }
+}
+
+/** What is to be done with each bucket, by its mode in the plan. */
+function bucketsOf(plan: Uint8Array, nothing: number, compare: number, exchange: number): Uint8Array {
+  const buckets = new Uint8Array(plan.length).fill(nothing);
+  eachBucket(plan, (bucket, mode) => {
+    buckets[bucket] = mode === PLAN_COMPARE ? compare : exchange;
+  });
   return buckets;
 }

@@ -13,6 +13,7 @@ import { type HorizonFacts, later, stampText } from './horizon.ts';
 import { Mesh } from './mesh.ts';
 import { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
+import type { Member } from './membership.ts';
 import { fillSettings, type KnownMember, type ReplicatorOptions, type ReplicatorSettings } from './settings.ts';
 import { replicationStatus, type ReplicationStatus } from './status.ts';
 
@@ -207,6 +208,15 @@ export class Replicator {
       complete: stampText(heardUpTo),
       writers: [...writers],
     }));
+  }
+
+  /** Whom `knownMembers` tells of, without what changes all the time. */
+  get memberNames(): Iterable<Pick<Member, 'id' | 'host' | 'port' | 'writers'>> {
+    return this.#mesh.membership.members.values();
+  }
+
+  get hasMembers(): boolean {
+    return this.#mesh.membership.members.size > 0;
   }
 
   /** Adds an address to dial, as the option `peers` does. */

@@ -3,6 +3,14 @@
 /** An error reply that ends the command: what was replied so far is taken back. The message starts with its code, `ERR …`. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
+
+  constructor(message: string) {
+    // Nobody reads its stack, which would take longer to note than most commands take.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    super(message);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 export const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';

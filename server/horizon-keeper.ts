@@ -132,7 +132,7 @@ export class HorizonKeeper {
       return;
     }
     this.#noteStored();
-    const hasMembers = (replicator?.knownMembers().length ?? 0) > 0;
+    const hasMembers = replicator?.hasMembers === true;
     const isBehind = isAbove(this.#changedAt, reaped) || (hasMembers && isAbove(this.#changedAt, this.#stored));
     const pauseMs = isBehind ? WRITE_EVERY_MS : hasMembers ? WRITE_IDLE_MS : Number.POSITIVE_INFINITY;
     if (monotonicMs - this.#writtenAtMs < pauseMs && !this.#hasNewMembers()) return;
@@ -166,8 +166,10 @@ export class HorizonKeeper {
 
   /** The members without what changes all the time. */
   #memberList(): string {
-    const members = this.#runtime?.replicator?.knownMembers() ?? this.members;
-    return JSON.stringify(members.map(({ id, host, port, writers }) => [id, host, port, writers]));
+    let list = '';
+    for (const { id, host, port, writers = [] } of this.#runtime?.replicator?.memberNames ?? this.members)
+      list += `${id} ${host} ${port} ${[...writers].join()}\n`;
+    return list;
   }
 
   #hasNewMembers(): boolean {

@@ -143,7 +143,7 @@ export class KeyIndex {
       const first = Math.floor(at / span) * span;
       const perKey = span / Math.max(1, this.#counts[id]);
       const end = Math.min(first + span, at + Math.max(1, Math.ceil(perKey * left)));
-      left -= this.#visitSegment(this.#segments[id], at, end, visit);
+      if (this.#counts[id] > 0) left -= this.#visitSegment(this.#segments[id], at, end, visit);
       at = end;
     }
     return at;

@@ -3,6 +3,7 @@
 const NODES_MAX = 0x10000;
 const WORD_MAX = 0xffffffff;
 const COUNT_FIRST = 16;
+const RECENT = 32;
 
 export class NodeTable {
   /** Longer than there are ids. A list of numbers would hold them as floating-point numbers, and they are read for every digest. */
@@ -10,9 +11,10 @@ export class NodeTable {
   lo = new Uint32Array(COUNT_FIRST);
   #count = 0;
   readonly #indexOf = new Map<string, number>();
-  #lastHi = -1;
-  #lastLo = -1;
-  #lastIndex = 0;
+  /** Ids that were asked for lately, by their lowest bits, each with its index: to look in the map takes a text. */
+  readonly #recentHi = new Uint32Array(RECENT);
+  readonly #recentLo = new Uint32Array(RECENT);
+  readonly #recentIndex = new Int32Array(RECENT).fill(-1);
 
   constructor(ownHi: number, ownLo: number) {
     this.indexOf(ownHi, ownLo);
@@ -27,14 +29,15 @@ export class NodeTable {
 
   /** Adds an id to `missing`, as text, unless it is here. */
   collectMissing(hi: number, lo: number, missing: Set<string>): void {
-    if (hi === this.#lastHi && lo === this.#lastLo) return;
+    if (this.#recent(hi, lo) >= 0) return;
     const name = `${hi}:${lo}`;
     if (!this.#indexOf.has(name)) missing.add(name);
   }
 
   /** The index of a node id, which is added when it is new. */
   indexOf(hi: number, lo: number): number {
-    if (hi === this.#lastHi && lo === this.#lastLo) return this.#lastIndex;
+    const recent = this.#recent(hi, lo);
+    if (recent >= 0) return recent;
     const name = `${hi}:${lo}`;
     let index = this.#indexOf.get(name);
     if (index === undefined) {
@@ -47,10 +50,17 @@ export class NodeTable {
       this.#count++;
       this.#indexOf.set(name, index);
     }
-    this.#lastHi = hi;
-    this.#lastLo = lo;
-    this.#lastIndex = index;
+    const slot = lo & (RECENT - 1);
+    this.#recentHi[slot] = hi;
+    this.#recentLo[slot] = lo;
+    this.#recentIndex[slot] = index;
     return index;
+  }
+
+  /** The index of an id that was asked for lately, else -1. */
+  #recent(hi: number, lo: number): number {
+    const slot = lo & (RECENT - 1);
+    return this.#recentLo[slot] === lo && this.#recentHi[slot] === hi ? this.#recentIndex[slot] : -1;
   }
 
   #grow(): void {
