@@ -3,7 +3,8 @@
  * tombstones may be gone (`reaped`), and who the members are. `held` is told to nobody before it is true of the disk, and no
  * tombstone is dropped before `reaped` says so there.
  */
-import { FLAG_DEAD, RecordReader } from '../protocol/change-record.ts';
+import { FLAG_DEAD, FLAG_HAS_DEADLINE, RecordReader } from '../protocol/change-record.ts';
+import { isKeyKind } from '../protocol/collection-kinds.ts';
 import { compareStamp, formatNodeId, parseNodeId, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
 import { type HorizonFacts, earlier, isAbove, later, stampText } from '../replication/horizon.ts';
 import type { Stamp } from '../replication/replica.ts';
@@ -11,7 +12,6 @@ import type { KnownMember } from '../replication/settings.ts';
 import type { Flusher } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { endOfPiece, inPieces, type TurnTime } from '../storage/in-pieces.ts';
-import { applyRecords } from '../storage/merge.ts';
 import { missesRegister } from '../storage/forsake.ts';
 import type { Runtime } from './runtime-view.ts';
 
@@ -89,18 +89,28 @@ export class HorizonKeeper {
   }
 
   /**
-   * Merges rows of a store that others may have restored or written: what this node, and so everybody, has deleted and forgotten
-   * is left out.
+   * Gives of rows of a store, which others may have restored or written, those that count: without what this node, and so
+   * everybody, has deleted and forgotten.
    */
-  applyOldRows(keyspace: Keyspace, records: Buffer, time: TurnTime): Promise<void> {
+  async withoutForgotten(keyspace: Keyspace, records: Buffer, time: TurnTime): Promise<Buffer> {
+    if (this.reaped.hi === 0) return records;
     const bounds = this.#bounds();
-    return inPieces(records, time, (from) => {
-      keyspace.clock.refresh();
-      const end = endOfPiece(records, from);
-      if (this.reaped.hi === 0) applyRecords(keyspace, records, from, end);
-      else applyUnforgotten(keyspace, records, from, end, bounds);
+    const reader = new RecordReader();
+    const kept: Buffer[] = [];
+    let from = 0;
+    await inPieces(records, time, (start) => {
+      const end = endOfPiece(records, start);
+      for (let at = start; at < end;) {
+        const next = reader.read(records, at);
+        if (isForgotten(keyspace, reader, bounds)) {
+          kept.push(records.subarray(from, at));
+          from = next;
+        }
+        at = next;
+      }
       return end;
     });
+    return from === 0 ? records : Buffer.concat([...kept, records.subarray(from)]);
   }
 
   /** For each known origin: up to where all of its writes have been here. */
@@ -193,21 +203,11 @@ export class HorizonKeeper {
   }
 }
 
-/** Merges records[start, end) without what was made up to its origin's bound and is not here. */
-function applyUnforgotten(
-  keyspace: Keyspace,
-  records: Buffer,
-  start: number,
-  end: number,
-  bounds: ReadonlyMap<string, Stamp>,
-): void {
-  const reader = new RecordReader();
-  for (let at = start; at < end;) {
-    const next = reader.read(records, at);
-    const bound = bounds.get(formatNodeId(reader.originHi, reader.originLo)) ?? none;
-    const isOld = compareStamp(reader.stampHi, reader.stampLo, bound.hi, bound.lo) <= 0;
-    const isForgotten = isOld && (reader.flags & FLAG_DEAD) === 0 && missesRegister(keyspace, reader);
-    if (!isForgotten) applyRecords(keyspace, records, at, next);
-    at = next;
-  }
+function isForgotten(keyspace: Keyspace, record: RecordReader, bounds: ReadonlyMap<string, Stamp>): boolean {
+  const { stampHi, stampLo, originHi, originLo, flags, kind } = record;
+  const bound = bounds.get(formatNodeId(originHi, originLo)) ?? none;
+  if (compareStamp(stampHi, stampLo, bound.hi, bound.lo) > 0 || (flags & FLAG_DEAD) !== 0) return false;
+  // A deadline hides what somebody has added to the key since, and shows nothing itself.
+  if (isKeyKind(kind) && (flags & FLAG_HAS_DEADLINE) !== 0) return false;
+  return missesRegister(keyspace, record);
 }

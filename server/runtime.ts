@@ -311,11 +311,12 @@ export class Runtime implements Node {
         loading.total = total;
         this.#options.onLoading?.(loading);
       },
-      (records) => {
-        // What does not fit is left to be read on demand.
-        const isFull = this.keyspace.readsThrough && this.keyspace.usedBytes >= bound;
-        if (isFull) return hydrateWithin(this.keyspace, records, bound, time);
-        return this.#horizon.applyOldRows(this.keyspace, records, time);
+      async (records, keep) => {
+        const rows = await this.#horizon.withoutForgotten(this.keyspace, records, time);
+        const kept = keep(rows);
+        // What does not fit into memory is left to be read on demand: it has to be there then.
+        if (this.keyspace.readsThrough) await kept;
+        await hydrateWithin(this.keyspace, rows, bound, time);
       },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));

@@ -180,7 +180,7 @@ export class FlushEngine implements StoreEngine {
     this.#noteChange();
   }
 
-  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords, isMerging = true): Promise<void> {
+  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {
     if (store === 'level') {
       if (this.#level instanceof LevelEngine) await this.#level.load(onRecords);
       else await this.#level?.load('level', stampMsMax, onRecords);
@@ -190,15 +190,10 @@ export class FlushEngine implements StoreEngine {
     // The drainer keeps looking for it; waiting for a second timeout here would only delay the start.
     if (this.#drainer.isDown)
       throw new StoreError('unavailable', this.#drainer.status.lastError ?? 'MySQL does not answer');
-    const embedded = isMerging ? this.#level : null;
     try {
-      await this.#mysql.load(async (records, rowsDone, rowsTotal) => {
-        const merging = embedded === null ? undefined : embedded.merge(Buffer.from(records));
+      await this.#mysql.load((records, rowsDone, rowsTotal) => {
         this.#watch?.note(records);
-        // A failure is met below; meanwhile it must not count as unhandled.
-        merging?.catch(() => undefined);
-        await onRecords(records, rowsDone, rowsTotal);
-        await merging;
+        return onRecords(records, rowsDone, rowsTotal);
       }, stampMsMax);
     } catch (error) {
       if (error instanceof StoreError && error.kind === 'unavailable') this.#drainer.noteFailure(error);

@@ -74,11 +74,10 @@ export interface DrainQueue {
 export interface StoreEngine extends DrainQueue, HeldQueue {
   open(): Promise<void>;
   /**
-   * Gives a store's registers. What MySQL has and the embedded store lacks is also written to the embedded store.
+   * Gives a store's registers.
    * @param stampMsMax rows stamped later (ms since 1970) are quarantined
-   * @param isMerging false: only reads
    */
-  load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords, isMerging?: boolean): Promise<void>;
+  load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void>;
   /**
    * Resolves when the records are durable: in the embedded store, or in MySQL when there is no embedded one. Keeps them and
    * retries as long as that can help; rejects when it cannot, or when the engine is closed first.
@@ -134,6 +133,17 @@ export interface EngineEvents {
   /** The stores cannot be relied upon any more. */
   onFatal(error: Error): void;
 }
+
+/**
+ * Takes rows of MySQL into memory. `keep` writes what it is given into the embedded store, newer versions only; it need not be awaited,
+ * and the records must stay as they are.
+ */
+export type TakeRows = (
+  records: Buffer,
+  keep: (records: Buffer) => Promise<void>,
+  rowsDone: number,
+  rowsTotal: number,
+) => Promise<void> | void;
 
 /** Everything that can be sent to a worker. */
 export interface EngineOptions {

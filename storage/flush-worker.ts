@@ -74,8 +74,7 @@ const methods: {
   [Name in EngineMethod['name']]: (id: number, call: Extract<EngineMethod, { name: Name }>) => Promise<unknown>;
 } = {
   open: () => engine.open(),
-  load: (id, { store, stampMsMax, isMerging }) =>
-    stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords, isMerging)),
+  load: (id, { store, stampMsMax }) => stream(id, (onRecords) => engine.load(store, stampMsMax, onRecords)),
   write: (_id, { records, seen, isGuarded }) => engine.write(bufferOf(records), seen, isGuarded),
   backUp: (_id, { request }) => engine.backUp(request),
   report: (_id, { progress }) => engine.report(progress),

@@ -22,6 +22,7 @@ import type {
   LevelStatus,
   MysqlStatus,
   StoreEngine,
+  TakeRows,
 } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { RemoteEngine } from './remote-engine.ts';
@@ -161,23 +162,25 @@ export class Flusher {
    * embedded store that was served, its rows are given later, when it does; without one, this waits for it, and rejects when the
    * flusher is closed first.
    * @param onProgress registers so far and (about) in all, of the store that is being read
-   * @param onRows takes what MySQL holds, where it is not to be merged like the rest: others write and restore it, too
+   * @param takeRows takes what MySQL holds, where it is not to be merged like the rest: others write and restore it, too
    */
   async hydrate(
     onRecords: OnRecords,
     onProgress: (done: number, total: number) => void = () => undefined,
-    onRows: OnRecords = onRecords,
+    takeRows: TakeRows = (records, keep, ...rows) => (keep(records), onRecords(records, ...rows)),
   ): Promise<void> {
-    const telling =
-      (take: OnRecords): OnRecords =>
-      async (records, rowsDone, rowsTotal) => {
-        await take(records, rowsDone, rowsTotal);
-        onProgress(rowsDone, rowsTotal);
-      };
     const { dataDir, mysql } = this.#options;
-    if (dataDir !== null) await this.#engine.load('level', this.#stampMsMax(), telling(onRecords));
+    if (dataDir !== null) {
+      await this.#engine.load('level', this.#stampMsMax(), async (records, rowsDone, rowsTotal) => {
+        await onRecords(records, rowsDone, rowsTotal);
+        onProgress(rowsDone, rowsTotal);
+      });
+    }
     if (mysql === null) return;
-    const hand = telling(onRows);
+    const hand: TakeRows = async (records, keep, rowsDone, rowsTotal) => {
+      await takeRows(records, keep, rowsDone, rowsTotal);
+      onProgress(rowsDone, rowsTotal);
+    };
     const isLoaded = await this.#loadMysql(hand, dataDir === null);
     if (isLoaded) return;
     if (dataDir === null) throw new StoreError('unavailable', 'closed before MySQL answered');
@@ -193,11 +196,23 @@ export class Flusher {
   }
 
   /** False when MySQL does not answer, and nobody wants to wait until it does or the flusher is closed. */
-  async #loadMysql(onRecords: OnRecords, isPatient: boolean): Promise<boolean> {
+  async #loadMysql(takeRows: TakeRows, isPatient: boolean): Promise<boolean> {
     const retry = new Backoff(LOAD_RETRY_BASE_MS, LOAD_RETRY_MS_MAX, this.#options.environment);
     while (!this.#closing.signal.aborted) {
+      let keeping: Promise<unknown> = Promise.resolve();
+      const keep = (records: Buffer): Promise<void> => {
+        const kept = this.#engine.merge(records);
+        keeping = Promise.all([keeping, kept]);
+        // A failure is met with the next rows, or behind the last.
+        keeping.catch(() => undefined);
+        return kept;
+      };
       try {
-        await this.#engine.load('mysql', this.#stampMsMax(), onRecords);
+        await this.#engine.load('mysql', this.#stampMsMax(), async (records, rowsDone, rowsTotal) => {
+          await keeping;
+          await takeRows(records, keep, rowsDone, rowsTotal);
+        });
+        await keeping;
         return true;
       } catch (error) {
         if (!(error instanceof StoreError) || error.kind === 'damaged') throw error;
@@ -379,7 +394,7 @@ export class Flusher {
         await this.flushMysqlNow();
         if (mysql !== null) await untilBrought(this.#engine, this.#time, 3 * takeoverMs);
       },
-      read: (store, onRecords) => this.#engine.load(store, this.#stampMsMax(), onRecords, false),
+      read: (store, onRecords) => this.#engine.load(store, this.#stampMsMax(), onRecords),
     };
   }
 

@@ -22,17 +22,22 @@ import {
   isKeyKind,
 } from '../protocol/collection-kinds.ts';
 import { compareStamp } from '../protocol/stamp.ts';
-import { HIDDEN, OBJECT } from './block.ts';
+import { COUNTER, HIDDEN, OBJECT } from './block.ts';
+import { ELEMENT_COUNTED } from './collections/element-layout.ts';
+import { decodeElementCounter } from './collections/element-writes.ts';
 import type { Database } from './database.ts';
 import { encodeKey } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
 import { applyRecords } from './merge.ts';
+import { type CounterState, decodeCounter } from './types/counter-payload.ts';
 
 /** Of registers with this origin, those stamped up to the bound were deleted where they are missing. */
 export type OriginBound = (originHi: number, originLo: number) => { readonly hi: number; readonly lo: number };
 
 /** Names of a stream's elements that are no entries are longer than this. */
 const STREAM_ID_BYTES = 16;
+/** A sum's name ends with the node that it is of. */
+const ORIGIN_BYTES = 8;
 
 const reader = new RecordReader();
 const own = new RecordWriter(4096);
@@ -90,17 +95,35 @@ function buryCollection(boundOf: OriginBound): boolean {
   return true;
 }
 
-/** Appends what buries the register, if the rule says so. What a stream's nodes know of it is not buried: it is never deleted. */
-function bury(record: RecordReader, boundOf: OriginBound): void {
+/** Where a sum began, which is what a removal goes by. */
+interface Begin {
+  readonly hi: number;
+  readonly lo: number;
+  readonly originHi: number;
+  readonly originLo: number;
+}
+
+function beginOf({ buffer, valueStart }: RecordReader): Begin {
+  const [hi, lo, originHi, originLo] = [0, 4, 8, 12].map((at) => buffer.readUInt32BE(valueStart + at));
+  return { hi, lo, originHi, originLo };
+}
+
+function isBefore(a: Begin, b: Begin): boolean {
+  return (compareStamp(a.hi, a.lo, b.hi, b.lo) || compareStamp(a.originHi, a.originLo, b.originHi, b.originLo)) < 0;
+}
+
+/** Appends what buries the register, if the rule says so; of a sum with `end` only what began up to there. What a stream's nodes know of it is not buried: it is never deleted. */
+function bury(record: RecordReader, boundOf: OriginBound, end: Begin | null = null): void {
   const { kind, elementStart, elementLength, buffer } = record;
   if (!isLive(record) || !isUpTo(record, boundOf) || isKeyKind(kind) || kind === KIND_KEY_FLOOR) return;
   if (kind === KIND_ELEMENT_FIRST + COLLECTION_STREAM && elementLength > STREAM_ID_BYTES) return;
   if (kind === KIND_COUNTER && elementLength === 0) return;
   const isSum = isElementCounterKind(kind);
   const isElement = isElementKind(kind) || isSum;
-  const { stampHi, stampLo, originHi, originLo, database, keyStart, keyLength } = record;
+  const { database, keyStart, keyLength } = record;
+  const { hi, lo, originHi, originLo } = end ?? { ...record, hi: record.stampHi, lo: record.stampLo };
   const buriedKind = isSum ? kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST : isElement ? kind : KIND_STRING;
-  output.begin(buriedKind, FLAG_DEAD, stampHi, stampLo, originHi, originLo, database, buffer, keyStart, keyLength);
+  output.begin(buriedKind, FLAG_DEAD, hi, lo, originHi, originLo, database, buffer, keyStart, keyLength);
   if (isSum) output.element(buffer, elementStart + 4, elementLength - 12);
   else if (isElement) output.element(buffer, elementStart, elementLength);
   output.end();
@@ -128,20 +151,23 @@ export function takeKey(
   if (ref !== 0) encodeKey(keyspace, database, ref, own);
   output.reset();
   const kept = new Set<string>();
-  let hasString = false;
+  const bases = new Set<string>();
+  // Of what is counted there: when its first sum began.
+  const firstBegins = new Map<string, Begin>();
   eachRecord(theirs, theirs.length, (record) => {
     kept.add(registerName(record));
-    if (isElementCounterKind(record.kind)) kept.add(fieldName(record));
-    hasString ||= (record.kind === KIND_STRING || record.kind === KIND_COUNTER) && isLive(record);
+    if (record.kind !== KIND_STRING || isLive(record)) bases.add(registerName(record));
+    if (!isSum(record)) return;
+    const [name, begin] = [baseName(record), beginOf(record)];
+    const first = firstBegins.get(name);
+    if (first === undefined || isBefore(begin, first)) firstBegins.set(name, begin);
   });
   const held = new Set<string>();
   eachRecord(own.buffer, own.length, (record) => {
-    const name = registerName(record);
-    held.add(name);
-    // A sum that is missing beside a base, or beside other sums, went by the base: merging sees to that.
-    const isCovered =
-      record.kind === KIND_COUNTER ? hasString : isElementCounterKind(record.kind) && kept.has(fieldName(record));
-    if (!kept.has(name) && !isCovered) bury(record, boundOf);
+    held.add(registerName(record));
+    if (kept.has(registerName(record))) return;
+    if (!isSum(record)) bury(record, boundOf);
+    else burySum(record, boundOf, bases, firstBegins);
   });
   eachRecord(theirs, theirs.length, (record, at) => {
     const isDropped =
@@ -176,19 +202,65 @@ export function takeNewKey(
   apply(keyspace);
 }
 
-/** The register of the field that a sum belongs to. */
-function fieldName({ buffer, kind, elementStart, elementLength }: RecordReader): string {
-  const field = buffer.toString('latin1', elementStart + 4, elementStart + elementLength - 8);
+/** A sum that is missing beside a base went by the base, and merging sees to that. Beside sums alone, it was removed before they began. */
+function burySum(
+  record: RecordReader,
+  boundOf: OriginBound,
+  bases: ReadonlySet<string>,
+  firstBegins: ReadonlyMap<string, Begin>,
+): void {
+  const name = baseName(record);
+  if (bases.has(name)) return;
+  const first = firstBegins.get(name);
+  if (first === undefined) {
+    bury(record, boundOf);
+    return;
+  }
+  const begin = beginOf(record);
+  if (isBefore(begin, first)) bury(record, boundOf, begin);
+}
+
+function isSum({ kind, elementLength }: RecordReader): boolean {
+  return isElementCounterKind(kind) || (kind === KIND_COUNTER && elementLength === ORIGIN_BYTES);
+}
+
+/** The register that a sum adds to. */
+function baseName({ buffer, kind, elementStart, elementLength }: RecordReader): string {
+  if (kind === KIND_COUNTER) return `${KIND_STRING}:`;
+  const field = buffer.toString('latin1', elementStart + 4, elementStart + elementLength - ORIGIN_BYTES);
   return `${kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST}:${field}`;
 }
 
-/** Whether the register of a record is not here at all, dead or alive, at a key that has this type or none. */
+/**
+ * Whether the register of a record is not here at all, dead or alive, neither in memory nor evicted, at a key that has this type or
+ * none.
+ */
 export function missesRegister(keyspace: Keyspace, record: RecordReader): boolean {
   const { kind, buffer, keyStart, keyLength, elementStart, elementLength } = record;
   const database = keyspace.databases[record.database];
   if (kind === KIND_FLOOR || database === undefined) return false;
   const ref = keyspace.find(database, buffer, keyStart, keyLength);
+  if (database.evicted.has(keyspace.hash)) return false;
   if (ref === 0) return true;
-  if (!isElementKind(kind) || (keyspace.flagsOf(ref) & OBJECT) === 0) return false;
-  return keyspace.collectionAt(ref).find(buffer, elementStart, elementLength) === 0;
+  const flags = keyspace.flagsOf(ref);
+  if (kind === KIND_COUNTER) {
+    // A sum that is missing beside a base went by the base: merging sees to that.
+    if ((flags & COUNTER) === 0 || elementLength !== ORIGIN_BYTES) return false;
+    return !hasSumOf(keyspace, decodeCounter(keyspace.arena, ref), buffer, elementStart);
+  }
+  if ((flags & OBJECT) === 0) return false;
+  const collection = keyspace.collectionAt(ref);
+  if (isElementKind(kind)) return collection.find(buffer, elementStart, elementLength) === 0;
+  if (!isElementCounterKind(kind)) return false;
+  const element = collection.find(buffer, elementStart + 4, elementLength - 4 - ORIGIN_BYTES);
+  if (element === 0) return true;
+  if ((keyspace.elements.flagsOf(element) & ELEMENT_COUNTED) === 0) return false;
+  const state = decodeElementCounter(keyspace, element);
+  return !hasSumOf(keyspace, state, buffer, elementStart + elementLength - ORIGIN_BYTES);
+}
+
+/** Whether the node whose id is in the bytes has a sum in a counter. */
+function hasSumOf({ nodes }: Keyspace, { entries }: CounterState, bytes: Buffer, at: number): boolean {
+  const origin = nodes.indexOf(bytes.readUInt32BE(at), bytes.readUInt32BE(at + 4));
+  return entries.some((entry) => entry.origin === origin);
 }

@@ -112,8 +112,8 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'open' });
   }
 
-  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords, isMerging = true): Promise<void> {
-    await this.#call({ name: 'load', store, stampMsMax, isMerging }, onRecords);
+  async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {
+    await this.#call({ name: 'load', store, stampMsMax }, onRecords);
   }
 
   /** Takes the buffer away from the caller; it must own its ArrayBuffer alone. */

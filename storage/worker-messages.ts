@@ -9,7 +9,7 @@ import type { RelayedTurn } from './relayed-turns.ts';
 /** A call of a StoreEngine's method. Buffers arrive as Uint8Arrays. */
 export type EngineMethod =
   | { name: 'open' | 'drained' | 'refill' | 'count' | 'close' }
-  | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number; isMerging: boolean }
+  | { name: 'load'; store: 'level' | 'mysql'; stampMsMax: number }
   | { name: 'write'; records: Uint8Array; seen: readonly RelayedTurn[] | null; isGuarded: boolean }
   | { name: 'backUp'; request: BackupRequest }
   | { name: 'report'; progress: NodeProgress }

@@ -5,6 +5,7 @@ import {
   FLAG_EXPIRED,
   FLAG_HAS_DEADLINE,
   FLAG_HAS_ELEMENT,
+  KIND_COUNTER,
   OFFSET_STAMP,
   RecordReader,
   RECORD_DEADLINE_BYTES,
@@ -55,7 +56,10 @@ export function rowsOf(records: Buffer): RowReference[] {
 }
 
 export const COLUMNS = 'id,db,k,element,kind,v,dead,expired,expires_at,expires_ms,deadline_ver,ver';
-const SUM_KINDS = [COLLECTION_HASH, COLLECTION_SORTED_SET].map((type) => KIND_ELEMENT_COUNTER_FIRST + type).join(',');
+const SUM_KINDS = [
+  KIND_COUNTER,
+  ...[COLLECTION_HASH, COLLECTION_SORTED_SET].map((type) => KIND_ELEMENT_COUNTER_FIRST + type),
+].join(',');
 /** As COLUMNS without the value: enough to name a row and its version, and of a sum when it began. */
 export const HEAD_COLUMNS = COLUMNS.replace(',v,', `,IF(kind IN (${SUM_KINDS}),LEFT(v,${VERSION_BYTES}),x''),`);
 /** The id, and all of the version that decides which of two rows is newer, in hex; versionTextOf() gives the same. */
@@ -183,7 +187,8 @@ export function outlivedText(all: readonly Outlived[]): string {
       continue;
     }
     const stamp = [stampHi, stampLo].map((word) => word.toString(16).padStart(8, '0')).join('');
-    conditions.push(`(db=${database} AND ver<=x'${stamp}${'f'.repeat(16)}')`);
+    // A sum goes by when it began.
+    conditions.push(`(db=${database} AND (ver<=x'${stamp}${'f'.repeat(16)}' OR kind IN (${SUM_KINDS})))`);
   }
   if (names.length > 0) conditions.push(ofKeysText(names));
   return conditions.join(' OR ');

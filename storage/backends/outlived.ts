@@ -19,9 +19,13 @@ import { keyId, keyIdsOf } from './key-names.ts';
 
 /** A sum's name ends with the node that it is of. */
 const ORIGIN_BYTES = 8;
+/** What a sum's value begins with: the stamp and the origin at which it began. */
+const BEGIN_BYTES = 16;
 /** With many more keys a database would not use its index. */
 const KEYS_A_SELECT = 1000;
 const KEY_BYTES_A_SELECT = 128 << 10;
+
+type Version = Pick<RecordView, 'stampHi' | 'stampLo' | 'originHi' | 'originLo'>;
 
 /** A key whose registers up to a version go, or with a FLOOR a whole database. */
 export interface Outlived {
@@ -67,7 +71,7 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
 }
 
 /** Whether a is not newer than b, going by stamp and origin. */
-function isUpTo(a: Pick<RecordView, 'stampHi' | 'stampLo' | 'originHi' | 'originLo'>, b: typeof a): boolean {
+function isUpTo(a: Version, b: Version): boolean {
   const order = compareStamp(a.stampHi, a.stampLo, b.stampHi, b.stampLo);
   return (order || compareStamp(a.originHi, a.originLo, b.originHi, b.originLo)) <= 0;
 }
@@ -89,7 +93,7 @@ export function* outlivedSlices(all: readonly Outlived[]): Generator<Outlived[]>
 
 /** Whether a stored register would show once the key that was given is gone: it is newer than all that was given of it. */
 export function outlives(record: RecordView, by: Outlived): boolean {
-  return by.key !== null && by.element === null && !isUpTo(record, by);
+  return by.key !== null && by.element === null && !isUpTo(bornAt(record), by);
 }
 
 /** Packed records without those of some keys (key-names.ts), and without the FLOORs, which stay for good: one for each database. */
@@ -126,9 +130,10 @@ function keyBytesOf({ buffer, keyStart, keyLength }: RecordView): Buffer {
 
 /** Whether a stored register goes. The stamp of a FLOOR covers all origins, and the FLOOR itself stays. */
 export function isOutlived(record: RecordView, by: Outlived): boolean {
-  if (by.element !== null) return isSumOf(record, by, by.element) && isBegunUpTo(record, by);
-  if (by.key !== null) return isUpTo(record, by);
-  return record.kind !== KIND_FLOOR && compareStamp(record.stampHi, record.stampLo, by.stampHi, by.stampLo) <= 0;
+  if (by.element !== null) return isSumOf(record, by, by.element) && isUpTo(bornAt(record), by);
+  const born = bornAt(record);
+  if (by.key !== null) return isUpTo(born, by);
+  return record.kind !== KIND_FLOOR && compareStamp(born.stampHi, born.stampLo, by.stampHi, by.stampLo) <= 0;
 }
 
 function canHaveSums(kind: number): boolean {
@@ -152,15 +157,20 @@ function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: 
   return buffer.compare(prefix, 0, prefix.length, elementStart, elementStart + prefix.length) === 0;
 }
 
-/** An element's tombstone says which sums it has seen by when they began. */
-function isBegunUpTo({ buffer, valueStart }: RecordView, by: Outlived): boolean {
-  const begin = {
+/**
+ * The version that decides whether a register is dead under another one. A sum goes by when it began, whatever its node, which had
+ * not heard of the removal, has added since.
+ */
+function bornAt(record: RecordView): Version {
+  const { kind, buffer, valueStart, valueLength } = record;
+  const isSum = (kind === KIND_COUNTER || isElementCounterKind(kind)) && valueLength >= BEGIN_BYTES;
+  if (!isSum) return record;
+  return {
     stampHi: buffer.readUInt32BE(valueStart),
     stampLo: buffer.readUInt32BE(valueStart + 4),
     originHi: buffer.readUInt32BE(valueStart + 8),
     originLo: buffer.readUInt32BE(valueStart + 12),
   };
-  return isUpTo(begin, by);
 }
 
 /** Rows with a lower rank are removed before those that keep them dead. */

@@ -207,7 +207,9 @@ export function encodeCollectionStore(
   const collection = keyspace.collectionAt(ref);
   const { changes, slot } = collection;
   collection.changes &= ~(CHANGED_KEY_STORE | CHANGED_FLOOR_STORE);
-  if ((changes & CHANGED_KEY_STORE) !== 0) encodeKeyRegister(keyspace, database, collection, writer);
+  // A deadline goes along with what it ends: others may have taken the key out of a database that they share with this node.
+  const hasDeadline = (keyspace.flagsOf(ref) & DEADLINE) !== 0;
+  if ((changes & CHANGED_KEY_STORE) !== 0 || hasDeadline) encodeKeyRegister(keyspace, database, collection, writer);
   if ((changes & CHANGED_FLOOR_STORE) !== 0) encodeFloorRegister(keyspace, database, collection, writer);
   if (collection.storeWalk !== null) {
     if (!encodeCollection(keyspace, database, ref, collection.storeWalk, writer, bytesMax)) return false;

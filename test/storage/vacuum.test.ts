@@ -281,19 +281,26 @@ describe('the vacuum', () => {
         const url = what === 'level' ? null : await newDatabase();
         let nowMs = Date.now();
         let before: string[] = [];
+        // A peer that hears of changes now and then, and is heard of.
+        const peer = new Replica(2, () => nowMs);
         for (let life = 0; life < 6; life++) {
           const node = new StoredNode(dataDir, url, nowMs, (sink) => unreliable(sink, failures));
           await node.start();
           expect(node.replica.view()).toEqual(before);
           for (let round = 0; round < 4; round++) {
-            for (let count = 0; count < 40; count++) change(node, random);
+            for (let count = 0; count < 40; count++) change(random.chance(0.8) ? node.replica : peer, nowMs, random);
+            if (random.chance(0.5)) node.replica.apply(Buffer.from(peer.takeState()));
+            if (random.chance(0.5)) peer.apply(Buffer.from(node.replica.takeState()));
             node.pass(random.below(3));
+            nowMs = node.nowMs;
+            peer.keyspace.clock.refresh();
             await node.sweep(random.below(40));
           }
           node.pass(1);
           await node.flusher.flushNow();
           before = node.replica.view();
           nowMs = node.nowMs;
+          peer.keyspace.clock.refresh();
           await node.flusher.close(random.chance(0.5) ? 5000 : 0);
         }
       }
@@ -329,6 +336,35 @@ describe('the vacuum', () => {
       await node.flusher.close(5000);
     });
 
+    it('shows nothing of a key that has lapsed for what a member writes after its rows have gone', async () => {
+      const url = await newDatabase();
+      const node = newNode(url);
+      await node.start();
+      const gone = await Writer.open(url, node);
+      const types = [TYPE_HASH, TYPE_SET] as const;
+      for (const type of types) gone.replica.put(type, `${type}`, 'field', '');
+      for (const type of types) gone.replica.expireAt(`${type}`, node.nowMs + 300);
+      node.replica.apply(await gone.write());
+      // Cut off, it goes on in time, and brings that to the database late.
+      gone.replica.put(TYPE_HASH, `${TYPE_HASH}`, 'late', '');
+      gone.replica.add(TYPE_HASH, `${TYPE_HASH}`, 'sum', 5);
+      gone.replica.put(TYPE_SET, `${TYPE_SET}`, 'late', '');
+      node.pass(1000);
+      await node.settle();
+      expect(await rowsOf(url)).toEqual([]);
+      await gone.write();
+      await gone.close();
+      await node.flusher.close(5000);
+      const again = newNode(url);
+      again.nowMs = node.nowMs;
+      await again.start();
+      again.pass(0);
+      expect(again.replica.view()).toEqual([]);
+      await again.settle();
+      expect(await rowsOf(url)).toEqual([]);
+      await again.flusher.close(5000);
+    });
+
     it('leaves a key that has lapsed where it is as long as the database alone has something newer of it', async () => {
       const url = await newDatabase();
       const node = newNode(url);
@@ -361,6 +397,41 @@ describe('the vacuum', () => {
       expect(await rowsOf(url)).toEqual([]);
       await node.flusher.close(5000);
     });
+  });
+
+  it.each(['level', 'mysql', 'both'])('takes away sums that a removal elsewhere has ended, from %s', async (what) => {
+    const url = what === 'level' ? null : await newDatabase();
+    const dataDir = what === 'mysql' ? null : temporaryFolder('vacuum');
+    const node = new StoredNode(dataDir, url, Date.now());
+    await node.start();
+    const { replica } = node;
+    const other = new Replica(2, () => node.nowMs);
+    for (const key of ['hash', 'field']) replica.add(TYPE_HASH, key, 'sum', 1);
+    replica.put(TYPE_HASH, 'field', 'kept', 'v');
+    replica.increment('counter', 1);
+    await node.flusher.flushNow();
+    other.apply(replica.takeState());
+    node.pass(10);
+    other.keyspace.clock.refresh();
+    other.delete('hash');
+    other.delete('counter');
+    other.remove(TYPE_HASH, 'field', 'sum');
+    const removals = Buffer.from(other.takeState());
+    // Not knowing of that, it counts on, in sums that began before.
+    node.pass(10);
+    for (const key of ['hash', 'field']) replica.add(TYPE_HASH, key, 'sum', 1);
+    replica.increment('counter', 1);
+    await node.flusher.flushMysqlNow(10_000);
+    replica.apply(removals);
+    const view = replica.view();
+    await node.settle();
+    await node.sweep(20);
+    expect(replica.database.index.count).toBe(replica.database.keyCount);
+    await node.flusher.close(5000);
+    const again = new StoredNode(dataDir, url, node.nowMs);
+    await again.start();
+    expect(again.replica.view()).toEqual(view);
+    await again.flusher.close(0);
   });
 
   it('waits while MySQL is away, and keeps the tombstones meanwhile', async () => {
@@ -409,7 +480,7 @@ const keys = ['a', 'b', 'c', 'a ', 'A', ''];
 const fields = ['f', 'g', 'h'];
 
 /** Changes one of a few keys, of any type over any other. */
-function change({ replica, nowMs }: StoredNode, random: SeededRandom): void {
+function change(replica: Replica, nowMs: number, random: SeededRandom): void {
   const key = random.pick(keys);
   const type = random.pick([TYPE_HASH, TYPE_SET]);
   random.pick([
