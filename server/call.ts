@@ -6,7 +6,7 @@ import { TYPE_STRING } from '../storage/block.ts';
 import type { Database } from '../storage/database.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import type { CommandOf } from './command-definition.ts';
-import { CommandError, NOT_AN_INTEGER, NOT_A_FLOAT, SYNTAX_ERROR, WRONG_TYPE } from './command-error.ts';
+import { CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, WRONG_TYPE } from './command-error.ts';
 import type { Node } from './node.ts';
 import type { Session } from './session.ts';
 
@@ -116,19 +116,6 @@ export class Call {
   integerIn(index: number, least: number, most: number, message = NOT_AN_INTEGER): number {
     const value = this.integer(index, message);
     if (value < least || value > most) throw new CommandError(message);
-    return value;
-  }
-
-  /** A number as Redis's string2d reads it: inf and exponents allowed, NaN and surrounding space not. @throws CommandError */
-  float(index: number, message = NOT_A_FLOAT): number {
-    const text = this.latin1(index);
-    const special = /^([+-]?)inf(inity)?$/i.exec(text);
-    if (special !== null) return special[1] === '-' ? -Infinity : Infinity;
-    if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && !/^[+-]?0x[0-9a-f]+$/i.test(text)) {
-      throw new CommandError(message);
-    }
-    const value = Number(text);
-    if (Number.isNaN(value)) throw new CommandError(message);
     return value;
   }
 

@@ -110,6 +110,13 @@ function exists(call: Call): void {
   }
 }
 
+function show(call: Call): void {
+  const script = call.node.scripting.cache.get(call.latin1(2).toLowerCase());
+  if (script === undefined) throw new CommandError(NO_SCRIPT);
+  const source = Buffer.concat([script.shebang, script.code]);
+  call.reply.bulk(source, 0, source.length);
+}
+
 function flush(call: Call): void {
   if (call.argc > 3 || (call.argc === 3 && !call.is(2, 'ASYNC') && !call.is(2, 'SYNC'))) {
     throw new CommandError('ERR SCRIPT FLUSH only support SYNC|ASYNC option');
@@ -173,6 +180,17 @@ const subcommands: readonly CommandDefinition[] = [
     flags: ['noscript'],
     syntax: 'sha1 [sha1 ...]',
     run: exists,
+  }),
+  command({
+    name: 'show',
+    summary: 'Shows the text of the script that EVALSHA would run.',
+    since: '8.0.0',
+    group: 'scripting',
+    complexity: 'O(N) with N the bytes of the script',
+    arity: 3,
+    flags: ['noscript'],
+    syntax: 'sha1',
+    run: show,
   }),
   command({
     name: 'flush',

@@ -11,6 +11,8 @@ export interface Script {
   readonly sha: string;
   /** Without its first line, when that tells flags; the line feed stays, so that lines keep their numbers. */
   readonly code: Buffer;
+  /** That first line. */
+  readonly shebang: Buffer;
   readonly bytes: number;
   /** Null for a script that tells none: it may do everything. */
   readonly flags: ScriptFlags | null;
@@ -19,8 +21,10 @@ export interface Script {
 /** A script of this text. @throws CommandError when its first line is wrong */
 export function scriptOf(source: Buffer, sha: string): Script {
   const told = scriptFlags(source);
-  const code = Buffer.from(source.subarray(told?.shebangLength ?? 0));
-  return { sha, code, bytes: code.length + OVERHEAD_BYTES, flags: told?.flags ?? null };
+  const shebangLength = told?.shebangLength ?? 0;
+  const code = Buffer.from(source.subarray(shebangLength));
+  const shebang = Buffer.from(source.subarray(0, shebangLength));
+  return { sha, code, shebang, bytes: source.length + OVERHEAD_BYTES, flags: told?.flags ?? null };
 }
 
 export function sha1(bytes: Uint8Array): string {

@@ -430,6 +430,16 @@ describe('a script', () => {
     expect(harness.run('EVALSHA', sha, 0, 'c').toString()).toBe('-NOSCRIPT No matching script. Please use EVAL.\r\n');
   });
 
+  it('is shown as it was sent, by SCRIPT SHOW', () => {
+    const harness = new CommandHarness(allCommands);
+    for (const text of ["return 'dump'", '#!lua flags=no-writes\nreturn 1']) {
+      const sha = harness.run('SCRIPT', 'LOAD', text).toString().split('\r\n')[1];
+      expect(harness.run('SCRIPT', 'SHOW', sha.toUpperCase()).toString()).toBe(`$${text.length}\r\n${text}\r\n`);
+    }
+    expect(harness.run('SCRIPT', 'SHOW', 'a'.repeat(40)).toString()).toContain('-NOSCRIPT ');
+    expect(harness.run('SCRIPT', 'SHOW', 'a').toString()).toContain('-NOSCRIPT ');
+  });
+
   it('may be one of thousands, of which Lua holds only some compiled', () => {
     const harness = new CommandHarness(allCommands);
     for (let number = 0; number < 5000; number++) {
