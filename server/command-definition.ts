@@ -2,6 +2,7 @@
  * One definition per command. COMMAND, its documentation, arity checks, access categories, docs/commands.md and the test
  * that every command ran come from it. `C` is what a handler is called with; what only describes commands leaves it open.
  */
+import type { TimeHistogram } from './time-histogram.ts';
 
 /** Redis's command flags; those that say how the dispatcher treats the command are marked. */
 export type CommandFlag =
@@ -108,7 +109,11 @@ export interface CommandOf<C> extends DefinitionOf<C> {
   timedFromArguments: number;
   /** For INFO commandstats. */
   calls: number;
+  /** Of these, those that are timed by samples only. */
+  untimedCalls: number;
   microseconds: number;
+  /** For LATENCY HISTOGRAM; null before the first call that was timed. */
+  times: TimeHistogram | null;
   rejected: number;
   failed: number;
 }

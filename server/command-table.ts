@@ -1,5 +1,6 @@
 /** All commands by name, found from the request's bytes without making a string. */
 import type { CommandOf, DefinitionOf } from './command-definition.ts';
+import type { TimeHistogram } from './time-histogram.ts';
 
 type Command = CommandOf<never>;
 type CommandDefinition = DefinitionOf<never>;
@@ -34,7 +35,9 @@ class DefinedCommand implements Command {
   readonly deniesOom: boolean;
   readonly timedFromArguments: number;
   calls = 0;
+  untimedCalls = 0;
   microseconds = 0;
+  times: TimeHistogram | null = null;
   rejected = 0;
   failed = 0;
   readonly summary: string;

@@ -18,8 +18,8 @@ import { refuseForeign } from './foreign-protocol.ts';
 import { countError, silence } from './reply-mode.ts';
 import { runWithEvents } from './run-with-events.ts';
 import type { Session } from './session.ts';
-import { noteDuration } from './slow-commands.ts';
-import type { QueuedCommands } from './transaction.ts';
+import { noteDuration, sampleWeight } from './slow-commands.ts';
+import { NOT_QUEUED, type QueuedCommands } from './transaction.ts';
 import type { Waits } from './waits.ts';
 
 /** Replies are handed to the transport when they have grown to this, also in the middle of a pipeline. */
@@ -33,8 +33,6 @@ const KEPT_BYTES_MAX = 64 * 1024;
 const ERROR_MARK = 45;
 /** The first byte of a TLS client's hello. */
 const TLS_HANDSHAKE = 22;
-/** One command in this many is timed for INFO commandstats. */
-const TIMING_MASK = 15;
 /** A slow log of commands shorter than this needs all of them timed. */
 const TIMED_BELOW_MICROSECONDS = 1000;
 
@@ -46,7 +44,6 @@ export class Dispatcher implements CommandControl {
   readonly #reply = new ReplyWriter(REPLY_FLUSH_BYTES * 2);
   readonly lookAhead = new LookAhead();
   readonly #outOfTurn = new ReplyWriter();
-  #timingCounter = 0;
   readonly #pause = new ClientPause();
   /** Waiting for a commit, with how many of their replies do. */
   readonly #gated = new Map<Session, number>();
@@ -322,17 +319,7 @@ export class Dispatcher implements CommandControl {
   }
 
   #queue(call: Call, session: Session, reply: ReplyWriter, command: Command): Command | null {
-    const { name } = command;
-    if (
-      name === 'exec' ||
-      name === 'discard' ||
-      name === 'multi' ||
-      name === 'watch' ||
-      name === 'quit' ||
-      name === 'reset'
-    ) {
-      return command;
-    }
+    if (NOT_QUEUED.has(command.name)) return command;
     if (command.flags.includes('no_multi')) {
       return this.#refuse(session, reply, command, 'ERR Command not allowed inside a transaction');
     }
@@ -360,9 +347,8 @@ export class Dispatcher implements CommandControl {
     session.lastCommand = command.fullName;
     command.calls++;
     statistics.commandsProcessed++;
-    const always = call.argc >= command.timedFromArguments || this.timesAll;
-    const timed = always || (this.#timingCounter++ & TIMING_MASK) === 0;
-    const startedMs = timed ? this.#node.monotonicMs() : 0;
+    const weight = this.timesAll || call.argc >= command.timedFromArguments ? 1 : sampleWeight(++command.untimedCalls);
+    const startedMs = weight > 0 ? this.#node.monotonicMs() : 0;
     try {
       if (this.#node.keyspaceEvents.isOn) runWithEvents(call, command);
       else (command as CommandOf<Call>).run!(call);
@@ -372,11 +358,7 @@ export class Dispatcher implements CommandControl {
       reply.error(error.message);
       command.failed++;
     }
-    if (timed) {
-      const microseconds = (this.#node.monotonicMs() - startedMs) * 1000;
-      command.microseconds += always ? microseconds : microseconds * (TIMING_MASK + 1);
-      noteDuration(this.#node, call, command, microseconds);
-    }
+    if (weight > 0) noteDuration(this.#node, call, command, this.#node.monotonicMs() - startedMs, weight);
     if (keyspace.changes !== changes) {
       session.lastWriteHi = keyspace.clock.hi;
       session.lastWriteLo = keyspace.clock.lo;

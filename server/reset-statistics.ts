@@ -10,7 +10,9 @@ export function resetStatistics(node: Node): void {
   for (const command of node.commands.byName.values()) {
     for (const each of [command, ...command.subcommandTable.values()]) {
       each.calls = 0;
+      each.untimedCalls = 0;
       each.microseconds = 0;
+      each.times = null;
       each.rejected = 0;
       each.failed = 0;
     }

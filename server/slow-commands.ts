@@ -6,6 +6,7 @@ import { findOption } from './config/option-table.ts';
 import type { Node } from './node.ts';
 import type { Session } from './session.ts';
 import { shortened } from './slow-log.ts';
+import { TimeHistogram } from './time-histogram.ts';
 
 const REDACTED = Buffer.from('(redacted)');
 
@@ -49,19 +50,33 @@ function logSlow(
   statistics.slowLog.add(words, microseconds, keyspace.clock.nowMs, client, Number(config.values['slowlog-max-len']));
 }
 
+/** Of the calls that need not all be timed, one in this many is. */
+const SAMPLED_CALLS = 16;
+
+/** For how many calls of a command its call number `calls` stands that is timed; 0 when it is not. The first ones all are. */
+export function sampleWeight(calls: number): number {
+  if (calls <= SAMPLED_CALLS) return 1;
+  return calls % SAMPLED_CALLS === 0 ? SAMPLED_CALLS : 0;
+}
+
 /**
- * Takes note of a command that has run, if it took as long as the configuration asks for.
+ * Takes note of what a command has taken that has run, also in the logs if that is as long as the configuration asks for.
+ * @param weight for how many calls it stands
  * @param session whose command it is: for one of a script, the session that has called the script
  */
 export function noteDuration(
   node: Node,
   call: Call,
   command: CommandOf<never>,
-  microseconds: number,
+  milliseconds: number,
+  weight: number,
   session = call.session,
 ): void {
   const { values } = node.config;
   const { statistics, keyspace } = node;
+  const microseconds = milliseconds * 1000;
+  command.microseconds += microseconds * weight;
+  if (values['latency-tracking']) (command.times ??= new TimeHistogram()).add(microseconds, weight);
   const slowerThan = Number(values['slowlog-log-slower-than']);
   if (slowerThan >= 0 && microseconds >= slowerThan && !command.flags.includes('skip_slowlog')) {
     const words = shortened(withoutSecrets(call, command));

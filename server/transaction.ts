@@ -7,6 +7,9 @@ export interface Invocation extends ArgumentSource {
   command: CommandOf<never>;
 }
 
+/** Commands that run at once also after MULTI. */
+export const NOT_QUEUED: ReadonlySet<string> = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset']);
+
 export class QueuedCommands {
   readonly commands: CommandOf<never>[] = [];
   /** A command was refused while queueing: EXEC will answer EXECABORT. */

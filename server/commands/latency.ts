@@ -1,5 +1,6 @@
 /** LATENCY: events that took longer than `latency-monitor-threshold`. */
 import type { Call } from '../call.ts';
+import type { CommandOf } from '../command-definition.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 
@@ -83,6 +84,41 @@ function doctorText(call: Call): string {
   return ['Events that took long:', ...lines, 'SLOWLOG GET shows which commands they were.'].join('\n');
 }
 
+/** The named commands with their subcommands, or all; none for a name that there is not. */
+function commandsNamed(call: Call): CommandOf<never>[] {
+  const { byName } = call.node.commands;
+  if (call.argc === 2) return [...byName.values()].flatMap((each) => [each, ...each.subcommandTable.values()]);
+  const found = new Set<CommandOf<never>>();
+  for (let index = 2; index < call.argc; index++) {
+    const [name, subcommand] = call.latin1(index).toLowerCase().split('|');
+    const command = byName.get(name);
+    if (command === undefined) continue;
+    const parts = [...command.subcommandTable.values()];
+    const chosen = subcommand === undefined ? [command, ...parts] : parts.filter((part) => part.name === subcommand);
+    for (const each of chosen) found.add(each);
+  }
+  return [...found];
+}
+
+function histogram(call: Call): void {
+  const { reply } = call;
+  const timed = commandsNamed(call).filter(({ times }) => times !== null);
+  reply.map(timed.length);
+  for (const { fullName, times } of timed) {
+    const buckets = times!.cumulative();
+    reply.bulkString(fullName);
+    reply.map(2);
+    reply.bulkString('calls');
+    reply.integer(times!.calls);
+    reply.bulkString('histogram_usec');
+    reply.map(buckets.length);
+    for (const { upTo, calls } of buckets) {
+      reply.integer(upTo);
+      reply.integer(calls);
+    }
+  }
+}
+
 const subcommands: readonly CommandDefinition[] = [
   command({
     name: 'latest',
@@ -127,6 +163,17 @@ const subcommands: readonly CommandDefinition[] = [
     flags: FLAGS,
     syntax: 'event',
     run: graph,
+  }),
+  command({
+    name: 'histogram',
+    summary: 'Shows how long the calls of commands took.',
+    since: '7.0.0',
+    group: 'server',
+    complexity: 'O(N) with N the number of commands',
+    arity: -2,
+    flags: FLAGS,
+    syntax: '[command [command ...]]',
+    run: histogram,
   }),
   command({
     name: 'doctor',

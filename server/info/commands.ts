@@ -1,10 +1,14 @@
 /** What commands cost and how often they failed. */
+import type { CommandOf } from '../command-definition.ts';
 import type { Node } from '../node.ts';
 import type { Field } from './fields.ts';
 
+function allCommands(node: Node): CommandOf<never>[] {
+  return [...node.commands.byName.values()].flatMap((each) => [each, ...each.subcommandTable.values()]);
+}
+
 export function commandFields(node: Node): Field[] {
-  const commands = [...node.commands.byName.values()].flatMap((each) => [each, ...each.subcommandTable.values()]);
-  return commands
+  return allCommands(node)
     .filter(({ calls, rejected, failed }) => calls + rejected + failed > 0)
     .map(({ fullName, calls, microseconds, rejected, failed }) => {
       const mean = (calls === 0 ? 0 : microseconds / calls).toFixed(2);
@@ -14,6 +18,18 @@ export function commandFields(node: Node): Field[] {
         `calls=${calls},usec=${usec},usec_per_call=${mean},rejected_calls=${rejected},failed_calls=${failed}`,
       ];
     });
+}
+
+/** Microseconds that a percentage of each command's calls did not exceed. */
+export function latencyFields(node: Node): Field[] {
+  const { values } = node.config;
+  const percents = values['latency-tracking-info-percentiles'];
+  if (!values['latency-tracking']) return [];
+  return allCommands(node).flatMap(({ fullName, times }): Field[] => {
+    if (times === null) return [];
+    const told = percents.map((percent) => `p${percent}=${times.percentile(percent).toFixed(3)}`);
+    return [[`latency_percentiles_usec_${fullName}`, told.join(',')]];
+  });
 }
 
 export function errorFields(node: Node): Field[] {

@@ -1,7 +1,7 @@
 /** The sections of INFO, in their order, and which of them a request asks for. */
 import type { Node } from '../node.ts';
 import { clientFields } from './clients.ts';
-import { commandFields, errorFields } from './commands.ts';
+import { commandFields, errorFields, latencyFields } from './commands.ts';
 import { type Field, sectionText } from './fields.ts';
 import { mantisFields } from './mantis.ts';
 import { memoryFields } from './memory.ts';
@@ -27,7 +27,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   modules: { title: 'Modules', isDefault: true, fields: () => [] },
   commandstats: { title: 'Commandstats', isDefault: false, fields: commandFields },
   errorstats: { title: 'Errorstats', isDefault: true, fields: errorFields },
-  latencystats: { title: 'Latencystats', isDefault: false, fields: () => [] },
+  latencystats: { title: 'Latencystats', isDefault: false, fields: latencyFields },
   cluster: { title: 'Cluster', isDefault: true, fields: () => [['cluster_enabled', 0]] },
   keyspace: { title: 'Keyspace', isDefault: true, fields: keyspaceFields },
   mantis: { title: 'Mantis', isDefault: true, fields: mantisFields },

@@ -11,7 +11,7 @@ import type { LuaMachine } from './lua-machine.ts';
 import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
-import { noteDuration } from '../slow-commands.ts';
+import { noteDuration, sampleWeight } from '../slow-commands.ts';
 import { runWithEvents } from '../run-with-events.ts';
 
 type Command = CommandOf<never>;
@@ -153,8 +153,9 @@ export class ScriptCommands {
     if (node.dispatcher.monitor !== null) node.dispatcher.monitor(this.#session, call);
     command.calls++;
     node.statistics.commandsProcessed++;
-    const timed = node.dispatcher.timesAll || call.argc >= command.timedFromArguments;
-    const startedMs = timed ? node.monotonicMs() : 0;
+    const isTimed = node.dispatcher.timesAll || call.argc >= command.timedFromArguments;
+    const weight = isTimed ? 1 : sampleWeight(++command.untimedCalls);
+    const startedMs = weight > 0 ? node.monotonicMs() : 0;
     try {
       if (call.node.keyspaceEvents.isOn) runWithEvents(call, command);
       else (command as CommandOf<Call>).run!(call);
@@ -164,11 +165,8 @@ export class ScriptCommands {
       this.reply.error(error.message);
       command.failed++;
     }
-    if (timed) {
-      const microseconds = (node.monotonicMs() - startedMs) * 1000;
-      command.microseconds += microseconds;
-      noteDuration(node, call, command, microseconds, this.#caller!.session);
-    }
+    const { session } = this.#caller!;
+    if (weight > 0) noteDuration(node, call, command, node.monotonicMs() - startedMs, weight, session);
   }
 }
 

@@ -105,6 +105,53 @@ describe('SLOWLOG', () => {
   });
 });
 
+describe('LATENCY HISTOGRAM', () => {
+  beforeEach(async () => {
+    await client.command('CONFIG', 'RESETSTAT');
+  });
+
+  /** A command's calls and buckets, or undefined. */
+  async function histogramOf(
+    command: string,
+    ...asked: string[]
+  ): Promise<{ calls: number; last: Reply | undefined } | undefined> {
+    const reply = (await client.command('LATENCY', 'HISTOGRAM', ...asked)) as Reply[];
+    const at = reply.indexOf(command);
+    if (at < 0) return undefined;
+    const [, calls, , buckets] = reply[at + 1] as [string, number, string, Reply[]];
+    return { calls, last: buckets.at(-1) };
+  }
+
+  it('has each of the first calls, of subcommands too, and in the last bucket all of them', async () => {
+    await client.pipeline([
+      ['SET', 'a', 1],
+      ['SET', 'a', 2],
+      ['GET', 'a'],
+      ['CLIENT', 'ID'],
+      ['EVAL', 'redis.call("GET","a")', 0],
+    ]);
+    expect(await histogramOf('set')).toEqual({ calls: 2, last: 2 });
+    expect(await histogramOf('get', 'get')).toEqual({ calls: 2, last: 2 });
+    expect(await histogramOf('set', 'get')).toBeUndefined();
+    expect(await histogramOf('client|id', 'client')).toEqual({ calls: 1, last: 1 });
+    expect(await histogramOf('client|id', 'none', 'CLIENT|ID')).toEqual({ calls: 1, last: 1 });
+    expect(await client.command('LATENCY', 'HISTOGRAM', 'none', 'client|none')).toEqual([]);
+  });
+
+  it('stands for all of many calls by some of them, and INFO has their percentiles', async () => {
+    await client.pipeline(Array.from({ length: 1600 }, () => ['GET', 'a']));
+    expect(await histogramOf('get')).toEqual({ calls: 1600, last: 1600 });
+    const percentiles = /latency_percentiles_usec_get:p50=\d+\.\d{3},p99=\d+\.\d{3},p99\.9=\d+\.\d{3}\r/;
+    expect(String(await client.command('INFO', 'latencystats'))).toMatch(percentiles);
+    await client.command('CONFIG', 'SET', 'latency-tracking', 'no');
+    await client.command('CONFIG', 'RESETSTAT');
+    await client.command('GET', 'a');
+    expect(await client.command('LATENCY', 'HISTOGRAM')).toEqual([]);
+    expect(String(await client.command('INFO', 'latencystats'))).not.toContain('usec');
+    await client.command('CONFIG', 'SET', 'latency-tracking', 'yes');
+  });
+});
+
 describe('LATENCY', () => {
   it('remembers what took longer than the threshold', async () => {
     expect(String(await client.command('LATENCY', 'DOCTOR'))).toContain('CONFIG SET latency-monitor-threshold');
