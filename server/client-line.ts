@@ -20,8 +20,11 @@ export function clientTypeOf(session: Session): ClientType {
 function flagsOf(node: Node, session: Session): string {
   let flags = isMonitor(node, session) ? 'O' : '';
   if (session.subscriptions !== null) flags += 'P';
-  if (session.blocked !== null) flags += 'b';
   if (session.queued !== null) flags += 'x';
+  if (session.blocked !== null) flags += 'b';
+  if (session.tracking !== null) flags += 't';
+  if (session.tracking?.isRedirectBroken === true) flags += 'R';
+  if (session.tracking?.settings.broadcasts === true) flags += 'B';
   if (session.watchBroken) flags += 'd';
   if (session.closing) flags += 'c';
   if (session.noEvict) flags += 'e';
@@ -52,6 +55,7 @@ export function clientLine(node: Node, session: Session): string {
     ['psub', session.subscriptions?.patterns.size ?? 0],
     ['ssub', session.subscriptions?.shards.size ?? 0],
     ['multi', session.queued === null ? -1 : session.queued.commands.length],
+    ['watch', session.watched?.size ?? 0],
     ['qbuf', queryBytes],
     ['qbuf-free', 0],
     ['argv-mem', 0],
@@ -65,10 +69,13 @@ export function clientLine(node: Node, session: Session): string {
     ['events', outputBytes === 0 ? 'r' : 'rw'],
     ['cmd', session.lastCommand === '' ? 'NULL' : session.lastCommand],
     ['user', session.user],
-    ['redir', -1],
+    ['redir', session.tracking?.settings.redirect ?? -1],
     ['resp', session.protocol],
     ['lib-name', session.libraryName],
     ['lib-ver', session.libraryVersion],
+    ['tot-net-in', session.bytesIn],
+    ['tot-net-out', session.bytesOut],
+    ['tot-cmds', session.commandCount],
   ];
   return fields.map(([name, value]) => `${name}=${value}`).join(' ');
 }

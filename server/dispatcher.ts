@@ -359,6 +359,7 @@ export class Dispatcher implements CommandControl {
       command.failed++;
     }
     if (weight > 0) noteDuration(this.#node, call, command, this.#node.monotonicMs() - startedMs, weight);
+    if (session.tracking !== null) this.#node.tracking.ran(call, command, session);
     if (keyspace.changes !== changes) {
       session.lastWriteHi = keyspace.clock.hi;
       session.lastWriteLo = keyspace.clock.lo;
@@ -416,6 +417,16 @@ export class Dispatcher implements CommandControl {
     // Not before the replies that it already waits for.
     if (this.gate !== null && this.#gated.has(session)) this.#gateReplies(this.gate, session, reply);
     else this.#flush(session, reply);
+  }
+
+  get currentSession(): Session | null {
+    return this.#current;
+  }
+
+  /** Has `write` called behind the reply of the command that is being run; false when none is. */
+  afterCommand(write: (reply: ReplyWriter) => void): boolean {
+    if (this.#current !== null) this.#late.push(write);
+    return this.#current !== null;
   }
 
   /** The same for the reply to a write: it waits for the commit where one is asked for. */

@@ -74,7 +74,7 @@ export class KeyspaceEvents {
   }
 
   changed(database: number, key: Buffer, start: number, length: number, cause: ChangeCause): void {
-    if (cause === 'write') {
+    if (cause === 'write' || cause === 'flush') {
       this.#touch(database, key, start, length);
       return;
     }

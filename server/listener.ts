@@ -156,6 +156,7 @@ export class Listener {
     this.#node.blocking.cancel(session);
     this.#node.watches.forget(session);
     this.#node.pubsub.forget(session);
+    this.#node.tracking.disable(session);
     this.#dispatcher.forget(session);
   }
 

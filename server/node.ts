@@ -18,6 +18,7 @@ import type { ScriptControl } from './scripts/script-control.ts';
 import type { PubSub } from './pubsub.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
+import type { Tracking } from './tracking.ts';
 import type { QueuedCommands } from './transaction.ts';
 import type { WatchTable } from './watch-table.ts';
 
@@ -96,6 +97,7 @@ export interface Node {
   readonly scripting: ScriptControl;
   readonly pubsub: PubSub;
   readonly keyspaceEvents: KeyspaceEvents;
+  readonly tracking: Tracking;
   readonly log: Logger;
   /** This node's 64-bit id, as two halves. */
   readonly nodeHi: number;

@@ -40,6 +40,7 @@ import { Listener } from './listener.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import type { ProcessMemory } from './process-memory.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
+import { type KeyListener, observerFor } from './observing.ts';
 import { deliverMessages, relayMessages } from './message-relay.ts';
 import { PubSub } from './pubsub.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
@@ -49,6 +50,8 @@ import { Scripting } from './scripts/scripting.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';
+import type { Tracking } from './tracking.ts';
+import { trackingFor } from './tracking-start.ts';
 import { Waits } from './waits.ts';
 import { WatchTable } from './watch-table.ts';
 
@@ -89,9 +92,6 @@ export interface RuntimeOptions {
   processMemory?: ProcessMemory;
 }
 
-/** A key changed, or has expired; the bytes are valid during the call. */
-export type KeyListener = (database: number, key: Buffer, start: number, length: number) => void;
-
 export class Runtime implements Node {
   readonly config: Config;
   readonly keyspace: Keyspace;
@@ -105,6 +105,7 @@ export class Runtime implements Node {
   readonly scripting: Scripting;
   readonly pubsub: PubSub;
   readonly keyspaceEvents: KeyspaceEvents;
+  readonly tracking: Tracking;
   readonly log: Logger;
   readonly runId: string;
   readonly startedAtMs: number;
@@ -197,6 +198,7 @@ export class Runtime implements Node {
     this.pubsub = new PubSub((session, write) => this.dispatcher.sendMessage(session, write));
     this.keyspaceEvents = new KeyspaceEvents(this.keyspace, this.pubsub);
     this.keyWaiters.events = this.keyspaceEvents;
+    this.tracking = trackingFor(this, this.dispatcher, (work) => environment.time.defer(work));
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
     this.#housekeeping = new Housekeeping(this, this.dispatcher, this.listener, environment.time);
@@ -205,7 +207,7 @@ export class Runtime implements Node {
   }
 
   #wire(): void {
-    const { keyspace, keyWaiters, watches } = this;
+    const { keyspace, keyWaiters, watches, tracking } = this;
     keyspace.storing = this.flusher !== null;
     keyspace.clock.onLeap = () => this.#housekeeping.watchWrites();
     followAccessSettings(this.config, keyspace);
@@ -215,6 +217,7 @@ export class Runtime implements Node {
     keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);
     watches.onActive = () => this.#observe();
     keyWaiters.onActive = () => this.#observe();
+    tracking.onActive = () => this.#observe();
     keyWaiters.onReady = () => this.#environment.time.defer(() => this.#serveWaiters());
     this.#guardMemory();
     relayMessages(this, this.#environment.time, () => this.publish());
@@ -263,20 +266,7 @@ export class Runtime implements Node {
   }
 
   #observe(): void {
-    const { keyWaiters, watches, keyspaceEvents } = this;
-    const listener = this.#keyListener;
-    if (watches.size === 0 && keyWaiters.size === 0 && listener === null && !keyspaceEvents.isOn) {
-      this.keyspace.observer = null;
-      return;
-    }
-    const touched: KeyListener = (database, key, start, length) => {
-      watches.touch(database, key, start, length);
-      keyWaiters.touch(database, key, start, length);
-      listener?.(database, key, start, length);
-    };
-    this.keyspace.observer = keyspaceEvents.isOn
-      ? keyspaceEvents.observing(touched)
-      : { changed: touched, expired: touched };
+    this.keyspace.observer = observerFor(this, this.#keyListener);
   }
 
   // ---- start ----

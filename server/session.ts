@@ -2,6 +2,7 @@
 import type { Written } from '../protocol/written.ts';
 import type { RequestDecoder } from '../protocol/resp-request.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import type { ClientTracking } from './client-tracking.ts';
 import type { Subscriptions } from './subscriptions.ts';
 import type { QueuedCommands } from './transaction.ts';
 
@@ -80,6 +81,8 @@ export class Session {
 
   /** What it listens to; null while that is nothing. */
   subscriptions: Subscriptions | null = null;
+  /** How its reads are tracked for its cache; null while they are not. */
+  tracking: ClientTracking | null = null;
   /** Since when (milliseconds since 1970) it leaves more unread than its soft limit; 0 while it does not. */
   overSoftLimitSinceMs = 0;
 

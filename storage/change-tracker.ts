@@ -3,8 +3,8 @@ import { FEED, OWED, STORE } from './block.ts';
 import type { Database } from './database.ts';
 import { DigestedBlocks } from './digested-blocks.ts';
 
-/** Why keys are changed: by a write, here or on a peer, to make room, or at the deadline of an element. */
-export type ChangeCause = 'write' | 'evict' | 'expireElement';
+/** Why keys are changed: by a write, here or on a peer, with their whole database, to make room, or at the deadline of an element. */
+export type ChangeCause = 'write' | 'flush' | 'evict' | 'expireElement';
 
 /** Told of every change to a key that commands can see, when `observed` is set. */
 export interface KeyObserver {
@@ -12,6 +12,10 @@ export interface KeyObserver {
   /** Commands see the key from now on, and did not before; `changed` follows. */
   appeared?(database: number, key: Buffer, start: number, length: number): void;
   expired(database: number, key: Buffer, start: number, length: number): void;
+  /** A database is emptied, or what was in it up to some time is; `changed` follows for each key, with the cause `flush`. */
+  flushed?(): void;
+  /** The key has left memory for the stores, from which it can be read back. From now on nobody is told of its deadline. */
+  setAside?(database: number, key: Buffer, start: number, length: number): void;
 }
 
 export class ChangeTracker extends DigestedBlocks {

@@ -21,8 +21,11 @@ export function applyFloor(
   origin: number,
   local: boolean,
 ): void {
-  if (compareStamp(hi, lo, database.floorHi, database.floorLo) <= 0) return;
   const { observer } = keyspace;
+  const isRaised = compareStamp(hi, lo, database.floorHi, database.floorLo) > 0;
+  // Also of a flush that finds nothing to do, as in Redis.
+  if (local || isRaised) observer?.flushed?.();
+  if (!isRaised) return;
   if (observer !== null) announce(keyspace, database, hi, lo);
   database.floorHi = hi;
   database.floorLo = lo;
@@ -65,13 +68,7 @@ function announce(keyspace: Keyspace, database: Database, hi: number, lo: number
   forEachKey(database, (ref) => {
     if ((keyspace.flagsOf(ref) & HIDDEN) !== 0 || !isUnder(keyspace, ref, hi, lo)) return;
     keyspace.readKey(ref);
-    keyspace.observer!.changed(
-      database.number,
-      keyspace.keyBuffer,
-      keyspace.keyStart,
-      keyspace.keyLength,
-      keyspace.cause,
-    );
+    keyspace.observer!.changed(database.number, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength, 'flush');
   });
 }
 

@@ -427,13 +427,14 @@ export class Keyspace extends ChangeTracker {
   evict(database: Database, hash: number, ref: number): void {
     this.evictedKeys++;
     if (this.digesting || this.expectsPeers) this.countEvicted(database, ref);
+    this.readKey(ref);
+    const { observer, keyBuffer, keyStart, keyLength } = this;
     if (this.readsThrough) {
+      observer?.setAside?.(database.number, keyBuffer, keyStart, keyLength);
       database.evicted.add(hash, (this.flagsOf(ref) & PARTIAL) !== 0);
       this.drop(database, hash, ref);
       return;
     }
-    this.readKey(ref);
-    const { observer, keyBuffer, keyStart, keyLength } = this;
     const key = observer === null ? null : Buffer.from(keyBuffer.subarray(keyStart, keyStart + keyLength));
     this.drop(database, hash, ref);
     if (key !== null) observer?.changed(database.number, key, 0, key.length, 'evict');

@@ -46,6 +46,7 @@ function reset(call: Call): void {
   node.watches.forget(session);
   stopMonitoring(node, session);
   node.pubsub.forget(session);
+  node.tracking.disable(session);
   session.queued = null;
   session.protocol = 2;
   session.database = 0;

@@ -16,7 +16,7 @@ export function clientFields(node: Node): Field[] {
     ['client_recent_max_output_buffer', outputBytes],
     // As in Redis, those that CLIENT PAUSE holds are among them.
     ['blocked_clients', node.blocking.count + node.dispatcher.pausedCount],
-    ['tracking_clients', 0],
+    ['tracking_clients', node.tracking.clientCount],
     ['pubsub_clients', node.pubsub.clientCount(node.sessions.values())],
     ['clients_in_timeout_table', node.blocking.count],
     ['total_blocking_keys', node.keyWaiters.size],

@@ -167,6 +167,7 @@ export class ScriptCommands {
     }
     const { session } = this.#caller!;
     if (weight > 0) noteDuration(node, call, command, node.monotonicMs() - startedMs, weight, session);
+    if (session.tracking !== null) node.tracking.ran(call, command, session);
   }
 }
 

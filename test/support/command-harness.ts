@@ -9,10 +9,13 @@ import { Dispatcher } from '../../server/dispatcher.ts';
 import { KeyWaiters } from '../../server/key-waiters.ts';
 import { KeyspaceEvents } from '../../server/keyspace-events.ts';
 import type { Node } from '../../server/node.ts';
+import { observerFor } from '../../server/observing.ts';
 import { PubSub } from '../../server/pubsub.ts';
 import { Scripting } from '../../server/scripts/scripting.ts';
 import { Session, type Transport } from '../../server/session.ts';
 import { Statistics } from '../../server/statistics.ts';
+import type { Tracking } from '../../server/tracking.ts';
+import { trackingFor } from '../../server/tracking-start.ts';
 import { WatchTable } from '../../server/watch-table.ts';
 import { Applied } from '../../replication/applied.ts';
 import { Clock } from '../../storage/clock.ts';
@@ -95,6 +98,7 @@ export class CommandHarness {
   readonly dispatcher: Dispatcher;
   readonly client: HarnessClient;
   #sessions = 0;
+  readonly #deferred: (() => void)[] = [];
 
   constructor(definitions: readonly CommandDefinition[], options: HarnessOptions = {}) {
     const clock = new Clock(options.wallClockMs ?? Date.now);
@@ -141,6 +145,7 @@ export class CommandHarness {
       pubsub: PubSub;
       scripting: Scripting;
       keyspaceEvents: KeyspaceEvents;
+      tracking: Tracking;
     };
     built.dispatcher = new Dispatcher(built);
     built.pubsub = new PubSub((session, write) => built.dispatcher.sendMessage(session, write));
@@ -150,20 +155,20 @@ export class CommandHarness {
     built.scripting = new Scripting(built);
     built.keyWaiters.events = built.keyspaceEvents;
     built.keyWaiters.onActive = () => this.#observe();
+    built.tracking = trackingFor(built, built.dispatcher, (work) => this.#deferred.push(work));
+    built.tracking.onActive = () => this.#observe();
     this.node = built;
     this.dispatcher = built.dispatcher;
     this.client = this.connect();
   }
 
   #observe(): void {
-    const { keyWaiters } = this.node;
-    if (keyWaiters.size === 0) {
-      this.keyspace.observer = null;
-      return;
-    }
-    const changed = (database: number, key: Buffer, start: number, length: number): void =>
-      keyWaiters.touch(database, key, start, length);
-    this.keyspace.observer = { changed, expired: changed };
+    this.keyspace.observer = observerFor(this.node, null);
+  }
+
+  /** Does what was put off to the end of the turn. */
+  endTurn(): void {
+    for (const work of this.#deferred.splice(0)) work();
   }
 
   /** Another client. */
