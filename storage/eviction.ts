@@ -23,6 +23,8 @@ export type Evicted = 'yes' | 'none' | 'waits';
 
 /** Draws for one sample: most draws of a busy database find a key that may go. */
 const DRAWS_PER_SAMPLE = 4;
+/** Slots that are drawn at once. */
+const DRAWN_SLOTS = 64;
 /** Candidates that are remembered from one eviction to the next. */
 const POOL_MOST = 16;
 
@@ -39,7 +41,15 @@ export class Eviction {
   /** Ascending by score. */
   readonly #pool: Candidate[] = [];
   #poolPolicy: EvictionPolicy = 'noeviction';
+  /** What the policy goes by. */
+  #order = '';
   #isAnyWaiting = false;
+  /** Keys that were drawn ahead, of this database; by the time they are looked at their blocks may be something else. */
+  readonly #drawn = new Uint32Array(DRAWN_SLOTS);
+  #drawnLeft = 0;
+  #drawnFrom: Database | null = null;
+  /** The sum of what was read ahead, so that the reads are not found to be useless and left out. */
+  #readAheadSum = 0;
   /** Keys that must stay for the moment, among those that memory has only a part of. */
   isPinned: (database: Database, ref: number) => boolean = () => false;
 
@@ -54,32 +64,49 @@ export class Eviction {
     if (policy !== this.#poolPolicy) {
       this.#pool.length = 0;
       this.#poolPolicy = policy;
+      this.#order = policy.slice(policy.indexOf('-') + 1);
     }
     this.#isAnyWaiting = false;
     const volatileOnly = policy.startsWith('volatile');
-    const enough = policy.endsWith('random') ? 1 : samples;
+    const enough = this.#order === 'random' ? 1 : samples;
     for (const database of this.#keyspace.databases) {
       if ((volatileOnly ? database.deadlineCount : database.keyCount) > 0) {
-        this.#sample(database, policy, volatileOnly, enough);
+        this.#sample(database, volatileOnly, enough);
       }
     }
     for (let best = this.#pool.pop(); best !== undefined; best = this.#pool.pop()) {
       // It may have been used since, or its block may be another key's by now.
-      if (!this.#mayGo(best.database, best.ref, volatileOnly) || this.#score(policy, best.ref) < best.score - 1)
-        continue;
+      if (!this.#mayGo(best.database, best.ref, volatileOnly) || this.#score(best.ref) < best.score - 1) continue;
       if (this.#evict(best.database, best.ref)) return 'yes';
     }
     return this.#isAnyWaiting ? 'waits' : 'none';
   }
 
-  #sample(database: Database, policy: EvictionPolicy, volatileOnly: boolean, samples: number): void {
+  #sample(database: Database, volatileOnly: boolean, samples: number): void {
     let found = 0;
     for (let draw = 0; draw < samples * DRAWS_PER_SAMPLE && found < samples; draw++) {
-      const ref = volatileOnly ? database.deadlines.sample(this.#random()) : database.index.sample(this.#random());
+      const ref = volatileOnly ? database.deadlines.sample(this.#random()) : this.#draw(database);
       if (!this.#mayGo(database, ref, volatileOnly)) continue;
       found++;
-      this.#remember(database, ref, this.#score(policy, ref));
+      this.#remember(database, ref, this.#score(ref));
     }
+  }
+
+  #draw(database: Database): number {
+    if (this.#drawnLeft === 0 || this.#drawnFrom !== database) this.#drawAhead(database);
+    return this.#drawnLeft === 0 ? database.index.sample(this.#random()) : this.#drawn[--this.#drawnLeft];
+  }
+
+  #drawAhead(database: Database): void {
+    const { words } = this.#keyspace.arena;
+    this.#drawnFrom = database;
+    this.#drawnLeft = database.index.sampleSome(this.#random(), this.#drawn);
+    let sum = 0;
+    for (let at = 0; at < this.#drawnLeft; at++) {
+      const ref = this.#drawn[at];
+      sum ^= words[ref >>> 20][(ref & 0xfffff) << 1];
+    }
+    this.#readAheadSum ^= sum;
   }
 
   /** Puts a candidate into the pool, unless all that are there are better. */
@@ -113,10 +140,11 @@ export class Eviction {
   }
 
   /** The greater, the sooner the key goes. */
-  #score(policy: EvictionPolicy, ref: number): number {
-    if (policy.endsWith('lru')) return idleSeconds(this.#keyspace, ref) + this.#random() * 0.5;
-    if (policy.endsWith('lfu')) return -frequencyOf(this.#keyspace, ref) + this.#random() * 0.5;
-    if (policy.endsWith('ttl')) return -this.#keyspace.deadlineOf(ref);
+  #score(ref: number): number {
+    const order = this.#order;
+    if (order === 'lru') return idleSeconds(this.#keyspace, ref) + this.#random() * 0.5;
+    if (order === 'lfu') return -frequencyOf(this.#keyspace, ref) + this.#random() * 0.5;
+    if (order === 'ttl') return -this.#keyspace.deadlineOf(ref);
     return this.#random();
   }
 
