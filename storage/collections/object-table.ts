@@ -1,18 +1,23 @@
 /** Where the collections are, by the slot that their keys' blocks carry; and the freeing of large ones in small steps. */
+import assert from 'node:assert';
 import type { Collection } from './collection.ts';
 
 /** Elements that are freed at once; what is larger is freed step by step. */
 const FREE_AT_ONCE = 512;
 
+/** In the last of the free slots. */
+const NO_NEXT = ~0;
+
 /** So many changes of a collection are not looked at for what they cost besides blocks: a few bytes each. */
 const CHANGES_UNCOUNTED = 16;
 
 export class ObjectTable {
-  /** A packed collection is the number of its block. */
-  readonly #collections: (Collection | number | null)[] = [null];
+  /** By slot. Of a packed collection the number of its block; of a free slot, below 0, the number of the next one (`~next`). */
+  readonly #collections: (Collection | number)[] = [NO_NEXT];
+  /** 0 for none: slot 0 is never given. With a list of their own free slots took twice the memory of the keys that had gone. */
+  #firstFree = 0;
   /** Collections that are not packed, those looked at last behind; some of them are in no slot any more. */
   readonly #unpacked: Collection[] = [];
-  readonly #free: number[] = [];
   readonly #garbage: Collection[] = [];
   /**
    * An empty collection of each type that there has been. Without any object of a class the compiler's notes of it go with the next garbage
@@ -40,8 +45,8 @@ export class ObjectTable {
   get(slot: number): Collection {
     const found = this.#collections[slot];
     if (typeof found === 'number') return this.#unpack(found, slot);
-    found!.isWarm = true;
-    return found!;
+    found.isWarm = true;
+    return found;
   }
 
   /** A collection that is known not to be packed; this does not count as a use. */
@@ -63,7 +68,7 @@ export class ObjectTable {
   /** The block of the collection in the slot when it is packed, else 0. */
   packedAt(slot: number): number {
     const found = this.#collections[slot];
-    return typeof found === 'number' ? found : 0;
+    return typeof found === 'number' && found > 0 ? found : 0;
   }
 
   /** The packed collection in the slot is in another block from now on. */
@@ -106,7 +111,7 @@ export class ObjectTable {
   /** Packs the collection in the slot again, that was unpacked only to be read. */
   packNow(slot: number): void {
     const collection = this.#collections[slot];
-    if (typeof collection === 'object' && collection !== null) this.#pack(collection);
+    if (typeof collection === 'object') this.#pack(collection);
   }
 
   #pack(collection: Collection): boolean {
@@ -119,8 +124,8 @@ export class ObjectTable {
   }
 
   add(collection: Collection): number {
-    // Slot 0 is never given.
-    const slot = this.#free.pop() ?? this.#collections.length;
+    const slot = this.#firstFree === 0 ? this.#collections.length : this.#firstFree;
+    if (this.#firstFree !== 0) this.#firstFree = ~(this.#collections[slot] as number);
     this.#collections[slot] = collection;
     collection.slot = slot;
     this.#examples[collection.type] ??= collection.createEmpty();
@@ -148,10 +153,11 @@ export class ObjectTable {
   /** Takes a collection out; its elements are freed now or soon. */
   release(slot: number): void {
     const found = this.#collections[slot];
-    this.#collections[slot] = null;
-    this.#free.push(slot);
+    assert(typeof found === 'object' || found > 0, 'a slot is released once');
+    this.#collections[slot] = ~this.#firstFree;
+    this.#firstFree = slot;
     if (typeof found === 'number') this.freePacked(found);
-    else this.#discard(found!);
+    else this.#discard(found);
   }
 
   /** Puts an empty collection of the same type in the slot, which keeps floor and marks. */
@@ -200,7 +206,7 @@ export class ObjectTable {
     this.#collections.length = 1;
     this.#unpacked.length = 0;
     this.bytes = 0;
-    this.#free.length = 0;
+    this.#firstFree = 0;
     this.#garbage.length = 0;
   }
 }
