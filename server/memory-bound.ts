@@ -14,8 +14,11 @@ import type { ProcessMemory } from './process-memory.ts';
 /** Of `maxmemory`, what pages that are not full may take at least; and at most, where sizes change faster than blocks are moved. */
 const UNFILLED_SHARE = 0.03;
 const UNFILLED_SHARE_MOST = 0.1;
-/** The weight of a look in what pages that are not full take on the average. */
-const LOOK_WEIGHT = 0.1;
+/** Where nothing could be moved, it is tried again when pages that are not empty have so much more of `maxmemory` free. */
+const RETRIED_SHARE = 0.005;
+/** The weight of a look in what is left for pages that are not full: more is believed at once, less only gradually. */
+const LOOK_WEIGHT_MORE = 0.5;
+const LOOK_WEIGHT_LESS = 0.05;
 /** Below this bound the process itself, which comes and goes by some MiB, would leave nothing of it for data: only that is counted. */
 const PROCESS_BOUND_LEAST = 32 << 20;
 /** What is not counted may push eviction down to this share of `maxmemory`, and no further. */
@@ -61,8 +64,8 @@ export class MemoryBound {
   /** Looks in a row that have found a segment's worth of empty pages. */
   #idleLooks = 0;
   #unfilledBytes = 0;
-  /** Nothing could be moved; tried again after the next look. */
-  #isPacked = false;
+  /** Free bytes of pages that are not empty when nothing could be moved; Infinity when that was not tried since the last look. */
+  #packedAtBytes = Infinity;
   /** No segment could be given back; tried again after the next look. */
   #isEachSegmentNeeded = false;
   #emptiedBefore = 0;
@@ -100,7 +103,8 @@ export class MemoryBound {
       this.uncountedBytes = 0;
       return;
     }
-    this.#isPacked = this.#isEachSegmentNeeded = false;
+    this.#packedAtBytes = Infinity;
+    this.#isEachSegmentNeeded = false;
     const { arena } = this.#keyspace;
     this.#idleLooks = arena.emptyBytes >= SEGMENT_BYTES ? this.#idleLooks + 1 : 0;
     if (this.#idleLooks > IDLE_LOOKS_LONG) arena.giveBackEmpty(SEGMENT_BYTES);
@@ -119,12 +123,14 @@ export class MemoryBound {
     this.evictAtBytes = left - this.#reserveFor(left);
   }
 
-  /** What to leave for pages that are not full: more while blocks find no empty page and the pages are beyond their bound. */
+  /**
+   * What to leave for pages that are not full: what they take while the pages are beyond their bound. More is believed soon, less only
+   * gradually: sizes that change go on changing.
+   */
   #reserveFor(residentAtBytes: number): number {
-    const { arena } = this.#keyspace;
-    const isShort = this.residentBytes > residentAtBytes && arena.emptyBytes < EMPTY_BYTES_ENOUGH;
-    const unfilledBytes = isShort ? arena.residentBytes - arena.usedBytes : 0;
-    this.#unfilledBytes += (unfilledBytes - this.#unfilledBytes) * LOOK_WEIGHT;
+    const unfilledBytes = this.residentBytes > residentAtBytes ? this.#unfilledNowBytes : 0;
+    const change = unfilledBytes - this.#unfilledBytes;
+    this.#unfilledBytes += change * (change > 0 ? LOOK_WEIGHT_MORE : LOOK_WEIGHT_LESS);
     const least = this.#bytesMax * UNFILLED_SHARE;
     return Math.max(least, Math.min(this.#bytesMax * UNFILLED_SHARE_MOST, this.#unfilledBytes));
   }
@@ -166,7 +172,15 @@ export class MemoryBound {
   /** Whether blocks are to be moved before more are written. */
   isSparse(usedBytes: number): boolean {
     const { arena } = this.#keyspace;
-    return !this.#isPacked && usedBytes - arena.usedBytes + arena.residentBytes > this.residentAtBytes;
+    if (usedBytes - arena.usedBytes + arena.residentBytes <= this.residentAtBytes) return false;
+    const isPacked = this.#packedAtBytes < Infinity;
+    return !isPacked || this.#unfilledNowBytes >= this.#packedAtBytes + this.#bytesMax * RETRIED_SHARE;
+  }
+
+  /** Free bytes of pages that are not empty. */
+  get #unfilledNowBytes(): number {
+    const { arena } = this.#keyspace;
+    return arena.residentBytes - arena.emptyBytes - arena.usedBytes;
   }
 
   /** Moves blocks for `sliceMs` where that makes room; false when nothing is left to be done. No command may be running. */
@@ -179,8 +193,9 @@ export class MemoryBound {
     const endMs = this.#monotonicMs() + sliceMs;
     compaction.step(() => this.#monotonicMs() >= endMs);
     // What could not be emptied is not tried again at once.
-    if (!compaction.isUnderWay && compaction.emptied === this.#emptiedBefore) this.#isPacked = true;
-    return !this.#isPacked;
+    const isPacked = !compaction.isUnderWay && compaction.emptied === this.#emptiedBefore;
+    this.#packedAtBytes = isPacked ? this.#unfilledNowBytes : Infinity;
+    return !isPacked;
   }
 
   #begin(): boolean {
@@ -194,12 +209,13 @@ export class MemoryBound {
       if (this.compaction.beginSegment()) return true;
       this.#isEachSegmentNeeded = true;
     }
-    const unfilledBytes = arena.residentBytes - arena.emptyBytes - arena.usedBytes;
+    const unfilledBytes = this.#unfilledNowBytes;
     // A segment can be given back when there are empty pages for what is in it.
     const isEnough = arena.emptyBytes >= (isTooLarge ? SEGMENT_BYTES * 2 : EMPTY_BYTES_ENOUGH);
     if (isEnough || unfilledBytes < (this.#bytesMax * UNFILLED_SHARE) / 2) return false;
-    this.#isPacked = !this.compaction.beginPages();
-    return !this.#isPacked;
+    const hasBegun = this.compaction.beginPages();
+    this.#packedAtBytes = hasBegun ? Infinity : unfilledBytes;
+    return hasBegun;
   }
 
   /** MEMORY PURGE: has all go back to the system that can, in one go. */

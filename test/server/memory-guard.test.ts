@@ -1,0 +1,104 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { freeBuffersAtOnce } from '../../protocol/free-buffer.ts';
+import { MemoryGuard } from '../../server/memory-guard.ts';
+import type { Node } from '../../server/node.ts';
+import type { ProcessMemory } from '../../server/process-memory.ts';
+import { Replica } from '../storage/replica.ts';
+import { withSeed } from '../support/seed.ts';
+
+const FILE = 'test/server/memory-guard.test.ts';
+const MEBIBYTE = 1 << 20;
+const BYTES_MAX = 48 * MEBIBYTE;
+/** What passes between two looks at the clock: a few evictions, or some tens of blocks that are moved. */
+const LOOK_MS = 0.05;
+const TURN_MS = 10;
+
+/** A guard of a process that is nothing but its data, in time that passes only by its looks at the clock. */
+class Guarded {
+  readonly replica = new Replica({ storing: false, feeding: false, digesting: false });
+  readonly guard: MemoryGuard;
+  monotonicMs = 0;
+  draws = 0;
+  readonly #values = {
+    maxmemory: BYTES_MAX,
+    'maxmemory-policy': 'allkeys-lru',
+    'maxmemory-samples': 5,
+    'maxmemory-eviction-tenacity': 10,
+  };
+  #lower: () => void = () => {};
+  #deferred: (() => void)[] = [];
+
+  constructor(random: () => number) {
+    let bytes = (): number => 0;
+    const process: ProcessMemory = {
+      growthBytes: () => bytes(),
+      noteEmpty: () => {},
+      collect: () => {},
+      limitNewSpace: () => {},
+    };
+    const node = {
+      keyspace: this.replica.keyspace,
+      random: () => {
+        this.draws++;
+        return random();
+      },
+      monotonicMs: () => (this.monotonicMs += LOOK_MS),
+      config: { values: this.#values, onChange: (_: string, changed: () => void) => (this.#lower = changed) },
+      statistics: { evictedKeys: 0 },
+      flusher: null,
+    };
+    this.guard = new MemoryGuard(node as unknown as Node, (work) => void this.#deferred.push(work), process);
+    bytes = () => this.residentBytes;
+  }
+
+  get residentBytes(): number {
+    return this.guard.bound.residentBytes;
+  }
+
+  /** What comes after the commands of a turn. */
+  endTurn(): void {
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    for (const work of deferred) work();
+    this.monotonicMs += TURN_MS;
+    this.replica.pass(TURN_MS);
+  }
+
+  lower(bytesMax: number): void {
+    this.#values.maxmemory = bytesMax;
+    this.#lower();
+  }
+
+  set(index: number, bytes: number): void {
+    if (!this.guard.hasRoom()) throw new Error('there is no room');
+    this.replica.set(`key:${index}`, 'x'.repeat(bytes));
+  }
+
+  fill(bytes: number): number {
+    let index = 0;
+    while (this.replica.keyspace.usedBytes < bytes) this.set(index++, 100);
+    this.endTurn();
+    return index;
+  }
+}
+
+describe('the guard of memory', () => {
+  afterEach(() => freeBuffersAtOnce(false));
+
+  it('keeps the process within its bound while values grow, turn by turn', async () => {
+    await withSeed(FILE, (random) => {
+      const guarded = new Guarded(() => random.fraction());
+      let most = 0;
+      for (let index = 0; index < 120_000;) {
+        for (let count = 0; count < 2000; count++, index++) {
+          guarded.set(index, 100 + Math.min(1900, Math.floor(index / 50)));
+        }
+        guarded.endTurn();
+        most = Math.max(most, guarded.residentBytes);
+      }
+      expect(most / BYTES_MAX).toBeLessThan(1.04);
+      // Not by keeping next to nothing.
+      expect(guarded.replica.keyspace.usedBytes / BYTES_MAX).toBeGreaterThan(0.75);
+    });
+  }, 120_000);
+});
