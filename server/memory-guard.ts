@@ -10,8 +10,13 @@ import type { ProcessMemory } from './process-memory.ts';
 
 /** Evictions between two looks at the clock. */
 const EVICTIONS_A_LOOK = 8;
-/** Time of one step of what is evicted between commands. */
+/** Time of one step of what is evicted between commands; and far beyond the bound. */
 const STEP_MS = 1;
+const STEP_MS_MOST = 5;
+/** Time that the commands of one turn take for making room; from then on they make it only for what the turn goes on to write. */
+const TURN_MS = 5;
+/** So far beyond its bound of `maxmemory` what blocks could be moved may be evicted as well: that comes first. */
+const EVICTED_FIRST_SHARE = 0.2;
 /** Elements of large evicted collections that are freed at once. */
 const FREE_ELEMENTS = 1000;
 /** Memory may be so far over its bound while what could leave it is being stored; beyond, commands wait for the stores. */
@@ -53,6 +58,10 @@ export class MemoryGuard {
   #lookedAtMs = -Infinity;
   #isHeapFull = false;
   #isCompacting = false;
+  /** Time that commands of this turn have taken, and what was counted and resident when that was enough. */
+  #spentMs = 0;
+  #spentAtBytes = 0;
+  #spentAtResidentBytes = 0;
 
   /**
    * @param defer runs work after what the event loop has to do now
@@ -111,7 +120,10 @@ export class MemoryGuard {
       this.relieveSoon();
       return this.#node.config.values['maxmemory-policy'] !== 'noeviction';
     }
-    this.#relief = this.#relieve(this.#sliceMs());
+    const sliceMs = this.#sliceMs();
+    const isLeft = this.#isSpent && this.#relief === 'unfinished';
+    this.#relief = this.#relieve(sliceMs, isLeft ? Math.max(bound.evictAtBytes, this.#spentAtBytes) : undefined);
+    if (this.#relief === 'unfinished') this.#spend(sliceMs);
     if (bound.isSparse(keyspace.usedBytes)) this.#compact();
     if (this.#relief === 'unfinished') this.relieveSoon();
     if (this.#relief === 'waits') this.#flushSoon();
@@ -136,20 +148,48 @@ export class MemoryGuard {
     this.#isRelieving = true;
     this.#defer(() => {
       this.#isRelieving = false;
-      const relief = this.#relieve(STEP_MS);
-      if (relief === 'unfinished') this.relieveSoon();
-      if (relief === 'waits') this.#flushSoon();
+      this.#relief = this.#relieve(this.#evictsFirst ? STEP_MS_MOST : STEP_MS);
+      if (this.#relief === 'unfinished') this.relieveSoon();
+      else if (this.bound.isSparse(keyspace.usedBytes)) this.#compactSoon();
+      if (this.#relief === 'waits') this.#flushSoon();
     });
+  }
+
+  get #isSpent(): boolean {
+    return this.#spentMs >= TURN_MS;
+  }
+
+  #spend(ms: number): void {
+    if (ms === 0) return;
+    if (this.#spentMs === 0) this.#defer(() => (this.#spentMs = 0));
+    const wasSpent = this.#isSpent;
+    this.#spentMs += ms;
+    if (wasSpent || !this.#isSpent) return;
+    this.#spentAtBytes = this.#node.keyspace.usedBytes;
+    this.#spentAtResidentBytes = this.#node.keyspace.arena.residentBytes;
+  }
+
+  get #evictsFirst(): boolean {
+    const bytes = this.bound.evictAtBytes + this.#bytesMax * EVICTED_FIRST_SHARE;
+    return this.#relief === 'unfinished' && this.#node.keyspace.usedBytes > bytes;
   }
 
   /** Moves blocks for as long as a command may evict, and goes on between commands. */
   #compact(): void {
-    const isFull = this.#node.keyspace.arena.emptyBytes === 0;
-    if (this.bound.compact(isFull ? COMMAND_COMPACTS_MS_MOST : COMMAND_COMPACTS_MS)) this.#compactSoon();
+    const { emptyBytes, residentBytes } = this.#node.keyspace.arena;
+    if (this.#evictsFirst) return;
+    if (this.#isSpent) {
+      if (residentBytes <= this.#spentAtResidentBytes) return;
+      this.#spentAtResidentBytes = residentBytes;
+    }
+    const sliceMs = emptyBytes === 0 ? COMMAND_COMPACTS_MS_MOST : COMMAND_COMPACTS_MS;
+    if (!this.bound.compact(sliceMs)) return;
+    this.#spend(sliceMs);
+    this.#compactSoon();
   }
 
   #compactSoon(): void {
-    if (this.#isCompacting || this.isHolding) return;
+    if (this.#isCompacting || this.isHolding || this.#evictsFirst) return;
     this.#isCompacting = true;
     this.#defer(() => {
       this.#isCompacting = false;
@@ -164,15 +204,16 @@ export class MemoryGuard {
     return tenacity === 100 ? Infinity : 0.5 * 1.15 ** (tenacity - 10);
   }
 
-  #relieve(sliceMs: number): Relief {
+  #relieve(sliceMs: number, downToBytes = this.bound.evictAtBytes): Relief {
     const { evictAtBytes } = this.bound;
     const { keyspace, config, statistics } = this.#node;
     const policy = config.values['maxmemory-policy'];
-    const samples = config.values['maxmemory-samples'];
+    const samplesMost = config.values['maxmemory-samples'];
+    let samples = this.#samplesFor(samplesMost);
     const evictedBefore = keyspace.evictedKeys;
     const endMs = this.#node.monotonicMs() + sliceMs;
-    let relief: Relief = 'fits';
-    for (let count = 1; keyspace.usedBytes > evictAtBytes; count++) {
+    let relief: Relief = downToBytes > evictAtBytes ? 'unfinished' : 'fits';
+    for (let count = 1; keyspace.usedBytes > downToBytes; count++) {
       // What has been evicted already counts until it is freed.
       if (keyspace.objects.hasGarbage) {
         keyspace.objects.freeSome(FREE_ELEMENTS);
@@ -183,14 +224,22 @@ export class MemoryGuard {
           break;
         }
       }
-      if (count % EVICTIONS_A_LOOK === 0 && this.#node.monotonicMs() >= endMs) {
+      if (count % EVICTIONS_A_LOOK > 0) continue;
+      if (this.#node.monotonicMs() >= endMs) {
         relief = 'unfinished';
         break;
       }
+      samples = this.#samplesFor(samplesMost);
     }
     statistics.evictedKeys += keyspace.evictedKeys - evictedBefore;
     keyspace.arena.large.freeRemoved();
     return relief;
+  }
+
+  /** Where one key of three has to go, it need not be the best of five: as many are looked at for each as there are for each that goes. */
+  #samplesFor(samplesMost: number): number {
+    const { usedBytes } = this.#node.keyspace;
+    return Math.min(samplesMost, Math.ceil(usedBytes / Math.max(1, usedBytes - this.bound.evictAtBytes)));
   }
 
   /** Has the stores given what memory could let go of. */

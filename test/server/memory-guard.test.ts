@@ -101,4 +101,44 @@ describe('the guard of memory', () => {
       expect(guarded.replica.keyspace.usedBytes / BYTES_MAX).toBeGreaterThan(0.75);
     });
   }, 120_000);
+
+  it('looks at as many keys for each that it evicts as there are for each that has to go', async () => {
+    await withSeed(FILE, (random) => {
+      const guarded = new Guarded(() => random.fraction());
+      guarded.fill(BYTES_MAX * 0.9);
+      const { keyspace } = guarded.replica;
+      const drawsForOne = (share: number): number => {
+        guarded.lower(Math.floor(keyspace.usedBytes * share));
+        const [draws, evicted] = [guarded.draws, keyspace.evictedKeys];
+        guarded.endTurn();
+        return (guarded.draws - draws) / (keyspace.evictedKeys - evicted);
+      };
+      const mostGo = drawsForOne(0.4);
+      const fewGo = drawsForOne(0.98);
+      expect(fewGo).toBeGreaterThan(mostGo * 1.6);
+    });
+  }, 120_000);
+
+  it('takes a few milliseconds of a turn for making room, however many commands the turn has', async () => {
+    await withSeed(FILE, (random) => {
+      const guarded = new Guarded(() => random.fraction());
+      const count = guarded.fill(BYTES_MAX * 0.9);
+      guarded.lower(BYTES_MAX * 0.7);
+      guarded.endTurn();
+      const { keyspace } = guarded.replica;
+      const startMs = guarded.monotonicMs;
+      const usedBytes = keyspace.usedBytes;
+      const commands = 1000;
+      for (let index = 0; index < commands; index++) guarded.set(count + index, 100);
+      expect(guarded.monotonicMs - startMs).toBeGreaterThan(5);
+      // Each still makes room for what the one before has written, which may take two looks at the clock.
+      expect(guarded.monotonicMs - startMs).toBeLessThan(12 + commands * 2 * LOOK_MS);
+      expect(keyspace.usedBytes).toBeLessThan(usedBytes);
+      // The next turn has its own time.
+      guarded.endTurn();
+      const nextBytes = keyspace.usedBytes;
+      for (let index = 0; index < commands; index++) guarded.set(count + commands + index, 100);
+      expect(keyspace.usedBytes).toBeLessThan(nextBytes);
+    });
+  }, 120_000);
 });
