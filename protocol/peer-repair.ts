@@ -57,7 +57,15 @@ function malformed(what: string): PeerProtocolError {
 /** XOR of each group's bucket digests: 2 × 256 words from 2 × 65,536. */
 export function groupDigests(buckets: Uint32Array): Uint32Array {
   const groups = new Uint32Array(REPAIR_GROUP_COUNT * 2);
+  renewGroups(buckets, groups, new Uint8Array(REPAIR_GROUP_COUNT).fill(1));
+  return groups;
+}
+
+/** The same where `groups` are known: only those with a 1 in `stale`, which is 0 for all of them then. */
+export function renewGroups(buckets: Uint32Array, groups: Uint32Array, stale: Uint8Array): void {
   for (let group = 0; group < REPAIR_GROUP_COUNT; group++) {
+    if (stale[group] === 0) continue;
+    stale[group] = 0;
     const first = group * BUCKETS_PER_GROUP * 2;
     let hi = 0;
     let lo = 0;
@@ -68,7 +76,6 @@ export function groupDigests(buckets: Uint32Array): Uint32Array {
     groups[group * 2] = hi;
     groups[group * 2 + 1] = lo;
   }
-  return groups;
 }
 
 /** A frame that has no payload. */

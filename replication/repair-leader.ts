@@ -26,7 +26,6 @@ import {
   encodePlan,
   encodeWords,
   entryCount,
-  groupDigests,
 } from '../protocol/peer-repair.ts';
 import { ElementAnswerer } from './element-answerer.ts';
 import { Forsaking } from './forsaking.ts';
@@ -67,7 +66,7 @@ export class RepairLeader implements RepairSide {
     const keysPerBucket = Math.max(1, context.replica.keyCount() / REPAIR_BUCKET_COUNT);
     this.#bucketsPerRound = Math.max(1, Math.floor(context.summariesMax / 2 / keysPerBucket));
     const cover = context.ownCover();
-    this.#queue.push(encodeGroups(cover, groupDigests(context.replica.digests)));
+    this.#queue.push(encodeGroups(cover, context.replica.groupDigests()));
   }
 
   get isFinished(): boolean {

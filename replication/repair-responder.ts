@@ -27,7 +27,6 @@ import {
   encodeEmpty,
   encodeWords,
   entryCount,
-  groupDigests,
 } from '../protocol/peer-repair.ts';
 import { ElementAsker } from './element-asker.ts';
 import { Forsaking } from './forsaking.ts';
@@ -128,7 +127,7 @@ export class RepairResponder implements RepairSide {
   #receiveGroups(buffer: Buffer, start: number, end: number): void {
     const message = decodeGroups(buffer, start, end);
     this.#peerCover = { hi: message.coverHi, lo: message.coverLo };
-    const own = groupDigests(this.#context.replica.digests);
+    const own = this.#context.replica.groupDigests();
     const differing: number[] = [];
     for (let group = 0; group < REPAIR_GROUP_COUNT; group++) {
       if (own[group * 2] !== message.groups[group * 2] || own[group * 2 + 1] !== message.groups[group * 2 + 1])

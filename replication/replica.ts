@@ -175,6 +175,8 @@ export interface Replica {
 
   /** 2 × 65,536 words, live (not a copy): bucket i's digest is words 2i (high) and 2i+1 (low). Kept up to date at each apply. */
   readonly digests: Uint32Array;
+  /** XOR of the digests of each 256 buckets in a row: 2 × 256 words, good until the next change. */
+  groupDigests(): Uint32Array;
   /** False while the digests are being computed for the first time: they are of no use yet. */
   readonly isDigested: boolean;
   /** Number of distinct (database, key), tombstones included; an estimate is enough. */

@@ -94,6 +94,10 @@ export class ReplicaAdapter implements Replica {
     return this.#keyspace.digests.words;
   }
 
+  groupDigests(): Uint32Array {
+    return this.#keyspace.digests.groups();
+  }
+
   get isDigested(): boolean {
     return this.#keyspace.digestStart === null;
   }

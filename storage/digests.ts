@@ -6,6 +6,8 @@
  * The hash has no secret: equal state must give equal digests on every node. It mixes in stamps, which nobody outside chooses.
  */
 
+import { REPAIR_GROUP_COUNT, renewGroups } from '../protocol/peer-repair.ts';
+
 const BUCKET_COUNT = 65536;
 /** A local name, because looking up a global in jest's module context is slow. */
 const { imul } = Math;
@@ -34,6 +36,9 @@ function versionLo(
 export class Digests {
   /** Two words a bucket, high then low. */
   readonly words = new Uint32Array(BUCKET_COUNT * 2);
+  readonly #groups = new Uint32Array(REPAIR_GROUP_COUNT * 2);
+  /** 1 for each group of which a bucket has changed since `groups` was called. */
+  readonly #stale = new Uint8Array(REPAIR_GROUP_COUNT).fill(1);
   /** The hashes of the key and of the register last hashed. Signed: V8 would keep what is beyond 2^31 as a floating-point number. */
   #keyHi = 0;
   #keyLo = 0;
@@ -168,6 +173,7 @@ export class Digests {
   ): void {
     const keyHi = this.#keyHi;
     const keyLo = this.#keyLo;
+    this.#stale[keyHi >>> 24] = 1;
     const at = (keyHi >>> 16) * 2;
     this.words[at] ^=
       versionHi(keyHi, kindAndElement, oldStampHi, oldStampLo, oldOriginLo) ^
@@ -179,6 +185,7 @@ export class Digests {
 
   /** Adds the register last hashed to its bucket, or takes it out again. */
   toggle(): void {
+    this.#stale[this.#keyHi >>> 24] = 1;
     const at = (this.#keyHi >>> 16) * 2;
     this.words[at] ^= this.#registerHi;
     this.words[at + 1] ^= this.#registerLo;
@@ -186,6 +193,7 @@ export class Digests {
 
   /** Adds the XOR of several registers of the key last given to `hashKey` to its bucket, or takes it out again. */
   toggleWords(hi: number, lo: number): void {
+    this.#stale[this.#keyHi >>> 24] = 1;
     const at = (this.#keyHi >>> 16) * 2;
     this.words[at] ^= hi;
     this.words[at + 1] ^= lo;
@@ -193,6 +201,7 @@ export class Digests {
 
   /** The same for the key whose hash begins with these 32 bits. */
   toggleKey(keyHi: number, hi: number, lo: number): void {
+    this.#stale[keyHi >>> 24] = 1;
     const at = (keyHi >>> 16) * 2;
     this.words[at] ^= hi;
     this.words[at + 1] ^= lo;
@@ -226,6 +235,13 @@ export class Digests {
 
   clear(): void {
     this.words.fill(0);
+    this.#stale.fill(1);
+  }
+
+  /** XOR of the digests of each 256 buckets in a row, two words each; only what has changed is computed. Not to be kept. */
+  groups(): Uint32Array {
+    renewGroups(this.words, this.#groups, this.#stale);
+    return this.#groups;
   }
 
   /** The digest of everything: 16 hexadecimal digits. */

@@ -1,5 +1,6 @@
 /** A replica for tests: registers in a Map, merged by the order of register-order.ts. */
 import { FLAG_DEAD, FLAG_HAS_ELEMENT, KIND_STRING, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
+import { groupDigests } from '../../protocol/peer-repair.ts';
 import { compareVersions } from '../../protocol/register-order.ts';
 import { compareStamp, stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
 import {
@@ -170,6 +171,9 @@ export class ModelReplica implements Replica {
     this.#nowMs = nowMs;
   }
 
+  groupDigests(): Uint32Array {
+    return groupDigests(this.digests);
+  }
   nowMs(): number {
     return this.#nowMs();
   }
