@@ -214,8 +214,9 @@ export class StreamReceiver {
     const { stamp, previous, turn } = this.#long!;
     if (this.#trying(() => turn.step())) return true;
     this.#long = null;
+    this.#replica.observeStamp(stamp.hi, stamp.lo);
     turn.finish({ incarnation: this.#incarnation, stamp }, this.#source);
-    this.#advance(stamp, previous);
+    this.progress.advance(previous, stamp);
     return false;
   }
 
@@ -291,14 +292,11 @@ export class StreamReceiver {
     const records = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
     const to = pieces.length === 1 ? end : records.length;
     this.#checkFuture(records, start, to);
-    this.#apply(records, start, to, { incarnation: this.#incarnation, stamp }, null);
-    this.#advance(stamp, previous);
-    return true;
-  }
-
-  #advance(stamp: Stamp, previous: Stamp): void {
+    // Before the records: a removal carries an earlier stamp than its own, and must not be forgotten on account of that one.
     this.#replica.observeStamp(stamp.hi, stamp.lo);
+    this.#apply(records, start, to, { incarnation: this.#incarnation, stamp }, null);
     this.progress.advance(previous, stamp);
+    return true;
   }
 
   #apply(buffer: Buffer, start: number, end: number, turn: StreamTurn | null, taking: Taking | null): void {

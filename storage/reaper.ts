@@ -81,15 +81,15 @@ export class Reaper {
 function isReapable(keyspace: Keyspace, ref: number, { hi, lo }: StampBound): boolean {
   const flags = keyspace.flagsOf(ref);
   if ((flags & HIDDEN_MARKS) !== HIDDEN) return false;
+  const words = keyspace.arena.words[ref >>> 20];
+  const word = (ref & 0xfffff) << 1;
+  if ((flags & DEADLINE) !== 0 && compareStamp(words[word + 8], words[word + 9], hi, lo) > 0) return false;
   if ((flags & OBJECT) !== 0) {
     // What is hidden may be older than its being hidden.
     const { touchedHi, touchedLo, count } = keyspace.glanceAt(ref);
     return count === 0 && compareStamp(touchedHi, touchedLo, hi, lo) <= 0;
   }
-  const words = keyspace.arena.words[ref >>> 20];
-  const word = (ref & 0xfffff) << 1;
   if (compareStamp(words[word + 2], words[word + 3], hi, lo) > 0) return false;
-  if ((flags & DEADLINE) !== 0 && compareStamp(words[word + 8], words[word + 9], hi, lo) > 0) return false;
   if ((flags & COUNTER) === 0) return true;
   const { entries, dormant } = decodeCounter(keyspace.arena, ref);
   if (dormant !== null && compareStamp(dormant.stampHi, dormant.stampLo, hi, lo) > 0) return false;

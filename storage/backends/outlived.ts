@@ -3,7 +3,7 @@
  * under a string, the elements under a DEL leave memory, but their rows stay in the stores, dead as long as the row above them
  * is there. So they go first, and the rows that memory knows go last.
  */
-import { FLAG_DEAD, KIND_COUNTER, KIND_FLOOR, RecordReader, type RecordView } from '../../protocol/change-record.ts';
+import { KIND_COUNTER, KIND_FLOOR, RecordReader, type RecordView } from '../../protocol/change-record.ts';
 import {
   COLLECTION_HASH,
   COLLECTION_SORTED_SET,
@@ -46,7 +46,7 @@ export function canBeOutlived(kind: number): boolean {
   return kind === KIND_COUNTER || kind >= KIND_KEY_FIRST;
 }
 
-/** The keys of packed records, one after the other, each with the newest version that is given of it. */
+/** The keys of packed records that leave the stores, one after the other, each with the newest version that is given of it. */
 export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] {
   const all: Outlived[] = [];
   for (let at = 0; at < registers.length;) {
@@ -55,7 +55,7 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
     const key = kind === KIND_FLOOR ? null : registers.subarray(keyStart, keyStart + keyLength);
     const version = { stampHi, stampLo, originHi, originLo };
     if (isElementKind(kind) || isElementCounterKind(kind)) {
-      if (!canHaveSums(kind) || (reader.flags & FLAG_DEAD) === 0) continue;
+      if (!canHaveSums(kind)) continue;
       const element = registers.subarray(reader.elementStart, reader.elementStart + reader.elementLength);
       all.push({ database, key, element, counterKind: counterKindOf(kind), ...version });
       continue;
@@ -158,7 +158,7 @@ function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: 
 }
 
 /**
- * The version that decides whether a register is dead under another one. A sum goes by when it began, whatever its node, which had
+ * The version that decides whether a register is dead under another one, be that removed or past its deadline. A sum goes by when it began, whatever its node, which had
  * not heard of the removal, has added since.
  */
 function bornAt(record: RecordView): Version {

@@ -72,6 +72,15 @@ function readRecordVersion(keyspace: Keyspace, record: RecordReader): void {
   keyspace.deadlineOrigin = keyspace.nodes.indexOf(record.deadlineOriginHi, record.deadlineOriginLo);
 }
 
+/** A collection that has just been heard of: nothing of it may be forgotten on account of what was everywhere before. */
+function newCollection(keyspace: Keyspace, type: number): Collection {
+  const collection = makeCollection(type, keyspace);
+  collection.touchedHi = keyspace.clock.hi;
+  collection.touchedLo = keyspace.clock.lo;
+  keyspace.objects.add(collection);
+  return collection;
+}
+
 /** A hidden collection of unknown creation at the record's key. */
 function makeHidden(
   keyspace: Keyspace,
@@ -80,8 +89,7 @@ function makeHidden(
   record: RecordReader,
   type: number,
 ): Collection {
-  const collection = makeCollection(type, keyspace);
-  keyspace.objects.add(collection);
+  const collection = newCollection(keyspace, type);
   keyspace.stampHi = 0;
   keyspace.stampLo = 0;
   keyspace.origin = 0;
@@ -212,8 +220,7 @@ function becomeType(
   type: number,
 ): void {
   const { stampHi, stampLo, origin, deadlineMs, deadlineStampHi, deadlineStampLo, deadlineOrigin } = keyspace;
-  const collection = makeCollection(type, keyspace);
-  keyspace.objects.add(collection);
+  const collection = newCollection(keyspace, type);
   readBirth(keyspace, ref);
   if (keyspace.stampHi !== 0) collection.raiseFloor(keyspace.stampHi, keyspace.stampLo, keyspace.origin);
   if ((keyspace.flagsOf(ref) & OBJECT) !== 0) {

@@ -1,6 +1,8 @@
 /** The small parts that links are made of. */
 import { describe, expect, it } from '@jest/globals';
+import { RecordWriter } from '../../protocol/change-record.ts';
 import { FRAME_FLAG_MORE, FRAME_PART_BYTES } from '../../protocol/peer-frame.ts';
+import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
 import { formatPeerAddress, isLoopback, parsePeerAddress } from '../../replication/address.ts';
 import { checkProofs, prove } from '../../replication/handshake.ts';
 import { KeyTable } from '../../replication/key-table.ts';
@@ -8,7 +10,9 @@ import { Outbox } from '../../replication/outbox.ts';
 import { StreamProgress } from '../../replication/progress.ts';
 import { RepairRate } from '../../replication/repair.ts';
 import { fillSettings } from '../../replication/settings.ts';
+import { StreamReceiver } from '../../replication/stream.ts';
 import fc from '../support/properties.ts';
+import { ModelReplica } from './model-replica.ts';
 
 const at = (lo: number): { hi: number; lo: number } => ({ hi: 1, lo });
 
@@ -221,5 +225,38 @@ describe('fillSettings', () => {
     expect(() => fillSettings({ nodeId: at(1), port: 0, frameBytesMax: 1000 }, at(2))).toThrow(
       'at least 2097152 bytes',
     );
+  });
+});
+
+describe('StreamReceiver', () => {
+  it('has the clock at the stamp of a turn before it merges the records, which may carry earlier ones', () => {
+    const nowMs = 1_700_000_000_000;
+    const stampAt = (ms: number): { hi: number; lo: number } => ({ hi: stampHiOf(ms), lo: stampLoOf(ms, 0) });
+    const removed = stampAt(nowMs - 5000);
+    const turn = stampAt(nowMs + 1000);
+    const replica = new ModelReplica({ hi: 0, lo: 1 }, () => nowMs);
+    const clocks: { hi: number; lo: number }[] = [];
+    const merge = replica.applyRecords.bind(replica);
+    replica.applyRecords = (records, start, end) => {
+      clocks.push(replica.currentStamp());
+      merge(records, start, end);
+    };
+    const settings = {
+      maxClockDriftMs: 60_000,
+      turnBytesMax: 1 << 20,
+      longTurns: { elementsMin: 100, elementsAStep: 100 },
+    };
+    const source = { mayHaveSeen: () => false, isKnown: () => false };
+    const none = { hi: 0, lo: 0 };
+    const receiver = new StreamReceiver(replica, new StreamProgress(), settings, { hi: 0, lo: 2 }, none, source, none);
+    receiver.start({ ...removed, flag: false });
+    const writer = new RecordWriter();
+    const key = Buffer.from('key');
+    writer.begin(1, 1, removed.hi, removed.lo, 0, 2, 0, key, 0, key.length);
+    writer.end();
+    const frame = Buffer.concat([Buffer.alloc(16), writer.take()]);
+    [turn.hi, turn.lo, removed.hi, removed.lo].forEach((word, at) => frame.writeUInt32BE(word, at * 4));
+    expect(receiver.records(0, frame, 0, frame.length)).toBe(true);
+    expect(clocks).toEqual([turn]);
   });
 });
