@@ -38,6 +38,11 @@ const IDLE_LOOKS = 3;
 const IDLE_LOOKS_LONG = 20;
 /** So far beyond the bound, as when it was lowered, nothing that comes will need what is empty. */
 const LOWERED_SHARE = 0.3;
+/** Looks after what had to go was evicted, in which blocks have been moved together for the lowered bound as far as they can be. */
+const SETTLING_LOOKS = 30;
+/** Pages may be so far beyond a lowered bound, as that comes and goes. */
+const EXCESS_SHARE = 0.01;
+const EXCESS_BYTES = 1 << 20;
 /** With so many empty bytes blocks of other sizes have room. */
 const EMPTY_BYTES_ENOUGH = 2 << 20;
 /** Freed memory that the allocator keeps is used again by values to come; when the process is too large, so much of it counts as lost each time. */
@@ -64,6 +69,11 @@ export class MemoryBound {
   /** Looks in a row that have found a segment's worth of empty pages. */
   #idleLooks = 0;
   #unfilledBytes = 0;
+  /** The bound was lowered, and blocks are yet to be moved together for it. */
+  #isSettling = false;
+  #settlingLooks = 0;
+  /** V8 is asked once more when the data itself is within the lowered bound, however long that takes. */
+  #isCollectionDue = false;
   /** Free bytes of pages that are not empty when nothing could be moved; Infinity when that was not tried since the last look. */
   #packedAtBytes = Infinity;
   /** No segment could be given back; tried again after the next look. */
@@ -81,6 +91,9 @@ export class MemoryBound {
   set bytesMax(bytes: number) {
     // Only after its first collection does V8 keep to how much its heap may grow until the next.
     if (this.#bytesMax === 0 && bytes > 0) this.#process?.collect();
+    this.#isSettling = this.#isCollectionDue =
+      bytes > 0 && (this.#bytesMax === 0 || bytes < this.#bytesMax) && this.residentBytes > bytes;
+    this.#settlingLooks = 0;
     this.#bytesMax = bytes;
     if (this.#process !== null) freeBuffersAtOnce(bytes > 0);
     // What is given back while keys come and go is taken anew at once, and V8 has not yet collected it.
@@ -120,15 +133,18 @@ export class MemoryBound {
     }
     const left = Math.max(bytesMax * FULL_SHARE - this.uncountedBytes, bytesMax * COUNTED_SHARE_LEAST);
     this.residentAtBytes = left;
+    if (this.#keyspace.usedBytes <= this.evictAtBytes) this.#settlingLooks++;
+    if (this.residentBytes <= left || this.#settlingLooks > SETTLING_LOOKS) this.#isSettling = false;
     this.evictAtBytes = left - this.#reserveFor(left);
   }
 
   /**
-   * What to leave for pages that are not full: what they take while the pages are beyond their bound. More is believed soon, less only
-   * gradually: sizes that change go on changing.
+   * What to leave for pages that are not full: what they take while the pages are beyond their bound, but not where that was lowered.
+   * More is believed soon, less only gradually: sizes that change go on changing.
    */
   #reserveFor(residentAtBytes: number): number {
-    const unfilledBytes = this.residentBytes > residentAtBytes ? this.#unfilledNowBytes : 0;
+    const isShort = !this.#isSettling && this.residentBytes > residentAtBytes;
+    const unfilledBytes = isShort ? this.#unfilledNowBytes : 0;
     const change = unfilledBytes - this.#unfilledBytes;
     this.#unfilledBytes += change * (change > 0 ? LOOK_WEIGHT_MORE : LOOK_WEIGHT_LESS);
     const least = this.#bytesMax * UNFILLED_SHARE;
@@ -157,6 +173,11 @@ export class MemoryBound {
     const pendingBytes = this.#keyspace.arena.droppedBytes - this.#droppedCollectedBytes;
     const share = (pendingBytes + this.uncountedBytes) / this.#bytesMax;
     if (share < GARBAGE_SHARE) return false;
+    // Evicting has left garbage, which is to cost no more keys.
+    if (this.#isCollectionDue && this.#keyspace.usedBytes <= this.#bytesMax) {
+      this.#isCollectionDue = false;
+      return true;
+    }
     const ofTime = pendingBytes < SEGMENT_BYTES ? COLLECTING_SHARE : COLLECTING_SHARE_MOST;
     return this.#monotonicMs() >= this.#collectedMs + this.#collectingMs / ofTime;
   }
@@ -202,8 +223,9 @@ export class MemoryBound {
     const { arena, usedBytes } = this.#keyspace;
     if (!this.isSparse(usedBytes)) return false;
     const excessBytes = usedBytes - arena.usedBytes + arena.residentBytes - this.residentAtBytes;
-    const isTooLarge = excessBytes > SEGMENT_BYTES / 2;
-    const isLowered = excessBytes > Math.max(SEGMENT_BYTES * 2, this.#bytesMax * LOWERED_SHARE);
+    const isSettling = this.#isSettling && excessBytes > Math.max(EXCESS_BYTES, this.#bytesMax * EXCESS_SHARE);
+    const isTooLarge = isSettling || excessBytes > SEGMENT_BYTES / 2;
+    const isLowered = isSettling || excessBytes > Math.max(SEGMENT_BYTES * 2, this.#bytesMax * LOWERED_SHARE);
     const isIdle = this.#idleLooks >= (isLowered ? 1 : IDLE_LOOKS);
     if (isTooLarge && isIdle && !this.#isEachSegmentNeeded) {
       if (this.compaction.beginSegment()) return true;
