@@ -44,12 +44,12 @@ export class Connection {
     this.socket.write(commands.map(request).join(''));
   }
 
-  /** SETs `count` keys of 16 bytes to values of `valueLength` bytes, a thousand commands on their way at a time. */
-  async fill(count: number, valueLength: number): Promise<void> {
+  /** SETs `count` keys of 16 bytes, the `first`th and on, to values of `valueLength` bytes, a thousand commands on their way at a time. */
+  async fill(count: number, valueLength: number, first = 0): Promise<void> {
     const value = 'x'.repeat(valueLength);
     const batch = 1000;
-    for (let start = 0; start < count; start += batch) {
-      const size = Math.min(batch, count - start);
+    for (let start = first; start < first + count; start += batch) {
+      const size = Math.min(batch, first + count - start);
       let requests = '';
       for (let index = start; index < start + size; index++) {
         requests += request(['SET', `key:${String(index).padStart(12, '0')}`, value]);

@@ -30,12 +30,27 @@ export interface Contender {
 }
 
 /**
+ * When a turn began (milliseconds since 1970), how long it took by the clock and in CPU time, how much of that was garbage collection, and
+ * how many pages the process was given meanwhile and how often its threads had to leave their cores to others.
+ */
+export interface DescribedTurn {
+  atMs: number;
+  wallMs: number;
+  cpuMs: number;
+  collectedMs: number;
+  faults: number;
+  preemptions: number;
+}
+
+/**
  * CPU milliseconds of the longest turn of the event loop without garbage collection, and of the longest with it; of how many
  * milliseconds 99 % and 99.9 % of all turns are at most; and the share of the time in which the event loop worked.
  */
 export interface LongestTurn {
   workMs: number;
   totalMs: number;
+  /** The longest without garbage collection; null where none took more than a few milliseconds. */
+  longest: DescribedTurn | null;
   p99Ms: number;
   p999Ms: number;
   busyShare: number;

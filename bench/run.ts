@@ -33,7 +33,7 @@ const help = `npm run bench -- [strings | collections | memory | pauses | evicti
   durability      writes in the modes always and interval beside appendfsync, and reads beside a flush
   stores          how fast --keys registers go into the embedded store and into MariaDB, and come back at a start
   replication     SET with no, one and two peers, or replicas of redis-server's, and the delay until a peer shows a write
-  repair          two nodes that differ in nothing, in 1,000 keys, in all --keys, in one field of a hash of as many: bytes, time, longest turns, p99 of clients
+  repair          two nodes that differ in nothing, in 1,000 keys, in all --keys, in one field of a hash of as many, in what was missed in a short cut: bytes, time, longest turns, p99 of clients
 
   --rounds N      interleaved rounds (default 5)
   --requests N    strings: requests of a run without pipelining (default 200000; five times as many at P=16, ten times at P=64)

@@ -2,7 +2,8 @@
  * Loaded into a server with --import: measures its turns of the event loop, and answers its parent's messages with the longest and
  * with how long most are. What is measured is CPU time of the main thread between two runs of a timer that is due every
  * millisecond: what other processes take does not count, nor does waiting. libuv says how many turns that were; of several within
- * a millisecond each counts as their mean. Garbage collection is told apart by its own times.
+ * a millisecond each counts as their mean. Garbage collection is told apart by its own times. Of the longest turn it also tells when that was,
+ * how long it took by the clock, and what the kernel counted meanwhile: where the machine stood still, so did the other node at the same time.
  */
 import { Server } from 'node:net';
 import { PerformanceObserver, performance } from 'node:perf_hooks';
@@ -13,7 +14,7 @@ const KEPT_MS = 60_000;
 const STEP_MS = 0.05;
 const STEPS = 4000;
 
-/** @type {{ startMs: number, endMs: number, cpuMs: number }[]} */
+/** @type {{ startMs: number, endMs: number, cpuMs: number, faults: number, preemptions: number }[]} */
 let turns = [];
 /** @type {{ startMs: number, endMs: number }[]} */
 let collections = [];
@@ -33,27 +34,30 @@ new PerformanceObserver((list) => {
  * The kernel brings what a running thread has used up to date at its ticks, milliseconds apart, and when somebody asks for all of
  * the process's.
  */
-function threadCpuMs() {
-  process.cpuUsage();
+function usage() {
+  const { minorPageFault, involuntaryContextSwitches } = process.resourceUsage();
   const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
+  return { cpuMs: (user + system) / 1000, faults: minorPageFault, preemptions: involuntaryContextSwitches };
 }
 
 let lastMs = 0;
-let lastCpuMs = threadCpuMs();
+let last = usage();
 let lastLoops = 0;
 
 function tick() {
   const nowMs = performance.now();
-  const nowCpuMs = threadCpuMs();
+  const now = usage();
   const { loopCount } = performance.nodeTiming.uvMetricsInfo;
-  const cpuMs = nowCpuMs - lastCpuMs;
+  const cpuMs = now.cpuMs - last.cpuMs;
   const loops = Math.max(1, loopCount - lastLoops);
   counts[Math.min(STEPS - 1, Math.floor(cpuMs / loops / STEP_MS))] += loops;
   totalCpuMs += cpuMs;
-  if (cpuMs > COUNTED_MS) turns.push({ startMs: lastMs, endMs: nowMs, cpuMs });
+  if (cpuMs > COUNTED_MS) {
+    const faults = now.faults - last.faults;
+    turns.push({ startMs: lastMs, endMs: nowMs, cpuMs, faults, preemptions: now.preemptions - last.preemptions });
+  }
   lastMs = nowMs;
-  lastCpuMs = nowCpuMs;
+  last = now;
   lastLoops = loopCount;
 }
 
@@ -67,7 +71,7 @@ Server.prototype.listen = function (...args) {
 
 function begin() {
   lastMs = beganMs = performance.now();
-  lastCpuMs = threadCpuMs();
+  last = usage();
   setInterval(tick, 1).unref();
 }
 
@@ -84,17 +88,21 @@ function quantile(share) {
 function take() {
   let workMs = 0;
   let totalMs = 0;
-  for (const { startMs, endMs, cpuMs } of turns) {
+  let longest = null;
+  for (const { startMs, endMs, cpuMs, faults, preemptions } of turns) {
     let collectedMs = 0;
     for (const one of collections) {
       collectedMs += Math.max(0, Math.min(endMs, one.endMs) - Math.max(startMs, one.startMs));
     }
-    workMs = Math.max(workMs, cpuMs - collectedMs);
     totalMs = Math.max(totalMs, cpuMs);
+    if (cpuMs - collectedMs <= workMs) continue;
+    workMs = cpuMs - collectedMs;
+    const atMs = performance.timeOrigin + startMs;
+    longest = { atMs, wallMs: endMs - startMs, cpuMs, collectedMs, faults, preemptions };
   }
   const nowMs = performance.now();
   const busyShare = totalCpuMs / Math.max(1, nowMs - beganMs);
-  const result = { workMs, totalMs, p99Ms: quantile(0.99), p999Ms: quantile(0.999), busyShare };
+  const result = { workMs, totalMs, longest, p99Ms: quantile(0.99), p999Ms: quantile(0.999), busyShare };
   turns = [];
   counts.fill(0);
   totalCpuMs = 0;
