@@ -60,7 +60,7 @@ import type { Member } from './membership.ts';
 import { makePing, makePong } from './ping.ts';
 import { Publisher } from './publisher.ts';
 import type { Stamp } from './replica.ts';
-import { StreamReceiver, StreamSender, checkClock, isUrgent } from './stream.ts';
+import { StreamReceiver, StreamSender, checkClock, isLong, isUrgent } from './stream.ts';
 
 const NONE: Stamp = { hi: 0, lo: 0 };
 
@@ -369,7 +369,7 @@ export class Link {
     this.#noteAcknowledged(known);
     this.#control.push(encodeStream(position));
     // The peer is to know before it takes its time for it.
-    if (isUrgent(this.backlogBytes(), this.#owner.settings)) this.#pingPending = true;
+    if (isLong(this.#sender.heldBytes(), this.#owner.settings)) this.#pingPending = true;
     if (!position.flag) this.repair!.want();
   }
 
@@ -490,6 +490,6 @@ export class Link {
     this.#pingPending = false;
     this.#pingedAtMs = nowMs;
     this.#pingToken = (this.#pingToken + 1) >>> 0;
-    return makePing(this.#owner, this.#pingToken, this.backlogBytes());
+    return makePing(this.#owner, this.#pingToken, this.#sender.heldBytes());
   }
 }

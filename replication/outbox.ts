@@ -124,6 +124,11 @@ export class Outbox {
     return sequence < this.nextSequence ? this.appendedBytes - this.#entry(sequence).offset : 0;
   }
 
+  /** The same with what each frame costs beside its bytes, as `bytesMax` counts them. */
+  heldBytesFrom(sequence: number): number {
+    return this.bytesFrom(sequence) + (this.nextSequence - sequence) * ENTRY_OVERHEAD_BYTES;
+  }
+
   #push(frame: Buffer, stamp: Stamp): void {
     if (this.nextSequence - this.firstSequence === this.#ring.length) this.#grow();
     this.#ring[this.nextSequence % this.#ring.length] = {

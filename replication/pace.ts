@@ -22,6 +22,7 @@ export class Pace {
   /** Time that may be worked before the next rest; negative while there is some to be made up for. */
   #creditMs = 0;
   #creditedAtMs: number;
+  #hasClients = false;
 
   /** @param commandCount commands of clients since the start */
   constructor(time: Time, commandCount: () => number) {
@@ -36,6 +37,11 @@ export class Pace {
     this.#creditMs -= Math.min(tookMs, COUNTED_MS_MAX);
   }
 
+  /** Whether there were clients that wait when `restMs` was asked last. */
+  get hasClients(): boolean {
+    return this.#hasClients;
+  }
+
   /** How long the next slice has to wait; 0 = only until the next turn of the event loop. */
   restMs(): number {
     const nowMs = this.#time.monotonicMs();
@@ -46,8 +52,8 @@ export class Pace {
     }
     const gainedMs = (nowMs - this.#creditedAtMs) * SHARE;
     this.#creditedAtMs = nowMs;
-    const hasClients = nowMs - this.#servedAtMs < SERVED_LATELY_MS;
-    this.#creditMs = hasClients ? Math.min(this.#creditMs + gainedMs, SLICE_MS) : SLICE_MS;
+    this.#hasClients = nowMs - this.#servedAtMs < SERVED_LATELY_MS;
+    this.#creditMs = this.#hasClients ? Math.min(this.#creditMs + gainedMs, SLICE_MS) : SLICE_MS;
     return this.#creditMs > 0 ? 0 : Math.max(-this.#creditMs, SLICE_MS / 2) / SHARE;
   }
 }

@@ -13,7 +13,7 @@ export interface PingSource {
   members(): MemberAddress[];
 }
 
-/** A PING frame. `backlogBytes` is what the peer has yet to be sent. */
+/** A PING frame. `backlogBytes` is what this node has to keep because the peer has yet to be sent it. */
 export function makePing(source: PingSource, token: number, backlogBytes: number): Buffer {
   const clock = source.replica.currentStamp();
   return encodePing({

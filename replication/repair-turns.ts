@@ -72,9 +72,11 @@ export class RepairTurns<Session extends { readonly link: Link }> {
 
   /** Something of a repair, or of what a peer wrote while it was away, came over the connection, and it took since then to deal with: what follows may have to wait. */
   received(connection: Connection, beganMs: number): void {
-    this.#pace.worked(this.#time.monotonicMs() - beganMs);
+    const tookMs = this.#time.monotonicMs() - beganMs;
+    this.#pace.worked(tookMs);
     const restMs = this.#pace.restMs();
-    if (restMs > 0) connection.rest(restMs);
+    // A piece may take nearly as long as a slice: clients are read before the next one.
+    if (restMs > 0 || (tookMs > 0 && this.#pace.hasClients)) connection.rest(restMs);
   }
 
   /** The rate of repairs is reached. */

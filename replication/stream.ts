@@ -70,6 +70,12 @@ export class StreamSender {
     return this.#outbox.bytesFrom(Math.max(this.#cursor, this.#outbox.firstSequence));
   }
 
+  /** What it takes of the outbox: small frames cost more than their bytes. 0 before the peer has said where to go on. */
+  heldBytes(): number {
+    if (!this.positioned) return 0;
+    return this.#outbox.heldBytesFrom(Math.max(this.#cursor, this.#outbox.firstSequence));
+  }
+
   /** The next frame of the stream, or null. */
   next(): Buffer | null {
     if (!this.positioned || this.#cursor === this.#outbox.nextSequence) return null;
@@ -103,9 +109,22 @@ export class StreamSender {
   }
 }
 
-/** Whether a sender that has so much to send may soon lose the first of it: then it does not wait for clients. What each frame costs there is not counted. */
-export function isUrgent(backlogBytes: number, { outboxBytesMax }: { readonly outboxBytesMax: number }): boolean {
-  return backlogBytes > outboxBytesMax / 4;
+/** Of the outbox: a peer is told of a backlog of more than this before its first frame, and one of nearly all of it does not wait for clients. */
+const LONG_SHARE = 1 / 4;
+const URGENT_SHARE = 7 / 8;
+
+interface Bounded {
+  readonly outboxBytesMax: number;
+}
+
+/** @param heldBytes what the backlog takes of the outbox */
+export function isLong(heldBytes: number, { outboxBytesMax }: Bounded): boolean {
+  return heldBytes > LONG_SHARE * outboxBytesMax;
+}
+
+/** Whether a sender with this backlog may soon lose the first of it. */
+export function isUrgent(heldBytes: number, { outboxBytesMax }: Bounded): boolean {
+  return heldBytes > URGENT_SHARE * outboxBytesMax;
 }
 
 /** What a receiver needs to know beside the stream. */

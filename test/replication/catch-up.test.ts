@@ -11,6 +11,8 @@ const MERGE_MS = 0.1;
 /** A node that is busy with clients, and counts how often it lets a connection rest. */
 class BusyNode {
   rests = 0;
+  /** Rests only until the next turn of the event loop. */
+  shortRests = 0;
   readonly replica: ModelReplica;
   readonly replicator: Replicator;
   #workedMs = 0;
@@ -25,7 +27,10 @@ class BusyNode {
       apply(records, start, end);
     };
     const counted = (connection: Connection): Connection => {
-      connection.rest = () => void this.rests++;
+      connection.rest = (durationMs) => {
+        this.rests++;
+        if (durationMs === 0) this.shortRests++;
+      };
       return connection;
     };
     const network = world.networkOf('busy');
@@ -74,24 +79,35 @@ async function pairOf(options: NodeOptions): Promise<{ cluster: VirtualCluster; 
   return { cluster, busy };
 }
 
-/** Writes turns while the two do not see each other, and lets them. Returns how often the busy node rested until it had them. */
-async function restsOfBacklog(turns: number, options: NodeOptions = {}): Promise<{ away: number; live: number }> {
+interface Rests {
+  readonly away: number;
+  /** Of those, rests only until the next turn of the event loop. */
+  readonly short: number;
+  readonly live: number;
+  /** What the outbox held when the two saw each other again. */
+  readonly outboxBytes: number;
+}
+
+/** Writes turns while the two do not see each other, and lets them. Gives how often the busy node rested until it had them. */
+async function restsOfBacklog(turns: number, options: NodeOptions = {}): Promise<Rests> {
   const { cluster, busy } = await pairOf(options);
   const [node] = cluster.nodes;
   cluster.world.cutBoth(node.host, 'busy');
   for (let turn = 0; turn < turns; turn++) node.write([`away ${turn}`, 'x'.repeat(100)]);
   const { repairs } = busy.replicator.status().peers[0];
+  const { outboxBytes } = node.replicator.status();
   cluster.run(1000);
   cluster.world.heal();
   busy.rests = 0;
   expect(cluster.runUntil(() => busy.replica.get(`away ${turns - 1}`) !== null)).toBe(true);
   const away = busy.rests;
+  const short = busy.shortRests;
   cluster.run(1000);
   busy.rests = 0;
   for (let turn = 0; turn < turns; turn++) node.write([`live ${turn}`, 'x'.repeat(100)]);
   expect(cluster.runUntil(() => busy.replica.get(`live ${turns - 1}`) !== null)).toBe(true);
   expect(busy.replicator.status().peers[0].repairs).toBe(repairs);
-  return { away, live: busy.rests };
+  return { away, short, live: busy.rests, outboxBytes };
 }
 
 describe('a peer that returns', () => {
@@ -101,9 +117,23 @@ describe('a peer that returns', () => {
     expect(live).toBe(0);
   });
 
-  it('does not rest where the other is about to lose what it has yet to send', async () => {
-    const { away } = await restsOfBacklog(500, { outboxBytesMax: 256 * 1024 });
+  it('looks at its clients between any two pieces of that', async () => {
+    const { away, short } = await restsOfBacklog(500);
+    expect(short).toBeGreaterThan(0);
+    expect(away).toBeGreaterThan(short);
+  });
+
+  it('does not rest where there are no clients', async () => {
+    const { away } = await restsOfBacklog(500, { commandCount: () => 0 });
     expect(away).toBe(0);
+  });
+
+  it('rests also where they are most of what the other keeps, and not where it is about to lose the first of them', async () => {
+    const { outboxBytes } = await restsOfBacklog(500);
+    const ofMost = await restsOfBacklog(500, { outboxBytesMax: Math.ceil(outboxBytes / 0.8) });
+    expect(ofMost.away).toBeGreaterThan(0);
+    const ofNearlyAll = await restsOfBacklog(500, { outboxBytesMax: Math.ceil(outboxBytes / 0.95) });
+    expect(ofNearlyAll.away).toBe(0);
   });
 });
 
