@@ -369,7 +369,7 @@ export class Link {
     this.#noteAcknowledged(known);
     this.#control.push(encodeStream(position));
     // The peer is to know before it takes its time for it.
-    if (isLong(this.#sender.heldBytes(), this.#owner.settings)) this.#pingPending = true;
+    if (isLong(this.backlogBytes(), this.#owner.settings)) this.#pingPending = true;
     if (!position.flag) this.repair!.want();
   }
 

@@ -117,12 +117,14 @@ interface Bounded {
   readonly outboxBytesMax: number;
 }
 
-/** @param heldBytes what the backlog takes of the outbox */
-export function isLong(heldBytes: number, { outboxBytesMax }: Bounded): boolean {
-  return heldBytes > LONG_SHARE * outboxBytesMax;
+export function isLong(backlogBytes: number, { outboxBytesMax }: Bounded): boolean {
+  return backlogBytes > LONG_SHARE * outboxBytesMax;
 }
 
-/** Whether a sender with this backlog may soon lose the first of it. */
+/**
+ * Whether a sender with this backlog may soon lose the first of it.
+ * @param heldBytes what the backlog takes of the outbox
+ */
 export function isUrgent(heldBytes: number, { outboxBytesMax }: Bounded): boolean {
   return heldBytes > URGENT_SHARE * outboxBytesMax;
 }
