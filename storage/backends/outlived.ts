@@ -158,8 +158,8 @@ function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: 
 }
 
 /**
- * The version that decides whether a register is dead under another one, be that removed or past its deadline. A sum goes by when it began, whatever its node, which had
- * not heard of the removal, has added since.
+ * The version that decides whether a register is dead under another one, be that removed or past its deadline. A sum goes by when it
+ * began, whatever its node, which had not heard of the removal, has added since.
  */
 function bornAt(record: RecordView): Version {
   const { kind, buffer, valueStart, valueLength } = record;
