@@ -10,20 +10,24 @@ const KEPT_BYTES_MAX = 1 << 20;
 
 let lastBytes: Uint8Array = new Uint8Array(0);
 let lastView = new DataView(lastBytes.buffer);
+let otherBytes = lastBytes;
+let otherView = lastView;
 
-/** A view of the same bytes, at the same offsets. Cheap for the buffer that was asked for last: mostly that of all reads. */
+/** A view of the same bytes, at the same offsets. Cheap for the two buffers that were asked for last: mostly that of all reads is one of them. */
 export function viewOf(bytes: Uint8Array): DataView {
-  return bytes === lastBytes ? lastView : makeView(bytes);
+  return bytes === lastBytes ? lastView : bytes === otherBytes ? otherView : makeView(bytes);
 }
 
 /** Whether `viewOf` gives a view of the bytes without making one. */
 export function isViewed(bytes: Uint8Array): boolean {
-  return bytes === lastBytes;
+  return bytes === lastBytes || bytes === otherBytes;
 }
 
 function makeView(bytes: Uint8Array): DataView {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.byteLength > KEPT_BYTES_MAX) return view;
+  otherBytes = lastBytes;
+  otherView = lastView;
   lastBytes = bytes;
   lastView = view;
   return view;

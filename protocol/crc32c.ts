@@ -2,6 +2,7 @@
  * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of frames and of stored records. Sixteen bytes a
  * step through sixteen tables; the tables are made at load. Long runs are shortened first.
  */
+import { viewOf } from './byte-view.ts';
 import { FOLDED_BYTES_MIN, canFold, sumFolded } from './crc32c-folded.ts';
 
 const POLYNOMIAL = 0x82f63b78;
@@ -42,7 +43,7 @@ function sumPlain(state: number, buffer: Uint8Array, start: number, end: number)
   let at = start;
   const lastStep = end - STEP_BYTES;
   if (at <= lastStep) {
-    const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    const view = viewOf(buffer);
     for (; at <= lastStep; at += STEP_BYTES) {
       const first = crc ^ view.getInt32(at, true);
       const second = view.getInt32(at + 4, true);

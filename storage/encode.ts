@@ -14,7 +14,7 @@ import { encodeCollection } from './collections/encode.ts';
 import { encodeShadow, shadowOf } from './collections/shadow.ts';
 import type { Database } from './database.ts';
 import type { Keyspace } from './keyspace.ts';
-import { type CounterDeadline, type CounterEntry, decodeCounter } from './types/counter-payload.ts';
+import { type CounterDeadline, type CounterEntry, decodeCounter, encodeSumValue } from './types/counter-payload.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 /** A block whose flags are none but these holds a live string: its key, and behind it the value. */
@@ -165,13 +165,7 @@ function encodeEntry(
   element.writeUInt32BE(hi, 0);
   element.writeUInt32BE(lo, 4);
   writer.element(element, 0, 8);
-  const value = Buffer.alloc(16 + entry.sum.length);
-  value.writeUInt32BE(entry.beginHi, 0);
-  value.writeUInt32BE(entry.beginLo, 4);
-  value.writeUInt32BE(hi, 8);
-  value.writeUInt32BE(lo, 12);
-  value.write(entry.sum, 16, 'latin1');
-  writer.value(value, 0, value.length);
+  encodeSumValue(entry, hi, lo, writer);
   writer.end();
 }
 

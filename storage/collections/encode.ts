@@ -4,7 +4,7 @@ import { KIND_KEY_FLOOR } from '../../protocol/collection-kinds.ts';
 import { DEADLINE, EXPIRED } from '../block.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
-import type { CounterEntry } from '../types/counter-payload.ts';
+import { type CounterEntry, encodeSumValue } from '../types/counter-payload.ts';
 import {
   CHANGED_FLOOR_FEED,
   CHANGED_FLOOR_STORE,
@@ -16,6 +16,11 @@ import {
 import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_FEED, ELEMENT_STORE } from './element-layout.ts';
 import { decodeElementCounter } from './element-writes.ts';
 import { elementCounterKindOf, elementKindOf, keyKindOf } from './kinds.ts';
+
+/** Around the name in the element of a sum: its length before it, and the node's id behind it. */
+const SUM_NAME_BYTES = 12;
+/** For names that are no longer than most. */
+const sumElement = Buffer.alloc(256);
 
 /** Elements, and about as many bytes, between two looks at the clock and at how much there is. */
 const ELEMENTS_A_STEP = 64;
@@ -165,19 +170,14 @@ function encodeSum(
   );
   elements.readName(ref);
   const { nameLength } = elements;
-  const element = Buffer.alloc(12 + nameLength);
+  const length = SUM_NAME_BYTES + nameLength;
+  const element = length <= sumElement.length ? sumElement : Buffer.allocUnsafeSlow(length);
   element.writeUInt32LE(nameLength, 0);
   elements.nameBuffer.copy(element, 4, elements.nameStart, elements.nameStart + nameLength);
   element.writeUInt32BE(hi, 4 + nameLength);
   element.writeUInt32BE(lo, 8 + nameLength);
-  writer.element(element, 0, element.length);
-  const value = Buffer.alloc(16 + entry.sum.length);
-  value.writeUInt32BE(entry.beginHi, 0);
-  value.writeUInt32BE(entry.beginLo, 4);
-  value.writeUInt32BE(hi, 8);
-  value.writeUInt32BE(lo, 12);
-  value.write(entry.sum, 16, 'latin1');
-  writer.value(value, 0, value.length);
+  writer.element(element, 0, length);
+  encodeSumValue(entry, hi, lo, writer);
   writer.end();
 }
 

@@ -16,6 +16,7 @@ import type { Arena } from '../arena.ts';
 import { COUNTER, DEADLINE, DEADLINE_BYTES, HEADER_BYTES, LONG_KEY, valueOffset } from '../block.ts';
 import type { Digests } from '../digests.ts';
 import type { NodeTable } from '../node-table.ts';
+import type { RecordWriter } from '../../protocol/change-record.ts';
 import { writeInteger } from '../../protocol/integer.ts';
 
 const WORD = 0x100000000;
@@ -26,6 +27,10 @@ const ENTRY_WORDS_TEXT = 5;
 const DORMANT_WORDS = 5;
 const FORM_TEXT = 1;
 const FORM_DORMANT = 2;
+/** Of the value of a sum in a record, before the sum: since when it counts, and the id of its node. */
+const SUM_HEADER_BYTES = 16;
+/** For sums that are no longer than most. */
+const sumValue = Buffer.alloc(SUM_HEADER_BYTES + 64);
 
 export interface CounterEntry {
   /** Index in the node table. */
@@ -193,4 +198,21 @@ export function encodeCounter(state: CounterState): Buffer {
   const payload = Buffer.from(words.buffer);
   if (!integers) payload.write(texts, wordCount * 4, 'latin1');
   return integers ? payload : payload.subarray(0, wordCount * 4 + texts.length);
+}
+
+/** Appends the value of a node's sum to a record; `hi` and `lo` are the node's id. */
+export function encodeSumValue(
+  { beginHi, beginLo, sum }: CounterEntry,
+  hi: number,
+  lo: number,
+  writer: RecordWriter,
+): void {
+  const length = SUM_HEADER_BYTES + sum.length;
+  const value = length <= sumValue.length ? sumValue : Buffer.allocUnsafeSlow(length);
+  value.writeUInt32BE(beginHi, 0);
+  value.writeUInt32BE(beginLo, 4);
+  value.writeUInt32BE(hi, 8);
+  value.writeUInt32BE(lo, 12);
+  value.write(sum, SUM_HEADER_BYTES, 'latin1');
+  writer.value(value, 0, length);
 }

@@ -43,11 +43,18 @@ interface RunTurns {
 const CHECKED_ONE_IN = 8;
 
 const reader = new RecordReader();
+/** What was published is asked about again and again. */
+const factsKnown = new WeakMap<Buffer, RecordFacts>();
 
+/** @param record never changes */
 export function factsOf(record: Buffer): RecordFacts {
+  const known = factsKnown.get(record);
+  if (known !== undefined) return known;
   reader.read(record, 0);
   const { database, kind, flags, deadlineMs, keyStart, keyLength } = reader;
-  return { database, kind, flags, deadlineMs, key: record.subarray(keyStart, keyStart + keyLength) };
+  const facts = { database, kind, flags, deadlineMs, key: record.subarray(keyStart, keyStart + keyLength) };
+  factsKnown.set(record, facts);
+  return facts;
 }
 
 export function isRemovalRecord(record: Buffer): boolean {

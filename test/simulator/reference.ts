@@ -117,7 +117,8 @@ export class Reference implements Holder {
   /** @param canAsk whether it takes commands */
   constructor(canAsk: boolean) {
     const wallClockMs = (): number => this.#nowMs;
-    this.#harness = canAsk ? new CommandHarness(allCommands, { wallClockMs, monotonicMs: () => 0, commands }) : null;
+    const options = { wallClockMs, monotonicMs: () => 0, commands, databases: 2 };
+    this.#harness = canAsk ? new CommandHarness(allCommands, options) : null;
     const clock = new Clock(wallClockMs);
     this.keyspace =
       this.#harness?.keyspace ?? new Keyspace({ databases: 2, clock, nodeHi: 1, nodeLo: 1, hashKey0: 1, hashKey1: 2 });
@@ -220,9 +221,17 @@ export class Reference implements Holder {
   }
 }
 
-/** The batch's flags say nothing of the register. */
+const bareKnown = new WeakMap<Buffer, Buffer>();
+
+/**
+ * The batch's flags say nothing of the register.
+ * @param record never changes
+ */
 export function withoutBatchFlags(record: Buffer): Buffer {
+  const known = bareKnown.get(record);
+  if (known !== undefined) return known;
   const copy = Buffer.from(record);
   copy[6] &= ~24;
+  bareKnown.set(record, copy);
   return copy;
 }

@@ -31,6 +31,8 @@ export interface HarnessOptions {
   monotonicMs?: () => number;
   /** The node's id; 1 unless it is given. */
   nodeId?: number;
+  /** How many databases; 16 unless it is given. */
+  databases?: number;
   /** The table of the definitions, where several harnesses share one. */
   commands?: CommandTable;
 }
@@ -103,7 +105,7 @@ export class CommandHarness {
   constructor(definitions: readonly CommandDefinition[], options: HarnessOptions = {}) {
     const clock = new Clock(options.wallClockMs ?? Date.now);
     this.keyspace = new Keyspace({
-      databases: 16,
+      databases: options.databases ?? 16,
       clock,
       nodeHi: 1,
       nodeLo: options.nodeId ?? 1,
