@@ -76,6 +76,8 @@ class Shard {
   }
 }
 
+const NO_SHARDS: (Shard | undefined)[] = [];
+
 /** Hash → digest, or only hashes. `size` is for the caller to bound. */
 export class KeyTable {
   static readonly shardCount = 1024;
@@ -83,7 +85,8 @@ export class KeyTable {
   #seed: number;
   readonly #stride: number;
   readonly #slotsFirst: number;
-  #shards: (Shard | undefined)[] = new Array<Shard | undefined>(KeyTable.shardCount);
+  /** Made for the first key: most tables stay empty. */
+  #shards: (Shard | undefined)[] = NO_SHARDS;
 
   /**
    * @param hasDigests false = a set: the digests that are given are not kept
@@ -111,6 +114,7 @@ export class KeyTable {
   set(hashHi: number, hashLo: number, digestHi = 0, digestLo = 0): void {
     const mixed = mix(hashHi, hashLo, this.#seed);
     const index = mixed >>> SHARD_SHIFT;
+    if (this.#shards === NO_SHARDS) this.#shards = new Array<Shard | undefined>(KeyTable.shardCount);
     const shard = (this.#shards[index] ??= this.#makeShard(index));
     if (shard.isFull) shard.grow(this.#seed);
     const slot = shard.slotOf(hashHi, hashLo, mixed);

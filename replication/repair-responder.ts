@@ -273,7 +273,7 @@ export class RepairResponder implements RepairSide {
     let wordCount = 0;
     while (this.#shardsWanted < KeyTable.shardCount && wordCount < WANTS_PER_FRAME * 2) {
       const shard = this.#told.unmatched(this.#shardsWanted++);
-      shards.push(shard);
+      if (shard.length > 0) shards.push(shard);
       wordCount += shard.length;
     }
     if (wordCount === 0) return null;

@@ -97,25 +97,25 @@ export class VirtualTime implements Time {
     let at = heap.push(event) - 1;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!this.#isBefore(heap[at], heap[parent])) break;
-      [heap[at], heap[parent]] = [heap[parent], heap[at]];
+      if (!this.#isBefore(event, heap[parent])) break;
+      heap[at] = heap[parent];
       at = parent;
     }
+    heap[at] = event;
   }
   #pop(): void {
     const heap = this.#heap;
     const last = heap.pop()!;
-    if (heap.length === 0) return;
-    heap[0] = last;
-    for (let at = 0; ;) {
-      let least = at;
-      for (const child of [at * 2 + 1, at * 2 + 2]) {
-        if (child < heap.length && this.#isBefore(heap[child], heap[least])) least = child;
-      }
-      if (least === at) return;
-      [heap[at], heap[least]] = [heap[least], heap[at]];
-      at = least;
+    const count = heap.length;
+    if (count === 0) return;
+    let at = 0;
+    for (let child = 1; child < count; child = at * 2 + 1) {
+      if (child + 1 < count && this.#isBefore(heap[child + 1], heap[child])) child++;
+      if (!this.#isBefore(heap[child], last)) break;
+      heap[at] = heap[child];
+      at = child;
     }
+    heap[at] = last;
   }
 }
 
@@ -296,7 +296,7 @@ export class VirtualWorld {
   }
 
   isCut(from: string, to: string): boolean {
-    return this.#cuts.has(`${from}>${to}`);
+    return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`);
   }
   /** The host stops reading. */
   stall(host: string): void {

@@ -120,7 +120,7 @@ export class Simulation {
       if (broken !== null) this.fail(broken);
     };
     this.#aheadMsMax = clockAheadMsMax(schedule) + START_AHEAD_MS;
-    if (options.trace !== undefined || options.hashes === true) this.#listen();
+    if (this.#isTraced) this.#listen();
   }
 
   #makeNode(number: number): SimulatedNode {
@@ -162,12 +162,15 @@ export class Simulation {
     }
   }
 
+  get #isTraced(): boolean {
+    return this.#options.trace !== undefined || this.#options.hashes === true;
+  }
+
   trace(text: string): void {
-    const { trace, hashes } = this.#options;
-    if (trace === undefined && hashes !== true) return;
+    if (!this.#isTraced) return;
     const line = `${this.world.time.monotonicMs().toFixed(3)} ${text}`;
     this.#hash.update(line);
-    trace?.(line);
+    this.#options.trace?.(line);
   }
 
   fail(text: string): void {
@@ -245,7 +248,7 @@ export class Simulation {
     if (client.isClosed) client = node.clients[number] = new SimulatedClient(runtime, 10 + this.operations);
     if (client.isBusy) return;
     this.operations += commands.length;
-    this.trace(`${node.host} is asked ${JSON.stringify(commands)}`);
+    if (this.#isTraced) this.trace(`${node.host} is asked ${JSON.stringify(commands)}`);
     const isTransaction = commands[0][0] === 'MULTI';
     const run = node.starts;
     const noted = commands.map((command) => {
@@ -253,7 +256,7 @@ export class Simulation {
       return isHere ? this.promises.note(index, command) : null;
     });
     client.send(commands, (replies) => {
-      this.trace(`${node.host} answers ${JSON.stringify(replies)}`);
+      if (this.#isTraced) this.trace(`${node.host} answers ${JSON.stringify(replies)}`);
       const results = isTransaction ? resultsOf(replies) : replies;
       for (let at = 0; at < noted.length; at++) {
         const problem =
