@@ -279,7 +279,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     'sums-left-in-the-store',
     66,
     'storage/backends/outlived.ts',
-    'if (by.element !== null) return isSumOf(record, by, by.element) && isBegunUpTo(record, by);',
+    'if (by.element !== null) return isSumOf(record, by, by.element) && isUpTo(bornAt(record), by);',
     'if (by.element !== null) return false;',
   ),
   fault(
