@@ -270,7 +270,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'comparisons-not-asked-for',
-    0,
+    123,
     'replication/standing.ts',
     'const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);',
     'const everywhere = stable;',
@@ -328,7 +328,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'rows-overwrite-newer-registers',
-    0,
+    81,
     'storage/level-engine.ts',
     'if (isEmpty) await this.#store.putNewest',
     'if (isEmpty || this.#slices.length === 0) await this.#store.putNewest',
@@ -405,6 +405,25 @@ export const plantedFaults: readonly PlantedFault[] = [
     'storage/mysql-drainer.ts',
     'if (isFinishing) left += weight;',
     'if (isFinishing) left += 0 * weight;',
+  ),
+  fault(
+    'sums-left-under-a-lapsed-field',
+    230,
+    'storage/backends/outlived.ts',
+    'if (!canHaveSums(kind)) continue;',
+    'if (!canHaveSums(kind) || (reader.flags & 1) === 0) continue;',
+  ),
+  fault(
+    'lapsed-collection-forgotten-unheard',
+    165,
+    'storage/reaper.ts',
+    'return count === 0 && compareStamp(touchedHi, touchedLo, hi, lo) <= 0;',
+    'return count === 0 && ((flags & EXPIRED) !== 0 || compareStamp(touchedHi, touchedLo, hi, lo) <= 0);',
+    // It was mended twice: what a node has just heard of, or read, counts as changed, and a deadline has to have been heard of.
+    {
+      find: 'if ((flags & DEADLINE) !== 0 && compareStamp',
+      replace: 'if ((flags & OBJECT) === 0 && (flags & DEADLINE) !== 0 && compareStamp',
+    },
   ),
   fault(
     'late-element-not-covered',

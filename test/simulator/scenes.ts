@@ -9,7 +9,7 @@ import type { Command } from './workload.ts';
 type SceneEvent =
   | { type: 'burst'; atMs: number; node: number; client: number; commands: readonly Command[] }
   | { type: 'fault'; atMs: number; kind: SceneFault; node: number; other: number; durationMs: number; amount: number };
-type SceneFault = 'restart' | 'crash' | 'isolate' | 'clock-step' | 'database-slow';
+type SceneFault = 'restart' | 'crash' | 'isolate' | 'cut' | 'reset' | 'clock-step' | 'database-slow' | 'database-down';
 
 interface Stage {
   readonly nodes: number;
@@ -28,6 +28,10 @@ const scenes = new Map<number, Scene>([
   [12, writesLateWhereTheClockIsSlow],
   [14, givesALaterDeadline],
   [31, stopsWhileTheDatabaseIsSlow],
+  [17, startsBesideOldRows],
+  [6, setsAndLapsesWhatWasCounted],
+  [5, lapsesWhileOneIsAway],
+  [27, deletesForOneAndCrashes],
 ]);
 const FIRST_MS = 3000;
 
@@ -42,6 +46,100 @@ function burst(atMs: number, node: number, commands: Command[]): SceneEvent {
 
 function fault(atMs: number, kind: SceneFault, node: number, durationMs: number, amount = 0): SceneEvent {
   return { type: 'fault', atMs, kind, node, other: node, durationMs, amount };
+}
+
+function between(kind: SceneFault, atMs: number, node: number, other: number, durationMs: number): SceneEvent {
+  return { type: 'fault', atMs, kind, node, other, durationMs, amount: 0 };
+}
+
+function made(keys: readonly string[], value: string): Command[] {
+  return keys.map((key) => ['SET', key, value]);
+}
+
+function gone(keys: readonly string[]): Command[] {
+  return keys.map((key) => ['DEL', key]);
+}
+
+/**
+ * The database is down, a node writes what it has an older row of, and crashes before it can bring it there. Meanwhile another node,
+ * which has stored the newer version, starts again: it reads the older rows.
+ */
+function startsBesideOldRows(draw: Draw, { nodes, hasDisk, hasDatabase, durationMs }: Stage): SceneEvent[] {
+  const events: SceneEvent[] = [];
+  if (!hasDisk || !hasDatabase) return events;
+  let number = 0;
+  for (let atMs = FIRST_MS; atMs + 6500 < durationMs; atMs += 7000) {
+    const writer = draw.below(nodes);
+    const reader = (writer + 1 + draw.below(nodes - 1)) % nodes;
+    const keys = Array.from({ length: 8 }, () => `s:y${number++}`);
+    const downMs = atMs + 2500;
+    events.push(burst(atMs, writer, made(keys, 'old')));
+    events.push(fault(downMs, 'database-down', writer, 2100));
+    events.push(burst(downMs + 100, writer, made(keys, 'new')));
+    events.push(fault(downMs + 1600, 'crash', writer, 2400));
+    events.push(fault(downMs + 1600, 'crash', reader, 600 + draw.between(0, 300)));
+  }
+  return events;
+}
+
+/**
+ * A node deletes keys, which one peer hears of, and crashes before its store has that; the peer has no links at that moment, after
+ * which it would soon tell the others. The node comes back to the others first, and then hears of its deletions again from the
+ * peer: the two of them know of something to forget, and all others say that they have everything.
+ */
+function deletesForOneAndCrashes(draw: Draw, { nodes, durationMs }: Stage): SceneEvent[] {
+  const events: SceneEvent[] = [];
+  let number = 0;
+  for (let atMs = FIRST_MS; atMs + 2500 < durationMs; atMs += 6000) {
+    const node = draw.below(nodes);
+    const peer = (node + 1 + draw.below(nodes - 1)) % nodes;
+    const keys = Array.from({ length: 4 }, () => `gone:y${number++}`);
+    const deleteMs = atMs + 1500;
+    const crashMs = deleteMs + draw.between(20, 120);
+    const backMs = crashMs + 300;
+    events.push(burst(atMs, node, made(keys, 'v')), burst(deleteMs, node, gone(keys)));
+    for (let other = 0; other < nodes; other++) {
+      if (other === node || other === peer) continue;
+      events.push(between('cut', deleteMs - 100, node, other, 250));
+      events.push(between('reset', crashMs - 1, peer, other, 0));
+    }
+    events.push(between('cut', crashMs - 0.5, node, peer, backMs - crashMs + draw.between(0, 200)));
+    events.push(fault(crashMs, 'crash', node, backMs - crashMs));
+  }
+  return events;
+}
+
+/** A field is counted up, which the stores have, is then set, lapses, and is forgotten. */
+function setsAndLapsesWhatWasCounted(draw: Draw, { nodes, hasDisk, durationMs }: Stage): SceneEvent[] {
+  const events: SceneEvent[] = [];
+  if (!hasDisk) return events;
+  for (let atMs = FIRST_MS; atMs < durationMs / 2; atMs += 1500) {
+    const node = draw.below(nodes);
+    const field = `y${events.length}`;
+    const set: Command[] = [
+      ['HSET', 'ef:y', field, 'v'],
+      ['HPEXPIRE', 'ef:y', '300', 'FIELDS', '1', field],
+    ];
+    events.push(burst(atMs, node, [['HINCRBY', 'ef:y', field, '1']]), burst(atMs + 1200, node, set));
+  }
+  return events;
+}
+
+/** Keys are given a deadline while a node is down; the others are restarted meanwhile, and have time to forget the keys. */
+function lapsesWhileOneIsAway(draw: Draw, { nodes, hasDisk, durationMs }: Stage): SceneEvent[] {
+  const events: SceneEvent[] = [];
+  if (!hasDisk) return events;
+  const away = draw.below(nodes);
+  const node = (away + 1 + draw.below(nodes - 1)) % nodes;
+  events.push(fault(FIRST_MS + 2000, 'crash', away, durationMs - FIRST_MS - 4000));
+  for (let number = 100; number < 108; number++) {
+    const key = `tide:${number}`;
+    events.push(burst(FIRST_MS, node, [['HSET', key, 'old', 'v']]));
+    events.push(burst(FIRST_MS + 2500, node, [['PEXPIRE', key, '500']]));
+  }
+  for (let other = 0; other < nodes; other++)
+    if (other !== away) events.push(fault(FIRST_MS + 5000 + other * 1500, 'restart', other, 300));
+  return events;
 }
 
 /**
@@ -69,26 +167,30 @@ function countsOnAfterACrash(draw: Draw, { nodes, hasDisk, durationMs }: Stage):
 }
 
 /**
- * A key lapses on a node whose clock is ahead, and is made anew there before it has lapsed anywhere else; everybody has known the
- * key for so long that what is deleted could be forgotten.
+ * A key lapses on a node whose clock is ahead, and is made anew there before it has lapsed anywhere else, where clocks are behind; so
+ * long after that what everybody knows of could be forgotten.
  */
 function lapsesWhereTheClockIsFast(draw: Draw, { nodes, durationMs }: Stage): SceneEvent[] {
-  const node = draw.below(nodes);
-  const events: SceneEvent[] = [fault(FIRST_MS, 'clock-step', node, 0, draw.between(0.9, 1))];
-  let number = 100;
-  for (let atMs = FIRST_MS + 500; atMs + 18_000 < durationMs; atMs += draw.between(1500, 3000)) {
-    const key = `tide:${number++}`;
-    const lapseMs = Math.floor(draw.between(11_000, 14_000));
-    events.push(
-      burst(atMs, node, [
-        ['HSET', key, 'old', 'v'],
-        ['PEXPIRE', key, `${lapseMs}`],
-      ]),
-    );
-    const againMs = atMs + lapseMs + draw.between(300, 3500);
-    events.push(burst(againMs, node, [['MULTI'], ['HEXISTS', key, 'old'], ['HSET', key, 'new', 'v'], ['EXEC']]));
+  const fast = draw.below(nodes);
+  const events: SceneEvent[] = [];
+  for (let node = 0; node < nodes; node++) {
+    const amount = node === fast ? draw.between(0.9, 1) : draw.between(0, 0.1);
+    events.push(fault(FIRST_MS, 'clock-step', node, 0, amount));
   }
-  return number === 100 ? [] : events;
+  let number = 100;
+  for (let atMs = FIRST_MS + 500; ; atMs += draw.between(100, 300)) {
+    const key = `tide:${number++}`;
+    const lapseMs = Math.floor(draw.between(300, 1500));
+    const againMs = atMs + lapseMs + draw.between(8000, 14_000);
+    if (againMs > durationMs - 100) break;
+    const old: Command[] = [
+      ['HSET', key, 'old', 'v'],
+      ['PEXPIRE', key, `${lapseMs}`],
+    ];
+    events.push(burst(atMs, fast, old));
+    events.push(burst(againMs, fast, [['MULTI'], ['HEXISTS', key, 'old'], ['HSET', key, 'new', 'v'], ['EXEC']]));
+  }
+  return number === 101 ? [] : events;
 }
 
 /** A node writes and writes, and is stopped in order, while the database is slow: of two batches there the later one is often done first. */
