@@ -23,6 +23,8 @@ export interface Turn {
   unanswered: number;
   /** Its node has said that MySQL has it. */
   isBrought: boolean;
+  /** When it was first found that a peer has acknowledged it; null while none has. */
+  heardAtMs: number | null;
 }
 
 export interface RecordFacts {
@@ -38,6 +40,9 @@ interface RunTurns {
   /** For each other node, how many of them were looked at. */
   readonly checked: number[];
 }
+
+/** What a node wrote, and nobody heard of for so long, it wrote while it was cut off. */
+const UNHEARD_MS = 1000;
 
 /** Each turn is looked for at some of the other nodes. */
 const CHECKED_ONE_IN = 8;
@@ -62,11 +67,19 @@ export function isRemovalRecord(record: Buffer): boolean {
   return (flags & FLAG_DEAD) !== 0 || kind === KIND_KEY_FLOOR || kind === KIND_FLOOR;
 }
 
+/** The key that a record is of, with its database. */
+function nameOf(record: Buffer): string {
+  const { database, key } = factsOf(record);
+  return `${database}/${key.toString('latin1')}`;
+}
+
 export class Ledger {
   readonly turns: Turn[] = [];
   /** The same of each run of a node, in their order, which is that of their stamps. */
   readonly #ofRun = new Map<string, RunTurns>();
   readonly #judge = new Reference(false);
+  /** By node, in their order: the turns that no peer has acknowledged yet. */
+  readonly #unheard = new Map<number, Turn[]>();
   lostCount = 0;
 
   note(node: number, run: number, atMs: number, stamp: Stamp, records: Buffer): Turn {
@@ -87,10 +100,20 @@ export class Ledger {
       lost: new Set<number>(),
       lostKeys: new Set<string>(),
     };
-    const whole: Turn = { ...turn, unanswered: 0, isBrought: false };
+    const whole: Turn = { ...turn, unanswered: 0, isBrought: false, heardAtMs: null };
     this.turns.push(whole);
     this.#turnsOf(node, run).turns.push(whole);
+    const unheard = this.#unheard.get(node);
+    if (unheard === undefined) this.#unheard.set(node, [whole]);
+    else unheard.push(whole);
     return whole;
+  }
+
+  /** A peer has acknowledged what a node wrote up to a stamp, also before it was started again. */
+  heard(node: number, upTo: Stamp, atMs: number): void {
+    const unheard = this.#unheard.get(node) ?? [];
+    const count = unheard.findIndex(({ stamp }) => compareStamp(stamp.hi, stamp.lo, upTo.hi, upTo.lo) > 0);
+    for (const turn of unheard.splice(0, count < 0 ? unheard.length : count)) turn.heardAtMs = atMs;
   }
 
   /** Whether this holder has the record or something that outdoes it. */
@@ -124,7 +147,7 @@ export class Ledger {
         if (isRemoval && !holders.some((holder) => this.#judge.wouldShow(holder.dump(database, key), record))) continue;
         const turn = group.get(record)!;
         turn.lost.add(turn.records.indexOf(record));
-        turn.lostKeys.add(`${database}/${key.toString('latin1')}`);
+        turn.lostKeys.add(nameOf(record));
         this.lostCount++;
         hit.add(turn);
       }
@@ -140,8 +163,7 @@ export class Ledger {
       for (let index = 0; index < turn.records.length; index++) {
         if (turn.lost.has(index)) continue;
         const record = turn.records[index];
-        const { database, key } = factsOf(record);
-        const name = `${database}/${key.toString('latin1')}`;
+        const name = nameOf(record);
         const group = groups.get(name) ?? new Map<Buffer, Turn>();
         groups.set(name, group.set(record, turn));
       }
@@ -161,6 +183,34 @@ export class Ledger {
       const kept = lost.size === 0 ? records : records.filter((_record, index) => !lost.has(index));
       if (isForgetful) for (const record of kept) reference.forgetExpired(record);
       if (kept.length > 0) reference.apply(Buffer.concat(kept));
+    }
+    return reference;
+  }
+
+  /** The nodes that wrote to some keys (with their databases) while they were cut off. */
+  cutOff(names: ReadonlySet<string>): number[] {
+    const wrote = this.turns.filter(({ atMs, heardAtMs, records }) => {
+      if (heardAtMs !== null && heardAtMs - atMs <= UNHEARD_MS) return false;
+      return records.some((record) => names.has(nameOf(record)));
+    });
+    return [...new Set(wrote.map(({ node }) => node))];
+  }
+
+  /**
+   * What was written to some keys, and not lost, merged in the order in which others came to hear of it: what one node wrote comes
+   * when somebody else had it, which may be after the keys had lapsed there.
+   */
+  mergedLate(names: ReadonlySet<string>, lateNode: number, epochMs: number, lapseMs: number): Reference {
+    const reference = new Reference(true);
+    const endMs = this.turns.at(-1)?.atMs ?? 0;
+    const comesAtMs = ({ node, atMs, heardAtMs }: Turn): number => (node === lateNode ? (heardAtMs ?? endMs) : atMs);
+    for (const turn of this.turns.toSorted((a, b) => comesAtMs(a) - comesAtMs(b) || a.number - b.number)) {
+      const kept = turn.records.filter(
+        (record, index) => !turn.lost.has(index) && (names.has(nameOf(record)) || factsOf(record).kind === KIND_FLOOR),
+      );
+      if (kept.length === 0) continue;
+      reference.lapse(epochMs + comesAtMs(turn) - lapseMs);
+      reference.apply(Buffer.concat(kept));
     }
     return reference;
   }

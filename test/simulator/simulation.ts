@@ -396,6 +396,7 @@ export class Simulation {
       if (outboxBytes > outboxBytesMax) throw new Violation(`the outbox of ${node.host} holds ${outboxBytes} bytes`);
       for (const peer of peers) {
         const at = parseNodeId(peer.id)!;
+        this.ledger.heard(node.number - 1, stampOf(peer.acknowledged), this.world.time.monotonicMs());
         const other = this.nodes[at.lo - 1];
         if (peer.state === 'down' || other.serving === null || other.serving.loading !== null) continue;
         const stamp = stampOf(peer.acknowledged);
