@@ -9,7 +9,7 @@ import type { Command } from './workload.ts';
 type SceneEvent =
   | { type: 'burst'; atMs: number; node: number; client: number; commands: readonly Command[] }
   | { type: 'fault'; atMs: number; kind: SceneFault; node: number; other: number; durationMs: number; amount: number };
-type SceneFault = 'restart' | 'crash' | 'isolate' | 'cut' | 'reset' | 'clock-step' | 'database-slow' | 'database-down';
+type SceneFault = 'restart' | 'crash' | 'leave' | 'isolate' | 'cut' | 'reset' | 'clock-step' | 'database-slow' | 'database-down';
 
 interface Stage {
   readonly nodes: number;
@@ -31,7 +31,8 @@ const scenes = new Map<number, Scene>([
   [17, startsBesideOldRows],
   [6, setsAndLapsesWhatWasCounted],
   [5, lapsesWhileOneIsAway],
-  [27, deletesForOneAndCrashes],
+  [30, deletesForOneAndCrashes],
+  [21, leavesWhatOnlyTheDatabaseHas],
 ]);
 const FIRST_MS = 3000;
 
@@ -106,6 +107,29 @@ function deletesForOneAndCrashes(draw: Draw, { nodes, durationMs }: Stage): Scen
     events.push(between('cut', crashMs - 0.5, node, peer, backMs - crashMs + draw.between(0, 200)));
     events.push(fault(crashMs, 'crash', node, backMs - crashMs));
   }
+  return events;
+}
+
+/**
+ * A node that is cut off brings keys to the database that lapse before the others hear of them, and leaves for good. The others forget the
+ * keys, and read the database again.
+ */
+function leavesWhatOnlyTheDatabaseHas(draw: Draw, { nodes, hasDisk, hasDatabase, durationMs }: Stage): SceneEvent[] {
+  const events: SceneEvent[] = [];
+  if (!hasDisk || !hasDatabase || nodes < 4) return events;
+  const leaving = draw.below(nodes);
+  events.push(fault(FIRST_MS - 200, 'isolate', leaving, 1500));
+  for (let number = 100; number < 104; number++) {
+    const key = `tide:${number}`;
+    const lapsing: Command[] = [
+      ['HSET', key, 'old', 'v'],
+      ['PEXPIRE', key, '600'],
+    ];
+    events.push(burst(FIRST_MS + number - 100, leaving, lapsing));
+  }
+  events.push(fault(FIRST_MS + 4000, 'leave', leaving, 0));
+  for (let node = 0; node < nodes; node++)
+    if (node !== leaving) events.push(fault(durationMs - 4000 + node * 600, 'restart', node, 200));
   return events;
 }
 
