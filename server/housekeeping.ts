@@ -20,6 +20,9 @@ const FREE_SLICE_ELEMENTS = 5_000;
 /** Elements of collections that a floor has reached in part, looked at in one go. */
 const PRUNE_SLICE_ELEMENTS = 2_000;
 
+/** A MySQL that has not answered for so long is told of, though its connections live. */
+const MYSQL_SILENT_MS = 10_000;
+
 export class Housekeeping {
   /** DEBUG SET-ACTIVE-EXPIRE 0 turns this off. */
   activeExpiry = true;
@@ -34,7 +37,7 @@ export class Housekeeping {
   #lastRoundMs = 0;
   #freeing = false;
   #packing = false;
-  #isMysqlDown = false;
+  #isMysqlAway = false;
 
   constructor(runtime: Runtime, dispatcher: Dispatcher, listener: Listener, time: Time) {
     this.#runtime = runtime;
@@ -156,12 +159,13 @@ export class Housekeeping {
 
   #watchMysql(): void {
     const mysql = this.#runtime.flusher?.status().mysql ?? null;
-    const isDown = mysql?.state === 'down';
-    const { log } = this.#runtime;
-    if (isDown && !this.#isMysqlDown)
-      log.warn({ problem: mysql?.lastError }, 'MySQL does not take what is written; it waits here');
-    else if (!isDown && this.#isMysqlDown) log.warn('MySQL takes what is written again');
-    this.#isMysqlDown = isDown;
+    const { log, keyspace } = this.#runtime;
+    const isSilent = keyspace.clock.nowMs - (mysql?.waitingSinceMs ?? Infinity) >= MYSQL_SILENT_MS;
+    const problem = mysql?.state === 'down' ? mysql.lastError : isSilent ? 'it does not answer' : null;
+    if (problem !== null && !this.#isMysqlAway)
+      log.warn({ problem, server: mysql?.server }, 'MySQL does not take what is written; it waits here');
+    else if (problem === null && this.#isMysqlAway) log.warn('MySQL takes what is written again');
+    this.#isMysqlAway = problem !== null;
   }
 
   #storeProblem(): string | null {

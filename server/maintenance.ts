@@ -25,6 +25,10 @@ export async function backUpNode(config: Config, given: string): Promise<void> {
   );
 }
 
+const TELLING_AFTER_MS = 3000;
+const STILL_COMPARING =
+  'Waiting until the stores have what was written, and comparing. If it takes long: store_mysql_waiting_since_ms in INFO mantis says since when MySQL has not answered.\n';
+
 /**
  * `mantis verify`: compares a running node's memory with its stores, and says where they differ.
  * @returns whether they are alike
@@ -32,6 +36,7 @@ export async function backUpNode(config: Config, given: string): Promise<void> {
  */
 export async function verifyNode(config: Config, isRepairing: boolean): Promise<boolean> {
   let answer: Answer;
+  const told = setTimeout(() => process.stderr.write(STILL_COMPARING), TELLING_AFTER_MS);
   try {
     answer = await askNode(config, ['MANTIS', 'VERIFY', ...(isRepairing ? ['REPAIR'] : [])]);
   } catch (error) {
@@ -39,6 +44,8 @@ export async function verifyNode(config: Config, isRepairing: boolean): Promise<
     throw new Error(`${error.message}: the stores are compared with a running node, so start it first`, {
       cause: error,
     });
+  } finally {
+    clearTimeout(told);
   }
   const report = fieldsOf(answer);
   const stores = (report.get('stores') as Answer[]).map(fieldsOf);

@@ -43,6 +43,8 @@ export interface MysqlStatus {
   lastError: string | null;
   /** Milliseconds since 1970; null when nothing has failed. */
   lastErrorAtMs: number | null;
+  /** Milliseconds since 1970 when the oldest rows were taken that MySQL has not answered for; null when there are none. */
+  waitingSinceMs: number | null;
   /** Rows that MySQL does not take; they stay in memory and in the embedded store. */
   refusedCount: number;
   refused: QuarantinedRow[];

@@ -34,6 +34,8 @@ export interface MysqlDrainerOptions {
 
 interface BatchUnderWay {
   weight: number;
+  /** Milliseconds since 1970. */
+  takenAtMs: number;
   /** The queue is being told that it is done, and may not count it any more. */
   isFinishing: boolean;
   isDone: boolean;
@@ -86,6 +88,7 @@ export class MysqlDrainer {
       rowsWritten: this.#rowsWritten,
       lastError: this.#lastError,
       lastErrorAtMs: this.#lastErrorAtMs,
+      waitingSinceMs: this.#underWay[0]?.takenAtMs ?? null,
       refusedCount: refused.count,
       refused: refused.samples,
       quarantinedCount: quarantine.count,
@@ -168,8 +171,13 @@ export class MysqlDrainer {
     const taking = this.#lastTake.then(async () => {
       const waiterSequence = this.#waiterSequence;
       const batch = await this.#queue.take(ROWS_A_BATCH, BATCH_BYTES);
-      const entry = { weight: batch === null ? 0 : this.#options.weigh(batch), isFinishing: false, isDone: false };
-      if (batch !== null) this.#underWay.push(entry);
+      const weight = batch === null ? 0 : this.#options.weigh(batch);
+      const takenAtMs = this.#options.environment.nowMs();
+      const entry = { weight, takenAtMs, isFinishing: false, isDone: false };
+      if (batch !== null) {
+        this.#underWay.push(entry);
+        this.#options.onChange();
+      }
       return { batch, entry, waiterSequence };
     });
     this.#lastTake = taking.catch(() => undefined);

@@ -55,6 +55,7 @@ async function writeWhileDown(node: FlushedNode, reason: RegExp): Promise<void> 
 async function expectDrained(node: FlushedNode, ownerUrl: string): Promise<void> {
   await node.flusher.flushMysqlNow(20_000);
   await waitFor('the state', () => stateOf(node)?.state === 'up' && stateOf(node)?.queuedCount === 0);
+  await waitFor('nothing to wait for', () => stateOf(node)?.waitingSinceMs === null);
   expect(await tableOf(ownerUrl)).toEqual(node.model.contents());
   expect(node.errors).toEqual([]);
   await node.flusher.close(5000);
@@ -189,6 +190,7 @@ describe('a node whose MySQL is', () => {
     mariadb.pause();
     try {
       await writeWhileDown(node, /./);
+      expect(stateOf(node)?.waitingSinceMs).toBeLessThanOrEqual(Date.now());
     } finally {
       mariadb.resume();
     }
