@@ -6,6 +6,7 @@ import {
   FLAG_HAS_DEADLINE,
   FLAG_HAS_ELEMENT,
   KIND_COUNTER,
+  KIND_STRING,
   OFFSET_STAMP,
   RecordReader,
   RECORD_DEADLINE_BYTES,
@@ -148,12 +149,12 @@ export function notNewerText(records: Buffer, row: RowReference, reader: RecordR
   reader.read(records, row.start);
   const { buffer, flags, start, valueStart } = reader;
   const version = `x'${buffer.toString('hex', start + OFFSET_STAMP, start + OFFSET_STAMP + VERSION_BYTES)}'`;
-  const deadline =
-    flags & FLAG_HAS_DEADLINE ? `x'${buffer.toString('hex', valueStart - VERSION_BYTES, valueStart)}'` : NO_VERSION;
-  return (
-    `(id=x'${row.id}' AND (ver<${version} OR (ver=${version} AND ` +
-    `dead<=${flags & FLAG_DEAD} AND ${OLD_DEADLINE}<=${deadline})))`
-  );
+  const isUpToDead = flags & FLAG_DEAD ? '' : ' AND dead=0';
+  const isUpToDeadline =
+    flags & FLAG_HAS_DEADLINE
+      ? `${OLD_DEADLINE}<=x'${buffer.toString('hex', valueStart - VERSION_BYTES, valueStart)}'`
+      : 'deadline_ver IS NULL';
+  return `(id=x'${row.id}' AND (ver<${version} OR (ver=${version}${isUpToDead} AND ${isUpToDeadline})))`;
 }
 
 /** A record's version as text that compares as versions do. */
@@ -177,20 +178,25 @@ export function ofKeysText(names: readonly KeyName[]): string {
   return [...byDatabase].map(([database, keys]) => `(db=${database} AND k IN (${keys.join(',')}))`).join(' OR ');
 }
 
-/** The condition that a row may be outlived: it is of one of these keys or databases. */
+/**
+ * The condition that a row may be outlived: it is of one of these keys or databases. Of a string that is to go, the most common case,
+ * the row itself is known, and a newer one needs nothing of what goes.
+ */
 export function outlivedText(all: readonly Outlived[]): string {
   const conditions: string[] = [];
-  const names: KeyName[] = [];
-  for (const { database, key, stampHi, stampLo } of all) {
+  const strings: KeyName[] = [];
+  const others: KeyName[] = [];
+  for (const { database, key, hasString, stampHi, stampLo } of all) {
     if (key !== null) {
-      names.push({ database, key });
+      (hasString ? strings : others).push({ database, key });
       continue;
     }
     const stamp = [stampHi, stampLo].map((word) => word.toString(16).padStart(8, '0')).join('');
     // A sum goes by when it began.
     conditions.push(`(db=${database} AND (ver<=x'${stamp}${'f'.repeat(16)}' OR kind IN (${SUM_KINDS})))`);
   }
-  if (names.length > 0) conditions.push(ofKeysText(names));
+  if (strings.length > 0) conditions.push(`((${ofKeysText(strings)}) AND kind<>${KIND_STRING})`);
+  if (others.length > 0) conditions.push(ofKeysText(others));
   return conditions.join(' OR ');
 }
 

@@ -3,7 +3,7 @@
  * under a string, the elements under a DEL leave memory, but their rows stay in the stores, dead as long as the row above them
  * is there. So they go first, and the rows that memory knows go last.
  */
-import { KIND_COUNTER, KIND_FLOOR, RecordReader, type RecordView } from '../../protocol/change-record.ts';
+import { KIND_COUNTER, KIND_FLOOR, KIND_STRING, RecordReader, type RecordView } from '../../protocol/change-record.ts';
 import {
   COLLECTION_HASH,
   COLLECTION_SORTED_SET,
@@ -32,6 +32,8 @@ export interface Outlived {
   database: number;
   /** Null for all keys of the database. */
   key: Buffer | null;
+  /** The key's string is among what was given. */
+  hasString: boolean;
   /** Only the sums of this element of the key, in registers of `counterKind`; null for all of the key. */
   element: Buffer | null;
   counterKind: number;
@@ -57,14 +59,15 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
     if (isElementKind(kind) || isElementCounterKind(kind)) {
       if (!canHaveSums(kind)) continue;
       const element = registers.subarray(reader.elementStart, reader.elementStart + reader.elementLength);
-      all.push({ database, key, element, counterKind: counterKindOf(kind), ...version });
+      all.push({ database, key, hasString: false, element, counterKind: counterKindOf(kind), ...version });
       continue;
     }
     const last = all.findLast((one) => one.element === null);
     if (last === undefined || last.database !== database || key === null || last.key?.equals(key) !== true) {
-      all.push({ database, key, element: null, counterKind: 0, ...version });
-    } else if (isUpTo(last, reader)) {
-      Object.assign(last, version);
+      all.push({ database, key, hasString: kind === KIND_STRING, element: null, counterKind: 0, ...version });
+    } else {
+      last.hasString ||= kind === KIND_STRING;
+      if (isUpTo(last, reader)) Object.assign(last, version);
     }
   }
   return all;
