@@ -112,6 +112,11 @@ export class RequestDecoder implements ArgumentSource, WordSink {
     return this.heldBytes + (this.carrying ? this.own.buffer.length + this.starts.byteLength * 2 : 0);
   }
 
+  /** What was fed of a request that is not complete, and put aside, about: room that is kept for more is left out. */
+  get gatheredBytes(): number {
+    return this.heldBytes + (this.carrying ? this.own.length + this.argc * 8 : 0);
+  }
+
   /**
    * Gives the decoder `buffer[start, end)` to parse in place. Call `next` until it returns 0; only then may the caller reuse the
    * buffer, unless it calls `hold` first.

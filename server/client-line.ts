@@ -1,4 +1,5 @@
 /** A client as CLIENT LIST and CLIENT INFO show it: one line of `name=value` pairs, in Redis's order. */
+import { clientBytes } from './client-memory.ts';
 import { isMonitor } from './monitors.ts';
 import type { Node } from './node.ts';
 import type { Session } from './session.ts';
@@ -33,6 +34,13 @@ function flagsOf(node: Node, session: Session): string {
   return flags === '' ? 'N' : flags;
 }
 
+/** Those of its scripts included; not one that is being run, or that waits. */
+function completedCommands(node: Node, session: Session): number {
+  const isUnderWay =
+    session.blocked !== null || session.deferred !== null || session === node.dispatcher.currentSession;
+  return session.commandCount + session.scriptCommandCount - (isUnderWay ? 1 : 0);
+}
+
 /** The line, without its newline. */
 export function clientLine(node: Node, session: Session): string {
   const { clock } = node.keyspace;
@@ -65,7 +73,7 @@ export function clientLine(node: Node, session: Session): string {
     ['obl', 0],
     ['oll', outputBytes === 0 ? 0 : 1],
     ['omem', outputBytes],
-    ['tot-mem', queryBytes + outputBytes + multiBytes],
+    ['tot-mem', clientBytes(session)],
     ['events', outputBytes === 0 ? 'r' : 'rw'],
     ['cmd', session.lastCommand === '' ? 'NULL' : session.lastCommand],
     ['user', session.user],
@@ -75,7 +83,7 @@ export function clientLine(node: Node, session: Session): string {
     ['lib-ver', session.libraryVersion],
     ['tot-net-in', session.bytesIn],
     ['tot-net-out', session.bytesOut],
-    ['tot-cmds', session.commandCount],
+    ['tot-cmds', completedCommands(node, session)],
   ];
   return fields.map(([name, value]) => `${name}=${value}`).join(' ');
 }

@@ -81,6 +81,7 @@ export class Housekeeping {
       this.#expire();
       this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
       this.#listener.closeIdle(nowMs);
+      this.#listener.checkBuffers();
       this.#sample(monotonicMs);
       this.watchWrites();
       this.#reap(nowMs);

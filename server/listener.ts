@@ -4,6 +4,7 @@ import { chmodSync, existsSync, unlinkSync } from 'node:fs';
 import tls from 'node:tls';
 import { RequestDecoder, type RequestLimits } from '../protocol/resp-request.ts';
 import { isLoopback } from '../replication/address.ts';
+import { evictClients } from './client-memory.ts';
 import { listenProblem } from './config/checks.ts';
 import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts';
 import { directWriteAvailable } from './direct-write.ts';
@@ -143,7 +144,10 @@ export class Listener {
     if (!isOverSoft) session.overSoftLimitSinceMs = 0;
     else if (session.overSoftLimitSinceMs === 0) session.overSoftLimitSinceMs = nowMs;
     const isOver = isOverSoft && nowMs - session.overSoftLimitSinceMs > softSeconds * 1000;
-    if (!isOver && (hardBytes === 0 || bytes <= hardBytes)) return;
+    if (!isOver && (hardBytes === 0 || bytes <= hardBytes)) {
+      evictClients(this.#node);
+      return;
+    }
     this.#node.statistics.outputLimitDisconnections++;
     this.#node.log.warn({ client: session.transport.remoteAddress, bytes }, 'closed: over client-output-buffer-limit');
     session.closing = true;
@@ -158,6 +162,14 @@ export class Listener {
     this.#node.pubsub.forget(session);
     this.#node.tracking.disable(session);
     this.#dispatcher.forget(session);
+  }
+
+  /** Closes clients that have been over their soft limit for too long, also when they are sent nothing more, and what takes too much. */
+  checkBuffers(): void {
+    for (const session of this.#node.sessions.values()) {
+      if (session.overSoftLimitSinceMs !== 0) this.#checkOutputLimit(session, session.transport.pendingBytes);
+    }
+    evictClients(this.#node);
   }
 
   /** Closes clients that have been idle for longer than `timeout` allows. */

@@ -66,6 +66,8 @@ export interface CommandControl {
   executeQueued(session: Session, queued: QueuedCommands, reply: ReplyWriter): void;
   /** Writes to a session outside its own requests: a wait that has ended, a message. */
   sendTo(session: Session, write: (reply: ReplyWriter) => void): void;
+  /** Whose command is being run. */
+  readonly currentSession: Session | null;
   /** Runs what a session has sent since its wait began. */
   resume(session: Session): void;
   /** CLIENT PAUSE: puts off commands until then (milliseconds since 1970), all or those that write. */

@@ -67,6 +67,8 @@ export class Session {
   activeAtMs: number;
   lastCommand = '';
   commandCount = 0;
+  /** Commands that its scripts have called. */
+  scriptCommandCount = 0;
   bytesIn = 0;
   bytesOut = 0;
   noEvict = false;

@@ -97,8 +97,12 @@ function unblock(call: Call): void {
     return;
   }
   if (withError) {
+    const message = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
+    call.node.statistics.countError(message);
+    const waiting = call.node.commands.byName.get(session.blocked.commandName);
+    if (waiting !== undefined) waiting.failed++;
     session.blocked.onCancel();
-    blocking.wake(session, (reply) => reply.error('UNBLOCKED client unblocked via CLIENT UNBLOCK'));
+    blocking.wake(session, (reply) => reply.error(message));
   } else {
     blocking.timeOut(session);
   }

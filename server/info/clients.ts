@@ -17,8 +17,10 @@ export function clientFields(node: Node): Field[] {
     // As in Redis, those that CLIENT PAUSE holds are among them.
     ['blocked_clients', node.blocking.count + node.dispatcher.pausedCount],
     ['tracking_clients', node.tracking.clientCount],
+    ['watching_clients', [...node.sessions.values()].filter(({ watched }) => watched !== null).length],
     ['pubsub_clients', node.pubsub.clientCount(node.sessions.values())],
     ['clients_in_timeout_table', node.blocking.count],
+    ['total_watched_keys', node.watches.size],
     ['total_blocking_keys', node.keyWaiters.size],
     ['total_blocking_keys_on_nokey', node.keyWaiters.sizeEndingWithoutKey],
   ];

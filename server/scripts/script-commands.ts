@@ -166,6 +166,7 @@ export class ScriptCommands {
       command.failed++;
     }
     const { session } = this.#caller!;
+    session.scriptCommandCount++;
     if (weight > 0) noteDuration(node, call, command, node.monotonicMs() - startedMs, weight, session);
     if (session.tracking !== null) node.tracking.ran(call, command, session);
   }

@@ -215,6 +215,18 @@ describe.each(['yes', 'no'])('a connection with tcp-direct-write %s', (direct) =
     await other.command('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0');
   });
 
+  it('closes a client that has left too much unread for too long, also when it is sent nothing more', async () => {
+    const lazy = await raw();
+    await other.command('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 200000 1');
+    const before = await info(other, 'client_output_buffer_limit_disconnections');
+    lazy.socket.pause();
+    lazy.write(repeated(encodeRequest(['GET', 'wide']), 1000));
+    const count = async (): Promise<number> => info(other, 'client_output_buffer_limit_disconnections');
+    await waitFor('the client to be closed', async () => (await count()) === before + 1, patient);
+    await other.command('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0');
+    await lazy.close();
+  });
+
   it('answers what a client sent before it closed its half', async () => {
     const client = await raw();
     const count = 20_000;
@@ -358,5 +370,55 @@ describe('a connection that has not authenticated', () => {
     lazy.write(repeated('GET a\r\n', 600_000));
     await waitFor('the client to be closed', async () => (await info(other, 'connected_clients')) === 1, patient);
     await lazy.close();
+  });
+});
+
+describe('what clients may take', () => {
+  let mantis: MantisProcess;
+  let other: RespClient;
+
+  beforeAll(async () => {
+    mantis = await startMantis({ dataDir: 'none', args: ['--peer-port', 'none'] });
+    other = await RespClient.connect(mantis.port);
+  }, 40_000);
+
+  afterAll(async () => {
+    await other.close();
+    await mantis.server.stop();
+  });
+
+  it('closes a client that sends more of one request than client-query-buffer-limit allows', async () => {
+    await other.command('CONFIG', 'SET', 'client-query-buffer-limit', mebibyte);
+    const before = await info(other, 'client_query_buffer_limit_disconnections');
+    const client = await RawClient.connect(mantis.port);
+    client.write(encodeRequest(['SET', 'a', pattern(mebibyte - 200_000)]));
+    expect((await client.bytes(5)).toString()).toBe('+OK\r\n');
+    client.write(encodeRequest(['MSET', 'a', pattern(mebibyte / 2), 'b', pattern(mebibyte / 2)]));
+    await client.closed;
+    expect(await info(other, 'client_query_buffer_limit_disconnections')).toBe(before + 1);
+    await other.command('CONFIG', 'SET', 'client-query-buffer-limit', '1gb');
+  });
+
+  it('closes those clients that take most when all together take more than maxmemory-clients', async () => {
+    await other.command('CONFIG', 'SET', 'maxmemory-clients', 1.5 * mebibyte);
+    const [large, ...small] = await Promise.all(Array.from({ length: 3 }, () => RawClient.connect(mantis.port)));
+    const before = await info(other, 'evicted_clients');
+    const begin = (bytes: number): Buffer => encodeRequest(['SET', 'a', pattern(2 * bytes)]).subarray(0, bytes);
+    large.write(begin(900_000));
+    await waitFor(
+      'it to be held',
+      async () => (await info(other, 'client_recent_max_input_buffer')) >= 800_000,
+      patient,
+    );
+    small[0].write(begin(300_000));
+    small[1].write(begin(500_000));
+    await large.closed;
+    expect(await info(other, 'evicted_clients')).toBe(before + 1);
+    expect(small.map(({ socket }) => socket.destroyed)).toEqual([false, false]);
+    await waitFor('both to be held', async () => (await info(other, 'mem_clients_normal')) >= 700_000, patient);
+    await other.command('CONFIG', 'SET', 'maxmemory-clients', 1000);
+    await Promise.all(small.map(({ closed }) => closed));
+    expect(await info(other, 'evicted_clients')).toBe(before + 3);
+    await other.command('CONFIG', 'SET', 'maxmemory-clients', 0);
   });
 });

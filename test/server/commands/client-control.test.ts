@@ -216,12 +216,19 @@ describe('CLIENT UNBLOCK', () => {
   ])('ends a wait: %j', async (words, expected) => {
     const client = await connect();
     const id = Number(await client.command('CLIENT', 'ID'));
+    await admin.command('CONFIG', 'RESETSTAT');
     const waited = client.command('WAIT', 1, 0);
     await waitFor('a blocked client', async () => (await lineOf(id))['flags'] === 'b');
+    expect((await lineOf(id))['tot-cmds']).toBe('1');
     expect(String(await admin.command('INFO', 'clients'))).toContain('blocked_clients:1\r\n');
     expect(await admin.command('CLIENT', 'UNBLOCK', id, ...words)).toBe(1);
     expect(await waited).toEqual(expected);
     expect(await client.command('PING')).toBe('PONG');
+    expect((await lineOf(id))['tot-cmds']).toBe('3');
+    const statistics = String(await admin.command('INFO', 'everything'));
+    const errors = expected === 0 ? 0 : 1;
+    expect(statistics).toContain(`total_error_replies:${errors}\r\n`);
+    expect(statistics).toMatch(new RegExp(`cmdstat_wait:calls=1,.*failed_calls=${errors}\r`));
     expect(await admin.command('CLIENT', 'UNBLOCK', id, ...words)).toBe(0);
   });
 
