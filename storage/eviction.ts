@@ -23,6 +23,8 @@ export type Evicted = 'yes' | 'none' | 'waits';
 
 /** Draws for one sample: most draws of a busy database find a key that may go. */
 const DRAWS_PER_SAMPLE = 4;
+/** As long as none was found that may go: most deadlines that are drawn may be those of keys that have been written anew since. */
+const DRAWS_FOR_ONE = 512;
 /** Slots that are drawn at once. */
 const DRAWN_SLOTS = 64;
 /** Candidates that are remembered from one eviction to the next. */
@@ -84,7 +86,9 @@ export class Eviction {
 
   #sample(database: Database, volatileOnly: boolean, samples: number): void {
     let found = 0;
-    for (let draw = 0; draw < samples * DRAWS_PER_SAMPLE && found < samples; draw++) {
+    for (let draw = 0; found < samples; draw++) {
+      const isEnough = found > 0 || this.#isAnyWaiting || draw >= DRAWS_FOR_ONE;
+      if (isEnough && draw >= samples * DRAWS_PER_SAMPLE) return;
       const ref = volatileOnly ? database.deadlines.sample(this.#random()) : this.#draw(database);
       if (!this.#mayGo(database, ref, volatileOnly)) continue;
       found++;

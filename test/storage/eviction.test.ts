@@ -34,4 +34,20 @@ describe('eviction', () => {
       expect(newOnes / KEYS).toBeGreaterThan(0.9);
     });
   });
+
+  it('finds the keys with a deadline among many deadlines that are none any more', async () => {
+    await withSeed(FILE, (random) => {
+      const replica = new Replica({ storing: false, feeding: false });
+      const { keyspace } = replica;
+      const eviction = new Eviction(keyspace, () => random.fraction());
+      const keys = 50;
+      // Each round's deadlines are sooner than those of the round before, and have entries of their own.
+      for (let round = 0; round < 10; round++) {
+        for (let at = 0; at < keys; at++) replica.set(`key:${at}`, 'value', keyspace.clock.nowMs + 1e6 - round);
+      }
+      expect(keyspace.databases[0].deadlines.length).toBeGreaterThan(4 * keys);
+      for (let left = keys; left > 0; left--) expect(eviction.evictOne('volatile-random', 5)).toBe('yes');
+      expect(eviction.evictOne('volatile-random', 5)).toBe('none');
+    });
+  });
 });
