@@ -41,6 +41,10 @@ const CATEGORY_OF_GROUP: Partial<Record<CommandGroup, string>> = {
   scripting: 'scripting',
 };
 
+export function isCategory(name: string): boolean {
+  return ACL_CATEGORIES.some((category) => category === name);
+}
+
 /** Categories without their `@`, in the order of the list above. */
 export function categoriesOf(definition: DefinitionOf<never>): readonly string[] {
   const { flags } = definition;

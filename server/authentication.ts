@@ -1,10 +1,10 @@
-/** Who a client is. There is one user, `default`, and its password is `requirepass`. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+/** Who a client is: the user whose password it knows. */
+import { timingSafeEqual } from 'node:crypto';
+import { hashPassword, type User } from './acl/user.ts';
 import type { Call } from './call.ts';
 import type { Node } from './node.ts';
 import type { Session } from './session.ts';
 
-export const DEFAULT_USER = 'default';
 const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
 export const NO_PASSWORD_SET =
   'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?';
@@ -19,36 +19,38 @@ const DELAY_DOUBLINGS_MAX = 6;
 
 const failuresOf = new WeakMap<Session, number>();
 
-export function isPasswordRequired(node: Node): boolean {
-  return node.config.values.requirepass !== '';
-}
-
-function sha256(bytes: Buffer | string): Buffer {
-  return createHash('sha256').update(bytes).digest();
-}
-
 /** What a session is when it connects, and after RESET. */
 export function resetAuthentication(node: Node, session: Session): void {
-  const authenticated = !isPasswordRequired(node);
-  session.user = DEFAULT_USER;
+  become(session, node.users.default, node.users.default.isOpen);
+}
+
+function become(session: Session, user: User, authenticated: boolean): void {
+  session.user = user;
   session.authenticated = authenticated;
   session.decoder.authenticated = authenticated;
 }
 
+/** Takes the same time whichever password it is: all hashes are compared, to their ends. */
+function knowsPassword(user: User | undefined, password: Buffer): boolean {
+  const given = Buffer.from(hashPassword(password));
+  let found = false;
+  for (const hash of user?.passwords ?? []) if (timingSafeEqual(given, Buffer.from(hash))) found = true;
+  return found;
+}
+
 /**
- * Makes the session that user's when the password is right. The comparison takes the same time whatever the two passwords are,
- * their lengths included: their hashes are compared.
+ * Makes the caller's session that user's when the password is right.
+ * @param name latin1
  */
-export function authenticate(node: Node, session: Session, user: string, password: Buffer): boolean {
-  const expected = node.config.values.requirepass;
-  const isRight = timingSafeEqual(sha256(password), sha256(expected)) || expected === '';
-  if (user !== DEFAULT_USER || !isRight) {
-    noteFailure(node, session, user);
+export function authenticate(call: Call, name: string, password: Buffer): boolean {
+  const { node, session } = call;
+  const user = node.users.named(name);
+  const isRight = knowsPassword(user, password) || user?.needsNoPassword === true;
+  if (!isRight || user?.isOn !== true) {
+    noteFailure(call, name);
     return false;
   }
-  session.user = DEFAULT_USER;
-  session.authenticated = true;
-  session.decoder.authenticated = true;
+  become(session, user, true);
   failuresOf.delete(session);
   return true;
 }
@@ -70,11 +72,14 @@ export function refuseAuthentication(call: Call): void {
   });
 }
 
-function noteFailure(node: Node, session: Session, user: string): void {
+function noteFailure(call: Call, name: string): void {
+  const { node, session } = call;
+  const context = call.inTransaction ? 'multi' : 'toplevel';
+  node.users.noteDenial(session, 'auth', context, call.latin1(0), name);
   const failures = ++node.statistics.authenticationFailures;
   if (failures > LOGGED_FAILURES && failures % LOG_EVERY !== 0) return;
   node.log.warn(
-    { client: session.transport.remoteAddress, user: user.slice(0, 64), failures },
+    { client: session.transport.remoteAddress, user: name.slice(0, 64), failures },
     'a client gave a wrong user or password',
   );
 }

@@ -76,7 +76,7 @@ export function clientLine(node: Node, session: Session): string {
     ['tot-mem', clientBytes(session)],
     ['events', outputBytes === 0 ? 'r' : 'rw'],
     ['cmd', session.lastCommand === '' ? 'NULL' : session.lastCommand],
-    ['user', session.user],
+    ['user', Buffer.from(session.user.name, 'latin1').toString()],
     ['redir', session.tracking?.settings.redirect ?? -1],
     ['resp', session.protocol],
     ['lib-name', session.libraryName],

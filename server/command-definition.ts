@@ -57,6 +57,8 @@ export type KeySpec =
       from: number;
       last: number;
       step: number;
+      /** The command's other options, with how many arguments each takes: those are never taken for the keyword. */
+      options?: Readonly<Record<string, number>>;
       /** With `last` -1: of what follows the keyword only one part in so many are keys; XREAD's ids follow them. */
       limit?: number;
       flags: readonly KeyFlag[];
@@ -81,6 +83,8 @@ export interface DefinitionOf<C> {
   categories?: readonly string[] | undefined;
   /** The range of keys in the common case `[first, last, step]`, with the flags of each key. */
   keys?: readonly KeySpec[] | undefined;
+  /** Which arguments are channels that the user has to be allowed: the first, all as names, or all as patterns. */
+  channels?: 'first' | 'names' | 'patterns' | undefined;
   /**
    * The argument grammar, without the name, in the notation of Redis's documentation:
    * `key value [NX|XX] [GET] [EX seconds|PX milliseconds|KEEPTTL]`, `key [key ...]`. docs and COMMAND DOCS show it.
@@ -97,6 +101,8 @@ export interface DefinitionOf<C> {
 
 /** A definition in the table: what is derived from it once. */
 export interface CommandOf<C> extends DefinitionOf<C> {
+  /** Counted from 0 within the table. */
+  id: number;
   /** `get`, or `config|get` for a subcommand. */
   fullName: string;
   nameBytes: Buffer;

@@ -21,6 +21,7 @@ function timedFrom({ complexity, flags, arity }: CommandDefinition): number {
 
 /** Of one class, also where definitions leave different things out: code that meets objects of many shapes is slow. */
 class DefinedCommand implements Command {
+  readonly id: number;
   readonly name: string;
   readonly fullName: string;
   readonly nameBytes: Buffer;
@@ -46,11 +47,18 @@ class DefinedCommand implements Command {
   readonly complexity: Command['complexity'];
   readonly categories: Command['categories'];
   readonly keys: Command['keys'];
+  readonly channels: Command['channels'];
   readonly syntax: string;
   readonly merge: Command['merge'];
   readonly subcommands: Command['subcommands'];
 
-  constructor(definition: CommandDefinition, parent: Command | null, subcommandTable: ReadonlyMap<string, Command>) {
+  constructor(
+    id: number,
+    definition: CommandDefinition,
+    parent: Command | null,
+    subcommandTable: ReadonlyMap<string, Command>,
+  ) {
+    this.id = id;
     this.name = definition.name;
     this.fullName = parent === null ? definition.name : `${parent.name}|${definition.name}`;
     this.nameBytes = Buffer.from(definition.name);
@@ -70,24 +78,18 @@ class DefinedCommand implements Command {
     this.complexity = definition.complexity;
     this.categories = definition.categories;
     this.keys = definition.keys;
+    this.channels = definition.channels;
     this.syntax = definition.syntax;
     this.merge = definition.merge;
     this.subcommands = definition.subcommands;
   }
 }
 
-function build(definition: CommandDefinition, parent: Command | null): Command {
-  const subcommandTable = new Map<string, Command>();
-  const command = new DefinedCommand(definition, parent, subcommandTable);
-  for (const subcommand of definition.subcommands ?? []) {
-    subcommandTable.set(subcommand.name, build(subcommand, command));
-  }
-  return command;
-}
-
 export class CommandTable {
   /** By lower-case name. */
   readonly byName = new Map<string, Command>();
+  /** With subcommands, each behind its container; a command's place is its id. */
+  readonly all: Command[] = [];
   readonly #slots: (Command | undefined)[] = new Array<Command | undefined>(SLOTS).fill(undefined);
 
   constructor(definitions: readonly CommandDefinition[]) {
@@ -96,11 +98,28 @@ export class CommandTable {
 
   add(definition: CommandDefinition): void {
     if (this.byName.has(definition.name)) throw new Error(`command ${definition.name} is defined twice`);
-    const command = build(definition, null);
+    const command = this.#build(definition, null);
     this.byName.set(command.name, command);
     let slot = hashName(command.nameBytes, 0, command.nameBytes.length);
     while (this.#slots[slot] !== undefined) slot = (slot + 1) & (SLOTS - 1);
     this.#slots[slot] = command;
+  }
+
+  #build(definition: CommandDefinition, parent: Command | null): Command {
+    const subcommandTable = new Map<string, Command>();
+    const command = new DefinedCommand(this.all.length, definition, parent, subcommandTable);
+    this.all.push(command);
+    for (const subcommand of definition.subcommands ?? []) {
+      subcommandTable.set(subcommand.name, this.#build(subcommand, command));
+    }
+    return command;
+  }
+
+  /** The command or subcommand of this full name, in lower case. */
+  named(fullName: string): Command | undefined {
+    const bar = fullName.indexOf('|');
+    if (bar < 0) return this.byName.get(fullName);
+    return this.byName.get(fullName.slice(0, bar))?.subcommandTable.get(fullName.slice(bar + 1));
   }
 
   /** The command that these bytes name, in any letter case. */

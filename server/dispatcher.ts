@@ -252,9 +252,8 @@ export class Dispatcher implements CommandControl {
     const command = this.#find(call, session, reply);
     if (command === null) return null;
     call.command = command;
-    if (!session.authenticated && !command.flags.includes('no_auth')) {
-      return this.#refuse(session, reply, command, 'NOAUTH Authentication required.');
-    }
+    const denied = session.isUnrestricted ? null : this.#node.users.refusal(call, session);
+    if (denied !== null) return this.#refuse(session, reply, command, denied);
     if (this.#pause.isBegun && this.#isPaused(call, session)) return this.#pause.hold(call, session);
     const listening = session.subscriptions === null ? null : refusalWhileListening(session, command);
     if (listening !== null) return this.#refuse(session, reply, command, listening);
@@ -381,7 +380,8 @@ export class Dispatcher implements CommandControl {
       call.database = this.#node.keyspace.databases[session.database]!;
       reply.protocol = session.protocol;
       const mark = reply.length;
-      const refusal = this.#refusal(call.command);
+      const denied = session.isUnrestricted ? null : this.#node.users.refusalOfQueued(call, session);
+      const refusal = denied ?? this.#refusal(call.command);
       if (refusal !== null) reply.error(refusal);
       else this.#execute(call, call.command, session, reply, mark);
       if (reply.buffer[mark] === ERROR_MARK) countError(this.#node.statistics, reply, mark);

@@ -12,10 +12,13 @@ export interface KeyArgument {
 /** The arguments do not fit the command's way of naming keys: a count of keys that is no number, or more than there are. */
 export class KeyCountError extends Error {}
 
-function isKeyword(args: ArgumentSource, index: number, keyword: string): boolean {
+function upperArgument(args: ArgumentSource, index: number): string {
   const start = args.starts[index];
-  const given = args.buffer.toString('latin1', start, start + args.lengths[index]);
-  return given.toUpperCase() === keyword.toUpperCase();
+  return args.buffer.toString('latin1', start, start + args.lengths[index]).toUpperCase();
+}
+
+function isKeyword(args: ArgumentSource, index: number, keyword: string): boolean {
+  return upperArgument(args, index) === keyword.toUpperCase();
 }
 
 function addRange(
@@ -40,15 +43,36 @@ function addCounted(found: KeyArgument[], args: ArgumentSource, spec: KeySpec & 
 function addAfterKeyword(found: KeyArgument[], args: ArgumentSource, spec: KeySpec & { kind: 'keyword' }): void {
   const { argc } = args;
   const backwards = spec.from < 0;
-  const start = backwards ? argc + spec.from : spec.from;
+  const start = spec.options !== undefined ? 1 : backwards ? argc + spec.from : spec.from;
   for (let index = start; index > 0 && index < argc - 1; index += backwards ? -1 : 1) {
-    if (!isKeyword(args, index, spec.keyword)) continue;
+    if (!isKeyword(args, index, spec.keyword)) {
+      index += spec.options?.[upperArgument(args, index)] ?? 0;
+      continue;
+    }
     const first = index + 1;
     const limited = spec.limit === undefined ? spec.last : first + Math.floor((argc - first) / spec.limit) - 1;
     const last = spec.last < 0 ? limited : first + spec.last;
     addRange(found, argc, first, last, spec.step, spec.flags);
-    return;
+    // A keyword with one key may come again: which of them counts is the command's affair.
+    if (spec.last !== 0) return;
   }
+}
+
+/** SORT's options that take arguments. Its last STORE counts. */
+const SORT_OPTIONS: Readonly<Record<string, number>> = { BY: 1, GET: 1, LIMIT: 2 };
+
+function addSortDestination(
+  found: KeyArgument[],
+  args: ArgumentSource,
+  keyword: string,
+  flags: readonly KeyFlag[],
+): void {
+  let destination = 0;
+  for (let index = 2; index < args.argc - 1; index++) {
+    if (isKeyword(args, index, keyword)) destination = ++index;
+    else index += SORT_OPTIONS[upperArgument(args, index)] ?? 0;
+  }
+  if (destination > 0) found.push({ index: destination, flags });
 }
 
 /** The flags of keys that depend on the other arguments: those of SET and BITFIELD. */
@@ -60,11 +84,6 @@ function flagsIn(command: string, args: ArgumentSource, flags: readonly KeyFlag[
   };
   if (command === 'set') return has('GET', 3) ? ['RW', 'access', 'update'] : ['OW', 'update'];
   return has('SET', 2) || has('INCRBY', 2) ? ['RW', 'access', 'update'] : ['RO', 'access'];
-}
-
-/** The one key behind the last of these keywords. */
-function lastAfter(keyword: string, flags: readonly KeyFlag[]): KeySpec & { kind: 'keyword' } {
-  return { kind: 'keyword', keyword, from: -2, last: 0, step: 1, flags };
 }
 
 /**
@@ -79,7 +98,7 @@ export function keysOf(definition: DefinitionOf<never>, args: ArgumentSource): K
       addRange(found, args.argc, spec.first, spec.last, spec.step, flagsIn(definition.name, args, spec.flags));
     else if (spec.kind === 'numkeys') addCounted(found, args, spec);
     else if (spec.kind === 'keyword') addAfterKeyword(found, args, spec);
-    else if (spec.keyword !== null) addAfterKeyword(found, args, lastAfter(spec.keyword, spec.flags));
+    else if (spec.keyword !== null) addSortDestination(found, args, spec.keyword, spec.flags);
   }
   return found;
 }

@@ -54,6 +54,8 @@ export class KeyWaiters {
   readonly #reply = new ReplyWriter();
   #isServing = false;
   events: KeyspaceEvents | null = null;
+  /** Asked whether a session may still do what it waits for; the error reply when it may not. */
+  refusal: (session: Session, wait: KeyWait) => string | null = () => null;
   /** Called when the first key is waited for, and when the last one no longer is. */
   onActive: () => void = () => {};
   /** Called when a key has become ready: `serve` has to be called in this turn of the event loop or the next one. */
@@ -171,6 +173,12 @@ export class KeyWaiters {
     const reply = this.#reply;
     reply.reset();
     reply.protocol = session.protocol;
+    const refusal = session.isUnrestricted ? null : this.refusal(session, wait);
+    if (refusal !== null) {
+      this.#forget(waiter);
+      this.#blocking.wake(session, (late) => late.error(refusal));
+      return true;
+    }
     const { changes } = keyspace;
     const isDone =
       this.events?.isOn === true ? this.#attemptWithEvents(this.events, wait, key) : wait.attempt(key, reply);

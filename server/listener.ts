@@ -4,6 +4,7 @@ import { chmodSync, existsSync, unlinkSync } from 'node:fs';
 import tls from 'node:tls';
 import { RequestDecoder, type RequestLimits } from '../protocol/resp-request.ts';
 import { isLoopback } from '../replication/address.ts';
+import { resetAuthentication } from './authentication.ts';
 import { evictClients } from './client-memory.ts';
 import { listenProblem } from './config/checks.ts';
 import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts';
@@ -107,8 +108,7 @@ export class Listener {
     const connection = new Connection(own, this.#events(), this.#turn, direct ? (bytes) => onData(bytes) : null);
     const session = new Session(this.#nextId++, connection, decoder, this.#node.keyspace.clock.refresh());
     connection.session = session;
-    session.authenticated = config.values.requirepass === '';
-    decoder.authenticated = session.authenticated;
+    resetAuthentication(this.#node, session);
     sessions.set(session.id, session);
     const keepaliveMs = config.values['tcp-keepalive'];
     if (keepaliveMs > 0) own.setKeepAlive(true, keepaliveMs);
@@ -119,11 +119,11 @@ export class Listener {
   }
 
   #refusal(socket: net.Socket): string | null {
-    const { config, sessions } = this.#node;
+    const { config, sessions, users } = this.#node;
     if (!this.#accepting) return '-ERR Mantis is shutting down\r\n';
     if (sessions.size >= config.values.maxclients) return TOO_MANY;
     const remote = socket.remoteAddress;
-    const open = config.values['protected-mode'] && config.values.requirepass === '';
+    const open = config.values['protected-mode'] && users.default.needsNoPassword;
     return open && remote !== undefined && !isLoopback(remote) ? PROTECTED : null;
   }
 

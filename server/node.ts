@@ -15,6 +15,7 @@ import type { KeyWaiters } from './key-waiters.ts';
 import type { KeyspaceEvents } from './keyspace-events.ts';
 import type { MemoryBound } from './memory-bound.ts';
 import type { ScriptControl } from './scripts/script-control.ts';
+import type { Users } from './acl/users.ts';
 import type { PubSub } from './pubsub.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
@@ -89,6 +90,8 @@ export interface Node {
   readonly config: Config;
   readonly keyspace: Keyspace;
   readonly commands: CommandTable;
+  /** Who may connect, and what they may do. */
+  readonly users: Users;
   readonly dispatcher: CommandControl;
   /** Connected clients by id. */
   readonly sessions: Map<number, Session>;

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { RecordWriter } from '../protocol/change-record.ts';
 import { packWritten, unpackWritten } from '../protocol/written.ts';
-import { compareStamp, stampHiOf, stampLoOf } from '../protocol/stamp.ts';
+import { compareStamp } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
@@ -22,8 +22,11 @@ import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { Verification } from '../storage/verification.ts';
 import { startDigesting } from '../storage/digest-start.ts';
+import { Users } from './acl/users.ts';
 import { followAccessSettings, followConflictSettings } from './access-settings.ts';
+import { attachUsers } from './attach-users.ts';
 import { Blocking } from './blocking.ts';
+import { ClockBound } from './clock-bound.ts';
 import { Commits, type JournalEnvironment, openJournal } from './commits.ts';
 import { CommandTable } from './command-table.ts';
 import { allCommands } from './commands/all.ts';
@@ -31,7 +34,7 @@ import type { Config } from './config/config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { type Identity, type StoredFacts, identify, rememberWriter } from './identity.ts';
+import { type Identity, identify, rememberWriter } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
 import { KeyspaceEvents } from './keyspace-events.ts';
 import { gatherTurns } from './gather-turns.ts';
@@ -67,12 +70,6 @@ export interface RuntimeEnvironment extends Environment, JournalEnvironment {
   readonly replication?: Partial<ReplicatorOptions>;
 }
 
-/** How far ahead of the clock its persisted bound is kept: after a crash, stamps start above it. */
-const CLOCK_BOUND_MS = 10_000;
-const CLOCK_BOUND_RENEW_MS = 3_000;
-/** Beyond stamps that are ahead of the clock already: as much again at every start would carry a node that is restarted often away. */
-const CLOCK_BOUND_AHEAD_MS = 200;
-const CLOCK_BOUND = 'clock-bound';
 /** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
 const APPLIED = 'applied';
 const APPLIED_KEEP_MS = 500;
@@ -96,6 +93,7 @@ export class Runtime implements Node {
   readonly config: Config;
   readonly keyspace: Keyspace;
   readonly commands: CommandTable;
+  readonly users: Users;
   readonly dispatcher: Dispatcher;
   readonly sessions = new Map<number, Session>();
   readonly statistics = new Statistics();
@@ -128,7 +126,7 @@ export class Runtime implements Node {
   readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
   readonly #saving = new Saving(this);
-  #clockBoundMs = 0;
+  readonly #clockBound: ClockBound;
   #appliedKeptAtMs = -Infinity;
   readonly #commits: Commits;
   #keyListener: KeyListener | null = null;
@@ -136,6 +134,9 @@ export class Runtime implements Node {
 
   /** Opens the stores to learn who this node is, then builds it. @throws Error that says what to do */
   static async create(config: Config, environment: RuntimeEnvironment, options: RuntimeOptions): Promise<Runtime> {
+    const commands = new CommandTable(allCommands);
+    // First of all: what is wrong with them is no reason to open the stores.
+    const users = new Users(config, commands);
     const source = new StoredContent();
     const stored = flusherOptions(config.values, options.mysqlPool, {
       nowMs: environment.wallClockMs,
@@ -153,7 +154,7 @@ export class Runtime implements Node {
     await flusher?.open();
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
     const horizon = await HorizonKeeper.load(flusher, identity.node, identity.writer);
-    const runtime = new Runtime(config, environment, options, flusher, identity, horizon);
+    const runtime = new Runtime(config, environment, options, flusher, identity, horizon, users);
     horizon.attach(runtime);
     source.runtime = runtime;
     return runtime;
@@ -166,6 +167,7 @@ export class Runtime implements Node {
     flusher: Flusher | null,
     identity: Identity,
     horizon: HorizonKeeper,
+    users: Users,
   ) {
     this.#horizon = horizon;
     this.config = config;
@@ -187,10 +189,12 @@ export class Runtime implements Node {
       hashKey0: seed.readUInt32LE(0),
       hashKey1: seed.readUInt32LE(4),
     });
+    this.#clockBound = new ClockBound(clock);
     this.applied = new Applied(identity.writer, () => ({ hi: clock.hi, lo: clock.lo }));
     this.startedAtMs = clock.nowMs;
     this.save = { lastSaveAtMs: clock.nowMs, lastSaveOk: true, saving: false, changesAtLastSave: 0 };
-    this.commands = new CommandTable(allCommands);
+    this.commands = users.commands;
+    this.users = users;
     this.dispatcher = new Dispatcher(this);
     this.blocking = new Blocking(this.dispatcher, () => this.monotonicMs());
     this.keyWaiters = new KeyWaiters(this.keyspace, this.blocking);
@@ -198,6 +202,7 @@ export class Runtime implements Node {
     this.pubsub = new PubSub((session, write) => this.dispatcher.sendMessage(session, write));
     this.keyspaceEvents = new KeyspaceEvents(this.keyspace, this.pubsub);
     this.keyWaiters.events = this.keyspaceEvents;
+    attachUsers(this);
     this.tracking = trackingFor(this, this.dispatcher, (work) => environment.time.defer(work));
     this.listener = new Listener(this, this.dispatcher);
     this.#http = new HttpService(this);
@@ -278,7 +283,7 @@ export class Runtime implements Node {
     await this.#http.start();
     this.#housekeeping.start();
     await this.#load();
-    await this.#persistClockBound();
+    if (this.flusher !== null) await this.#clockBound.restore(this.flusher.meta);
     await this.#startReplication();
     this.flusher?.start();
     this.#commits.settle();
@@ -315,31 +320,9 @@ export class Runtime implements Node {
     await this.#commits.start();
   }
 
-  /** Stamps never go back over a restart: a bound above them is kept on disk, ahead of the clock. */
-  async #persistClockBound(): Promise<void> {
-    if (this.flusher === null) return;
-    const stored = await this.flusher.meta.get(CLOCK_BOUND);
-    const { clock } = this.keyspace;
-    if (stored?.length === 8) clock.observe(stored.readUInt32BE(0), stored.readUInt32BE(4));
-    await this.renewClockBound();
-  }
-
-  /** Moves the persisted bound ahead when the clock has come near it. */
+  /** Called by the node's timer. */
   async renewClockBound(): Promise<void> {
-    const { clock } = this.keyspace;
-    const wallMs = clock.refresh();
-    const stampedMs = wallMs + clock.aheadMs();
-    const neededMs = Math.max(wallMs + CLOCK_BOUND_RENEW_MS, stampedMs + CLOCK_BOUND_AHEAD_MS / 2);
-    if (this.flusher === null || neededMs <= this.#clockBoundMs) return;
-    await this.#keepClockBound(this.flusher.meta, Math.max(wallMs + CLOCK_BOUND_MS, stampedMs + CLOCK_BOUND_AHEAD_MS));
-  }
-
-  async #keepClockBound(facts: StoredFacts, boundMs: number): Promise<void> {
-    this.#clockBoundMs = boundMs;
-    const bytes = Buffer.alloc(8);
-    bytes.writeUInt32BE(stampHiOf(boundMs), 0);
-    bytes.writeUInt32BE(stampLoOf(boundMs, 0), 4);
-    await facts.set(CLOCK_BOUND, bytes);
+    if (this.flusher !== null) await this.#clockBound.renew(this.flusher.meta);
   }
 
   async #startReplication(): Promise<void> {
@@ -464,8 +447,7 @@ export class Runtime implements Node {
     this.#http.stop();
     await this.flusher?.close(request.save ? timeoutMs : 0, async (facts) => {
       await facts.set(APPLIED, packWritten(this.applied.all()));
-      // The same writer goes on after this: the clock may have been set back meanwhile.
-      await this.#keepClockBound(facts, this.keyspace.clock.nowMs + Math.max(0, this.keyspace.clock.aheadMs()) + 1);
+      await this.#clockBound.close(facts);
       await rememberWriter(this.#writer, facts);
     });
     await this.#commits.close();

@@ -2,6 +2,7 @@
 import type { Written } from '../protocol/written.ts';
 import type { RequestDecoder } from '../protocol/resp-request.ts';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
+import { type User, unrestrictedUser } from './acl/user.ts';
 import type { ClientTracking } from './client-tracking.ts';
 import type { Subscriptions } from './subscriptions.ts';
 import type { QueuedCommands } from './transaction.ts';
@@ -48,6 +49,9 @@ export interface Blocked {
   onServed: (() => void) | null;
 }
 
+/** Whom a session belongs to until somebody says otherwise; a server's clients begin as its default user. */
+const ANYBODY = unrestrictedUser('default', 0);
+
 export class Session {
   readonly id: number;
   readonly transport: Transport;
@@ -57,8 +61,10 @@ export class Session {
   name = '';
   libraryName = '';
   libraryVersion = '';
-  user = 'default';
-  authenticated = false;
+  #user = ANYBODY;
+  #authenticated = false;
+  /** It has authenticated as one who may do everything: there is nothing to ask before its commands. */
+  isUnrestricted = false;
   protocol: 2 | 3 = 2;
   /** The number of the selected database. */
   database = 0;
@@ -107,5 +113,24 @@ export class Session {
     this.decoder = decoder;
     this.connectedAtMs = nowMs;
     this.activeAtMs = nowMs;
+  }
+
+  get user(): User {
+    return this.#user;
+  }
+
+  /** Has to be set again when the user has changed. */
+  set user(user: User) {
+    this.#user = user;
+    this.isUnrestricted = this.#authenticated && user.isUnrestricted;
+  }
+
+  get authenticated(): boolean {
+    return this.#authenticated;
+  }
+
+  set authenticated(isSo: boolean) {
+    this.#authenticated = isSo;
+    this.isUnrestricted = isSo && this.#user.isUnrestricted;
   }
 }

@@ -4,17 +4,20 @@ import type { Call } from './call.ts';
 import type { CommandOf } from './command-definition.ts';
 import { findOption } from './config/option-table.ts';
 import type { Node } from './node.ts';
+import { packedWords } from './packed-words.ts';
 import type { Session } from './session.ts';
 import { shortened } from './slow-log.ts';
 import { TimeHistogram } from './time-histogram.ts';
 
 const REDACTED = Buffer.from('(redacted)');
 
-/** Which arguments are secrets: passwords of AUTH and HELLO, values of options that are kept out of the log. */
+/** Which arguments are secrets: passwords of AUTH and HELLO, rules of users, values of options that are kept out of the log. */
 export function secretsIn(call: Call, command: CommandOf<never>): ReadonlySet<number> {
   const found = new Set<number>();
   if (command.fullName === 'auth') {
     for (let index = 1; index < call.argc; index++) found.add(index);
+  } else if (command.fullName === 'acl|setuser') {
+    for (let index = 3; index < call.argc; index++) found.add(index);
   } else if (command.fullName === 'hello') {
     for (let index = 2; index < call.argc; index++) {
       if (call.is(index, 'AUTH')) found.add(index + 1).add(index + 2);
@@ -34,10 +37,7 @@ function withoutSecrets(call: Call, command: CommandOf<never>): ArgumentSource {
   if (secrets.size === 0) return call;
   const words: Buffer[] = [];
   for (let index = 0; index < call.argc; index++) words.push(secrets.has(index) ? REDACTED : call.bytes(index));
-  const lengths = Int32Array.from(words, ({ length }) => length);
-  const starts = new Int32Array(words.length);
-  for (let index = 1; index < words.length; index++) starts[index] = starts[index - 1] + lengths[index - 1];
-  return { buffer: Buffer.concat(words), argc: words.length, starts, lengths };
+  return packedWords(words);
 }
 
 function logSlow(

@@ -18,6 +18,9 @@ export class Statistics {
   evictedKeys = 0;
   evictedClients = 0;
   authenticationFailures = 0;
+  deniedCommands = 0;
+  deniedKeys = 0;
+  deniedChannels = 0;
   outputLimitDisconnections = 0;
   queryLimitDisconnections = 0;
   protocolErrors = 0;
@@ -43,6 +46,9 @@ export class Statistics {
     this.evictedKeys = 0;
     this.evictedClients = 0;
     this.authenticationFailures = 0;
+    this.deniedCommands = 0;
+    this.deniedKeys = 0;
+    this.deniedChannels = 0;
     this.outputLimitDisconnections = 0;
     this.queryLimitDisconnections = 0;
     this.protocolErrors = 0;
@@ -50,6 +56,13 @@ export class Statistics {
     this.operationSamples.fill(0);
     this.bytesInSamples.fill(0);
     this.bytesOutSamples.fill(0);
+  }
+
+  /** A user may not do what it asked for. */
+  countDenial(reason: 'command' | 'key' | 'channel'): void {
+    if (reason === 'command') this.deniedCommands++;
+    else if (reason === 'key') this.deniedKeys++;
+    else this.deniedChannels++;
   }
 
   countError(message: string): void {

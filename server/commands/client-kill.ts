@@ -3,7 +3,6 @@ import type { Call } from '../call.ts';
 import { clientTypeNamed, clientTypeOf } from '../client-line.ts';
 import { command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { DEFAULT_USER } from '../authentication.ts';
 
 type Filter = (session: Session) => boolean;
 
@@ -30,8 +29,8 @@ function readFilter(call: Call, index: number): Filter {
     return (session) => session.transport.localAddress === address;
   }
   if (call.is(index, 'USER')) {
-    const user = call.latin1(value);
-    if (user !== DEFAULT_USER) call.fail(`ERR No such user '${user}'`);
+    const user = call.node.users.named(call.latin1(value));
+    if (user === undefined) call.fail(`ERR No such user '${call.text(value)}'`);
     return (session) => session.authenticated && session.user === user;
   }
   if (call.is(index, 'MAXAGE')) return readAgeFilter(call, value);

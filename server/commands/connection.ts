@@ -1,12 +1,6 @@
 /** What a client says about its own connection: who it is, which protocol it speaks, that it is still there. */
-import {
-  authenticate,
-  DEFAULT_USER,
-  isPasswordRequired,
-  NO_PASSWORD_SET,
-  refuseAuthentication,
-  resetAuthentication,
-} from '../authentication.ts';
+import { DEFAULT_USER } from '../acl/users.ts';
+import { authenticate, NO_PASSWORD_SET, refuseAuthentication, resetAuthentication } from '../authentication.ts';
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
 import { nameFault } from '../client-attributes.ts';
@@ -61,9 +55,9 @@ function reset(call: Call): void {
 
 function auth(call: Call): void {
   if (call.argc > 3) call.syntaxError();
-  if (call.argc === 2 && !isPasswordRequired(call.node)) call.fail(NO_PASSWORD_SET);
-  const user = call.argc === 3 ? call.text(1) : DEFAULT_USER;
-  if (authenticate(call.node, call.session, user, call.bytes(call.argc - 1))) call.reply.ok();
+  if (call.argc === 2 && call.node.users.default.needsNoPassword) call.fail(NO_PASSWORD_SET);
+  const user = call.argc === 3 ? call.latin1(1) : DEFAULT_USER;
+  if (authenticate(call, user, call.bytes(call.argc - 1))) call.reply.ok();
   else refuseAuthentication(call);
 }
 
@@ -74,27 +68,40 @@ function helloVersion(call: Call): 2 | 3 | 0 {
   return version;
 }
 
-function hello(call: Call): void {
-  const { node, session, reply } = call;
-  const version = helloVersion(call);
+interface HelloOptions {
+  /** Indexes of the arguments; 0 where the option was not given. The last of several counts. */
+  user: number;
+  name: number;
+}
+
+function helloOptions(call: Call): HelloOptions {
+  const options: HelloOptions = { user: 0, name: 0 };
   for (let index = 2; index < call.argc; index++) {
     const left = call.argc - 1 - index;
     if (left >= 2 && call.is(index, 'AUTH')) {
-      if (!authenticate(node, session, call.text(index + 1), call.bytes(index + 2))) {
-        refuseAuthentication(call);
-        return;
-      }
+      options.user = index + 1;
       index += 2;
     } else if (left >= 1 && call.is(index, 'SETNAME')) {
-      const fault = nameFault(call, index + 1);
+      options.name = ++index;
+      const fault = nameFault(call, index);
       if (fault !== null) call.fail(fault);
-      session.name = call.latin1(index + 1);
-      index++;
     } else {
       call.fail(`ERR Syntax error in HELLO option '${call.text(index)}'`);
     }
   }
+  return options;
+}
+
+function hello(call: Call): void {
+  const { session, reply } = call;
+  const version = helloVersion(call);
+  const { user, name } = helloOptions(call);
+  if (user > 0 && !authenticate(call, call.latin1(user), call.bytes(user + 1))) {
+    refuseAuthentication(call);
+    return;
+  }
   if (!session.authenticated) call.fail(HELLO_NEEDS_AUTH);
+  if (name > 0) session.name = call.latin1(name);
   if (version !== 0) {
     session.protocol = version;
     reply.protocol = version;

@@ -77,6 +77,13 @@ const LISTENING: readonly CommandFlag[] = ['pubsub', 'noscript', 'loading', 'sta
 const PUBLISHING: readonly CommandFlag[] = ['pubsub', 'loading', 'stale', 'fast', 'may_replicate'];
 const LOOKING: readonly CommandFlag[] = ['pubsub', 'loading', 'stale'];
 
+/** What a user has to be allowed; to stop listening needs nothing. */
+const LISTENS_TO: Readonly<Record<string, CommandDefinition['channels']>> = {
+  subscribe: 'names',
+  ssubscribe: 'names',
+  psubscribe: 'patterns',
+};
+
 const EVERYWHERE =
   'Reaches the subscribers of every node that is linked to this one, each at most once; a node that cannot be reached at that ' +
   'moment does not get it later. The reply counts the subscribers of this node.';
@@ -91,7 +98,9 @@ function listening(
 ): CommandDefinition {
   const complexity = 'O(N) with N the number of channels named';
   const keys = syntax.includes('shardchannel') ? { keys: [keyRange(1, -1, 1, 'not_key')] } : {};
-  return command({ name, summary, since, group: 'pubsub', complexity, arity, flags: LISTENING, ...keys, syntax, run });
+  const channels = LISTENS_TO[name];
+  const flags = LISTENING;
+  return command({ name, summary, since, group: 'pubsub', complexity, arity, flags, ...keys, channels, syntax, run });
 }
 
 function looking(
@@ -148,6 +157,7 @@ export const pubsubCommands: readonly CommandDefinition[] = [
     complexity: 'O(N+M) with N the subscribers of the channel and M the patterns',
     arity: 3,
     flags: PUBLISHING,
+    channels: 'first',
     syntax: 'channel message',
     merge: EVERYWHERE,
     run: (call) => publish(call, false),
@@ -161,6 +171,7 @@ export const pubsubCommands: readonly CommandDefinition[] = [
     arity: 3,
     flags: PUBLISHING,
     keys: [keyRange(1, 1, 1, 'not_key')],
+    channels: 'first',
     syntax: 'shardchannel message',
     merge: EVERYWHERE,
     run: (call) => publish(call, true),

@@ -8,6 +8,7 @@ import { deleteKey } from '../../storage/types/string.ts';
 import type { Call } from '../call.ts';
 import { command, CommandError, keyRange, WRONG_TYPE } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
+import { mayReadAllKeys } from '../acl/check.ts';
 import { KeyPattern } from '../key-pattern.ts';
 import { useKey } from '../key-use.ts';
 import { openList } from '../list-use.ts';
@@ -35,6 +36,12 @@ interface Sortable {
   text: Buffer | null;
 }
 
+/** Patterns stand for keys that nobody can tell before: they are for users who may read any. */
+function askForAllKeys(call: Call, option: string): void {
+  if (call.session.isUnrestricted || mayReadAllKeys(call.session.user, call.command, call)) return;
+  call.fail(`ERR ${option} option of SORT denied due to insufficient ACL permissions.`);
+}
+
 function sortOptions(call: Call, readOnly: boolean): SortOptions {
   const options: SortOptions = {
     descending: false,
@@ -59,7 +66,9 @@ function sortOptions(call: Call, readOnly: boolean): SortOptions {
     } else if (call.is(index, 'BY') && left >= 1) {
       options.by = new KeyPattern(call.bytes(++index));
       options.unsorted ||= !options.by.hasStar;
+      if (options.by.hasStar) askForAllKeys(call, 'BY');
     } else if (call.is(index, 'GET') && left >= 1) {
+      askForAllKeys(call, 'GET');
       options.get.push(new KeyPattern(call.bytes(++index)));
     } else {
       call.syntaxError();

@@ -167,6 +167,7 @@ const STREAM_KEYS = (from: number): KeySpec => ({
   kind: 'keyword',
   keyword: 'STREAMS',
   from,
+  options: { COUNT: 1, BLOCK: 1, GROUP: 2, NOACK: 0 },
   last: -1,
   step: 1,
   limit: 2,

@@ -58,6 +58,9 @@ function checkSecurity(values: ConfigValues, problems: CheckProblem[]): void {
     const message = `peers may reach '${open}' from other machines, which needs a 'cluster-secret' (make one with: openssl rand -hex 32)`;
     problems.push({ option: 'peer-bind', message });
   }
+  if (values.aclfile !== '' && values.user.length > 0) {
+    problems.push({ option: 'aclfile', message: "users are in the ACL file or in 'user' lines, not in both" });
+  }
   if (values['tls-port'] !== 0 && (values['tls-cert-file'] === '' || values['tls-key-file'] === '')) {
     problems.push({ option: 'tls-port', message: "it needs 'tls-cert-file' and 'tls-key-file'" });
   }

@@ -35,6 +35,27 @@ export function saveRules(): OptionType<readonly SaveRule[]> {
   };
 }
 
+/** Users, each by its name and rules; lines add up, an empty one clears. */
+export function userLines(): OptionType<readonly (readonly string[])[]> {
+  return {
+    syntax: 'name and rules',
+    many: true,
+    accumulates: 'in-sources',
+    parse: (args, current) => {
+      // A flag or a variable may have it all in one word.
+      const given = args.length === 1 ? args[0].split(' ').filter((word) => word !== '') : args;
+      const [name] = given;
+      if (name === undefined) return [];
+      if (current?.some(([known]) => known === name) === true) {
+        throw new ValueError(`Duplicate user '${name}' found`, 'a user is defined once');
+      }
+      return [...(current ?? []), given];
+    },
+    render: (users) => users.map((words) => words.join(' ')).join('\n'),
+    lines: (users) => (users.length === 0 ? [['']] : users.map((words) => [...words])),
+  };
+}
+
 /** Bytes of unsent replies at which a client is closed: at once (hard), or after `softSeconds` above soft. 0 = no limit. */
 export interface OutputLimit {
   readonly hardBytes: number;

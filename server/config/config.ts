@@ -226,6 +226,13 @@ export class Config {
     return this.#apply(changes);
   }
 
+  /** The value has become another by other means than CONFIG SET: nobody is told, and CONFIG REWRITE writes it. */
+  keep<N extends OptionName>(name: N, value: OptionValue<N>): void {
+    const option = findOption(name);
+    assert(option !== undefined);
+    this.#put(option, value);
+  }
+
   /**
    * CONFIG REWRITE: changes the file so that it gives the present values, and keeps everything else in it.
    * Returns the error reply (with its `ERR`), or null. With `all`, options that have their default are written too.

@@ -1,5 +1,15 @@
 /** CONFIG REWRITE: changes the lines of a configuration file that must change, and leaves every other byte of it. */
-import { closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { quoteWord, readLines } from './config-file.ts';
 import type { Option } from './option-table.ts';
@@ -50,12 +60,16 @@ function syncFolder(path: string): void {
   }
 }
 
+/** Of a file that there was not: only its owner reads what it says of passwords. */
+const NEW_FILE_MODE = 0o600;
+
 /** Replaces a file in one step: after a crash it is the old one or the new one. Follows links; keeps the permissions. */
-export function replaceFile(path: string, text: string): void {
-  const target = realpathSync(path);
+export function replaceFile(path: string, text: string | Uint8Array): void {
+  const exists = existsSync(path);
+  const target = exists ? realpathSync(path) : path;
   const temporary = `${target}.${process.pid}.tmp`;
   try {
-    const file = openSync(temporary, 'w', statSync(target).mode & 0o777);
+    const file = openSync(temporary, 'w', exists ? statSync(target).mode & 0o777 : NEW_FILE_MODE);
     try {
       writeFileSync(file, text);
       fsyncSync(file);

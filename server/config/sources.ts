@@ -24,7 +24,6 @@ const INCLUDE_DEPTH_MAX = 16;
 
 /** Lines of redis.conf that are no options, and why they are refused. */
 const REFUSED_DIRECTIVES: ReadonlyMap<string, string> = new Map([
-  ['user', "ACL users are not supported; use 'requirepass'"],
   ['rename-command', 'commands cannot be renamed'],
   ['loadmodule', 'there are no modules'],
   ['sentinel', 'this is no Sentinel'],

@@ -108,6 +108,10 @@ export class ScriptCommands {
     // Commands that wait do not wait in a script: since Redis 7.2 they are allowed, whatever their flags have said before.
     if (flags.includes('noscript') && !flags.includes('blocking') && !WAITS.has(command.name))
       return this.#reject(command, NOT_ALLOWED);
+    if (!this.#session.isUnrestricted) {
+      const denied = this.#node.users.refusalOfScript(call, this.#caller!.session);
+      if (denied !== null) return this.#reject(command, denied);
+    }
     const writes = command.isWrite || command.mayReplicate;
     if (writes && this.#rules.readOnly) return this.#reject(command, READ_ONLY);
     if (command.isWrite && this.#node.writeRefusal !== null) return this.#reject(command, this.#node.writeRefusal);

@@ -24,6 +24,7 @@ export function scriptSession(nowMs: number): Session {
 /** Makes it act for the session that called the script. */
 export function actFor(session: Session, caller: Session): void {
   session.user = caller.user;
+  // Of a client that need not authenticate, too.
   session.authenticated = true;
   session.database = caller.database;
   session.protocol = 2;

@@ -124,6 +124,7 @@ describe('requests', () => {
 
   it('are refused before AUTH, while loading, and where the stores or the memory cannot take them', () => {
     const { client, node, dispatcher } = makeHarness();
+    expect(node.config.set(['requirepass', 'secret'])).toBeNull();
     client.session.authenticated = false;
     expect(client.run('GET', 'a').toString()).toBe('-NOAUTH Authentication required.\r\n');
     client.session.authenticated = true;

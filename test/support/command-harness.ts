@@ -1,6 +1,8 @@
 /** Commands run in this process: the real dispatcher, decoder and keyspace, with nothing around them. */
 import pino from 'pino';
 import { RequestDecoder } from '../../protocol/resp-request.ts';
+import { Users } from '../../server/acl/users.ts';
+import { attachUsers } from '../../server/attach-users.ts';
 import { Blocking } from '../../server/blocking.ts';
 import type { CommandDefinition } from '../../server/command.ts';
 import { CommandTable } from '../../server/command-table.ts';
@@ -112,10 +114,13 @@ export class CommandHarness {
       hashKey0: 1,
       hashKey1: 2,
     });
+    const config = Config.fromSources({ settings: options.settings ?? {} });
+    const commands = options.commands ?? new CommandTable(definitions);
     const node = {
-      config: Config.fromSources({ settings: options.settings ?? {} }),
+      config,
       keyspace: this.keyspace,
-      commands: options.commands ?? new CommandTable(definitions),
+      commands,
+      users: new Users(config, commands),
       sessions: new Map<number, Session>(),
       statistics: new Statistics(),
       watches: new WatchTable(),
@@ -160,6 +165,7 @@ export class CommandHarness {
     built.tracking = trackingFor(built, built.dispatcher, (work) => this.#deferred.push(work));
     built.tracking.onActive = () => this.#observe();
     this.node = built;
+    attachUsers(built);
     this.dispatcher = built.dispatcher;
     this.client = this.connect();
   }
@@ -177,6 +183,7 @@ export class CommandHarness {
   connect(): HarnessClient {
     const client = new HarnessClient(++this.#sessions, this.dispatcher, this.keyspace.clock.nowMs);
     this.node.sessions.set(client.session.id, client.session);
+    client.session.user = this.node.users.default;
     return client;
   }
 

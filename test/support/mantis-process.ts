@@ -14,6 +14,8 @@ export const mantisProgram = join(rootDirectory, 'dist', 'server', 'main.js');
 export interface MantisOptions {
   /** More of the command line, such as `['--databases', '4']`. */
   args?: string[];
+  /** A configuration file. */
+  configFile?: string;
   env?: Record<string, string>;
   /** For a node that comes back where it was; free ones are found otherwise. */
   port?: number;
@@ -46,7 +48,12 @@ export async function startMantis(options: MantisOptions = {}): Promise<MantisPr
   const own = ['--port', port, '--peer-port', peerPort, '--bind', '127.0.0.1', '--data-dir', dataDir].map(String);
   const server = await ChildServer.start({
     program: pinnedNode,
-    args: [mantisProgram, ...own, ...(options.args ?? [])],
+    args: [
+      mantisProgram,
+      ...(options.configFile === undefined ? [] : ['start', options.configFile]),
+      ...own,
+      ...(options.args ?? []),
+    ],
     env: environment(options.env ?? {}),
     isReady: () => answersPing(port),
     ...(options.readyDeadlineMs === undefined ? {} : { readyDeadlineMs: options.readyDeadlineMs }),

@@ -1,13 +1,16 @@
 /** Who may do what. */
-import { choice, longInteger, text, ValueError, yesNo } from '../option-type.ts';
+import { userLines } from '../composite-types.ts';
+import { choice, longInteger, text, yesNo } from '../option-type.ts';
 import { option } from '../option-definition.ts';
-
-function refuseFile(value: string): void {
-  if (value !== '') throw new ValueError('ACL files are not supported', "use 'requirepass'");
-}
 
 export const securityOptions = {
   requirepass: option(text(), '', 'Password of the default user; empty asks for none.', { secret: 'shown' }),
+  user: option(
+    userLines(),
+    '',
+    'A user of this node and what it may do, as ACL SETUSER takes it; once for each user. Not together with `aclfile`.',
+    { mutable: 'never', secret: 'masked', hidden: true },
+  ),
   'protected-mode': option(
     yesNo(),
     'yes',
@@ -25,7 +28,13 @@ export const securityOptions = {
     'Allows DEBUG: for everybody, or for local connections.',
     { mutable: 'never' },
   ),
-  aclfile: option(text('empty', refuseFile), '', 'File of ACL users.', { mutable: 'never' }),
+  aclfile: option(
+    text('path'),
+    '',
+    'File of the users of this node, which ACL LOAD reads and ACL SAVE writes; empty for none. Nodes do not tell each other of ' +
+      'users: give each one the same file.',
+    { mutable: 'never' },
+  ),
   'acllog-max-len': option(longInteger(), '128', 'Entries that ACL LOG keeps.'),
   'acl-pubsub-default': option(
     choice('allchannels', 'resetchannels'),

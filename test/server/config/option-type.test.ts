@@ -105,7 +105,6 @@ describe('option types', () => {
     ['dbfilename', 'a/b', "dbfilename can't be a path, just a filename"],
     ['daemonize', 'yes', "only 'no' is supported"],
     ['replicaof', 'host 6379', 'every node takes writes'],
-    ['aclfile', 'users.acl', 'ACL files are not supported'],
     ['unixsocketperm', '9', "couldn't be parsed as an octal number"],
     ['unixsocketperm', '1000', 'argument must be between 0 and 777 inclusive'],
   ])('refuses %s %j: %j', (name, value, expected) => {

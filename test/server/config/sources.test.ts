@@ -105,7 +105,7 @@ describe('files', () => {
     ['include', "m.conf:1: 'include' names no file"],
     ['include gone.conf', "m.conf:1: cannot read the configuration file 'gone.conf': there is no such file"],
     ['include m.conf', 'm.conf:1: files include each other more than 16 deep'],
-    ['user alice on', "m.conf:1: 'user' is refused: ACL users are not supported"],
+    ['user alice on\nuser alice off', "m.conf:2: user: Duplicate user 'alice' found (a user is defined once)"],
     ['rename-command FLUSHALL ""', 'commands cannot be renamed'],
   ])('reports %j', (text, expected) => {
     const problems = problemsOf({ argv: ['m.conf'], readFile: files({ 'm.conf': text }) });

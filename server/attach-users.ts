@@ -1,0 +1,9 @@
+/** Puts the users into a node: its sessions feel what changes, and who waits in a command is asked again before it is served. */
+import { clientLine } from './client-line.ts';
+import type { Node } from './node.ts';
+
+export function attachUsers(node: Node): void {
+  const { users, sessions, statistics, keyspace, keyWaiters } = node;
+  users.attach({ sessions, statistics, clock: keyspace.clock, describe: (session) => clientLine(node, session) });
+  keyWaiters.refusal = (session, { commandName, words }) => users.refusalOfWaiting(commandName, words, session);
+}
