@@ -26,8 +26,14 @@ export interface AccessEntry extends AccessEvent {
 const TOGETHER_MS = 60_000;
 /** How many of the latest entries are looked at for a like one. */
 const COMPARED = 10;
-/** Objects are keys and channels, which may be large. */
-const OBJECT_LENGTH_MAX = 1024;
+/** Of keys, channels, names of users and of clients, which may all be large, an entry keeps so much. */
+const TEXT_LENGTH_MAX = 1024;
+const CLIENT_LENGTH_MAX = 4096;
+
+/** A text of its own: a part of a longer one would keep that. */
+function shortened(text: string, lengthMax: number): string {
+  return text.length <= lengthMax ? text : Buffer.from(text.slice(0, lengthMax)).toString();
+}
 
 export class AccessLog {
   /** The latest first. */
@@ -38,17 +44,19 @@ export class AccessLog {
     return this.#entries;
   }
 
-  add(event: AccessEvent, nowMs: number, lengthMax: number): void {
-    const object = event.object.slice(0, OBJECT_LENGTH_MAX);
+  add({ reason, context, ...texts }: AccessEvent, nowMs: number, lengthMax: number): void {
+    const object = shortened(texts.object, TEXT_LENGTH_MAX);
+    const userName = shortened(texts.userName, TEXT_LENGTH_MAX);
+    const clientLine = shortened(texts.clientLine, CLIENT_LENGTH_MAX);
     const known = this.#entries.slice(0, COMPARED).find((entry) => {
-      const isAlike = entry.reason === event.reason && entry.context === event.context && entry.object === object;
-      return isAlike && entry.userName === event.userName && nowMs - entry.updatedAtMs <= TOGETHER_MS;
+      const isAlike = entry.reason === reason && entry.context === context && entry.object === object;
+      return isAlike && entry.userName === userName && nowMs - entry.updatedAtMs <= TOGETHER_MS;
     });
     if (known === undefined) {
-      this.#entries.unshift({ ...event, object, id: this.#nextId++, count: 1, createdAtMs: nowMs, updatedAtMs: nowMs });
+      const event = { reason, context, object, userName, clientLine };
+      this.#entries.unshift({ ...event, id: this.#nextId++, count: 1, createdAtMs: nowMs, updatedAtMs: nowMs });
     } else {
       const others = this.#entries.filter((entry) => entry !== known);
-      const { clientLine } = event;
       this.#entries = [{ ...known, clientLine, count: known.count + 1, updatedAtMs: nowMs }, ...others];
     }
     if (this.#entries.length > lengthMax) this.#entries.length = lengthMax;
