@@ -16,9 +16,8 @@ const UNFILLED_SHARE = 0.03;
 const UNFILLED_SHARE_MOST = 0.1;
 /** Where nothing could be moved, it is tried again when pages that are not empty have so much more of `maxmemory` free. */
 const RETRIED_SHARE = 0.005;
-/** The weight of a look in what is left for pages that are not full: more is believed at once, less only gradually. */
-const LOOK_WEIGHT_MORE = 0.5;
-const LOOK_WEIGHT_LESS = 0.05;
+/** The weight of a look in what pages that are not full take on the average. */
+const LOOK_WEIGHT = 0.1;
 /** Below this bound the process itself, which comes and goes by some MiB, would leave nothing of it for data: only that is counted. */
 const PROCESS_BOUND_LEAST = 32 << 20;
 /** What is not counted may push eviction down to this share of `maxmemory`, and no further. */
@@ -139,14 +138,14 @@ export class MemoryBound {
   }
 
   /**
-   * What to leave for pages that are not full: what they take while the pages are beyond their bound, but not where that was lowered.
-   * More is believed soon, less only gradually: sizes that change go on changing.
+   * What to leave for pages that are not full: more while blocks find no empty page and the pages are beyond their bound, but not
+   * where that was lowered.
    */
   #reserveFor(residentAtBytes: number): number {
-    const isShort = !this.#isSettling && this.residentBytes > residentAtBytes;
-    const unfilledBytes = isShort ? this.#unfilledNowBytes : 0;
-    const change = unfilledBytes - this.#unfilledBytes;
-    this.#unfilledBytes += change * (change > 0 ? LOOK_WEIGHT_MORE : LOOK_WEIGHT_LESS);
+    const { arena } = this.#keyspace;
+    const isShort = this.residentBytes > residentAtBytes && arena.emptyBytes < EMPTY_BYTES_ENOUGH;
+    const unfilledBytes = isShort && !this.#isSettling ? arena.residentBytes - arena.usedBytes : 0;
+    this.#unfilledBytes += (unfilledBytes - this.#unfilledBytes) * LOOK_WEIGHT;
     const least = this.#bytesMax * UNFILLED_SHARE;
     return Math.max(least, Math.min(this.#bytesMax * UNFILLED_SHARE_MOST, this.#unfilledBytes));
   }

@@ -89,9 +89,9 @@ describe('the guard of memory', () => {
     await withSeed(FILE, (random) => {
       const guarded = new Guarded(() => random.fraction());
       let most = 0;
-      for (let index = 0; index < 120_000;) {
+      for (let index = 0; index < 80_000;) {
         for (let count = 0; count < 2000; count++, index++) {
-          guarded.set(index, 100 + Math.min(1900, Math.floor(index / 50)));
+          guarded.set(index, 100 + Math.min(1900, Math.floor(index / 33)));
         }
         guarded.endTurn();
         most = Math.max(most, guarded.residentBytes);
