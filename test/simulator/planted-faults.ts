@@ -395,9 +395,9 @@ export const plantedFaults: readonly PlantedFault[] = [
   fault(
     'clock-bound-carried-ahead',
     42,
-    'server/runtime.ts',
-    'stampedMs + CLOCK_BOUND_AHEAD_MS)',
-    'stampedMs + CLOCK_BOUND_MS)',
+    'server/clock-bound.ts',
+    'stampedMs + AHEAD_OF_STAMPS_MS)',
+    'stampedMs + AHEAD_OF_CLOCK_MS)',
   ),
   fault(
     'settled-for-later-waits',
