@@ -401,7 +401,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'settled-for-later-waits',
-    191,
+    447,
     'storage/mysql-drainer.ts',
     'if (isFinishing) left += weight;',
     'if (isFinishing) left += 0 * weight;',
