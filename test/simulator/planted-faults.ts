@@ -390,7 +390,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     '!== (OBJECT | HIDDEN)) return false;\n  const vacant = keyspace.collectionAt(ref);\n  if (vacant.type !== collection.type || !isVacant(keyspace, vacant)) return false;',
     '=== 0) return false;\n  const vacant = keyspace.collectionAt(ref);\n  if (vacant.type !== collection.type) return false;',
   ),
-  fault('put-aside-and-not-stored', 28, 'storage/long-turn.ts', '  endChange(keyspace, collection, false);\n', ''),
+  fault('put-aside-and-not-stored', 114, 'storage/long-turn.ts', '  endChange(keyspace, collection, false);\n', ''),
   // Mistakes that the simulator has found in earlier states of the product.
   fault(
     'clock-bound-carried-ahead',
