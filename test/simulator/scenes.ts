@@ -9,7 +9,8 @@ import type { Command } from './workload.ts';
 type SceneEvent =
   | { type: 'burst'; atMs: number; node: number; client: number; commands: readonly Command[] }
   | { type: 'fault'; atMs: number; kind: SceneFault; node: number; other: number; durationMs: number; amount: number };
-type SceneFault = 'restart' | 'crash' | 'leave' | 'isolate' | 'cut' | 'reset' | 'clock-step' | 'database-slow' | 'database-down';
+type SceneFault =
+  'restart' | 'crash' | 'leave' | 'isolate' | 'cut' | 'reset' | 'clock-step' | 'database-slow' | 'database-down';
 
 interface Stage {
   readonly nodes: number;
