@@ -55,16 +55,29 @@ function encode(words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
 }
 
+/** The AUTH to begin with, if any. */
+function login(config: Config): string[][] {
+  const { requirepass, 'admin-user': user, 'admin-password': password } = config.values;
+  if (password !== '') return [['AUTH', user, password]];
+  return requirepass === '' ? [] : [['AUTH', requirepass]];
+}
+
+/** The node's error, with what to do when it is about who asks. */
+function refusal(error: Error): Error {
+  if (!/^(NOAUTH|WRONGPASS|NOPERM)/.test(error.message)) return error;
+  return new Error(`${error.message}: give admin-user and admin-password of one who may run MANTIS`, { cause: error });
+}
+
 /**
  * Sends a command to the node that this configuration is of, and gives its reply.
  * @throws NotRunningError when nobody listens there; Error with the node's message when it refuses
  */
 export async function askNode(config: Config, words: readonly string[]): Promise<Answer> {
-  const { port, bind, requirepass } = config.values;
+  const { port, bind } = config.values;
   if (port === 0) throw new NotRunningError('the configuration names no port');
   const addresses = bind.map((address) => address.replace(/^-/, ''));
   const host = addresses.find((address) => !/^(\*|::\*|0\.0\.0\.0)$/.test(address)) ?? '127.0.0.1';
-  const requests = [...(requirepass === '' ? [] : [['AUTH', requirepass]]), words];
+  const requests = [...login(config), words];
   return new Promise((resolve, reject) => {
     const socket = connect(port, host);
     let received = '';
@@ -84,7 +97,7 @@ export async function askNode(config: Config, words: readonly string[]): Promise
         for (let parsed = parse(received, 0); parsed !== null && left > 0; parsed = parse(received, 0)) {
           received = received.slice(parsed.end);
           left--;
-          if (parsed.value instanceof Error) throw parsed.value;
+          if (parsed.value instanceof Error) throw refusal(parsed.value);
           if (left > 0) continue;
           socket.destroy();
           resolve(parsed.value);

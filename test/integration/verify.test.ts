@@ -82,4 +82,26 @@ describe('mantis verify', () => {
       output: expect.stringMatching(/no node listens .* start it first/),
     });
   }, 120_000);
+
+  it('asks as admin-user where the default user may not', async () => {
+    const node = await startMantis({ args: ['--peer-port', 'none'] });
+    const client = await RespClient.connect(node.port);
+    await client.pipeline([
+      ['SET', 'key', 'value'],
+      ['ACL', 'SETUSER', 'keeper', 'on', '>secret', '+mantis'],
+      ['ACL', 'SETUSER', 'default', 'off'],
+    ]);
+    const verify = (...args: string[]): ReturnType<typeof runMantis> =>
+      runMantis('verify', '--port', String(node.port), ...args);
+    expect(await verify()).toMatchObject({
+      code: 1,
+      output: expect.stringMatching(/NOAUTH Authentication required\.: give admin-user and admin-password/),
+    });
+    expect(await verify('--admin-user', 'keeper', '--admin-password', 'secret')).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/The stores and memory are alike/),
+    });
+    await client.close();
+    await node.server.stop();
+  }, 60_000);
 });

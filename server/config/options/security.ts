@@ -11,6 +11,16 @@ export const securityOptions = {
     'A user of this node and what it may do, as ACL SETUSER takes it; once for each user. Not together with `aclfile`.',
     { mutable: 'never', secret: 'masked', hidden: true },
   ),
+  'admin-user': option(
+    text(),
+    'default',
+    'User as whom `mantis verify` and `mantis backup` ask the running node, with `admin-password`.',
+    { mutable: 'never' },
+  ),
+  'admin-password': option(text(), '', 'Password of `admin-user`; empty for `requirepass`.', {
+    mutable: 'never',
+    secret: 'masked',
+  }),
   'protected-mode': option(
     yesNo(),
     'yes',
