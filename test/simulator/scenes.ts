@@ -79,7 +79,7 @@ function startsBesideOldRows(draw: Draw, { nodes, hasDisk, hasDatabase, duration
     events.push(fault(downMs, 'database-down', writer, 2100));
     events.push(burst(downMs + 100, writer, made(keys, 'new')));
     events.push(fault(downMs + 1600, 'crash', writer, 2400));
-    events.push(fault(downMs + 1600, 'crash', reader, 600 + draw.between(0, 300)));
+    events.push(fault(downMs + 1900, 'crash', reader, 300 + draw.between(0, 300)));
   }
   return events;
 }
