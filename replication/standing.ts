@@ -36,9 +36,13 @@ export class Standing {
     return later(merged, this.#horizon.held);
   }
 
-  /** The same, and it stays there over a crash. */
+  /**
+   * The same, and it stays there over a crash. What has been said is not taken back when a stranger turns up: the others may have
+   * dropped tombstones since, and this node would have to resynchronise.
+   */
   held(): Stamp {
-    return this.#settings.isDurabilityTold ? this.#horizon.held : this.merged();
+    if (!this.#settings.isDurabilityTold) this.#horizon.held = this.merged();
+    return this.#horizon.held;
   }
 
   /** Everything that anyone wrote up to here is on every member; null when there is none but those set aside. */

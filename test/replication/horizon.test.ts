@@ -65,6 +65,22 @@ describe('tombstones', () => {
     expect(cluster.isEqual()).toBe(true);
   });
 
+  it('make nobody resynchronise whose link breaks while it dials somebody whom it has never met', async () => {
+    const cluster = await clusterOf(2);
+    const [first, second] = cluster.nodes;
+    first.write(['key', 'value'], ['key', null]);
+    pass(cluster, cluster.nodes, horizonMs / 3);
+    expect(isPastReaped(second, first.replica.currentStamp())).toBe(false);
+    expect(second.replicator.reapedStamp.hi).toBeGreaterThan(0);
+    const before = first.log.lines.length;
+    first.replicator.addPeer('nobody', peerPort);
+    for (const node of cluster.nodes) node.replicator.pauseLinks();
+    cluster.run(1000);
+    for (const node of cluster.nodes) node.replicator.resumeLinks();
+    expect(cluster.settle()).toBe(true);
+    expect(first.log.lines.slice(before).filter((line) => line.includes('takes the state of'))).toEqual([]);
+  });
+
   it('wait for a member that is away, until the horizon', async () => {
     const cluster = await clusterOf(3);
     const [first, second, third] = cluster.nodes;
