@@ -177,6 +177,8 @@ async function withNodes(
   try {
     // A node that has never had a peer computes its digests when the first one comes.
     await untilLinked(nodes[0]);
+    // Cut before the first PINGs, each would not know that the other has all of nothing: both would tell all at the next link.
+    await delay(PINGS_MS);
     await links(nodes, 'DOWN');
     await work(nodes);
   } finally {
