@@ -139,7 +139,12 @@ export class Link {
 
   /** Frames that have come of what can wait for clients: of repairs, and of what the peer wrote before the link. */
   get pacedFrames(): number {
-    return (this.repair?.framesIn ?? 0) + (this.#receiver?.oldFrames ?? 0);
+    return (this.repair?.framesIn ?? 0) + this.backlogFrames;
+  }
+
+  /** Of these, those of what the peer wrote before the link. */
+  get backlogFrames(): number {
+    return this.#receiver?.oldFrames ?? 0;
   }
 
   get hasGap(): boolean {

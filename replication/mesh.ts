@@ -182,10 +182,12 @@ export class Mesh implements LinkOwner<Link> {
         this.pump(session);
       },
       received: (buffer, start, end) => {
-        const { pacedFrames } = link;
+        const { pacedFrames, backlogFrames } = link;
         const nowMs = this.nowMs();
         link.received(buffer, start, end, nowMs);
-        if (link.pacedFrames !== pacedFrames) this.#turns.received(connection, nowMs);
+        if (link.pacedFrames !== pacedFrames) {
+          this.#turns.received(connection, nowMs, link.backlogFrames !== backlogFrames);
+        }
         this.#merges.received(session);
         this.pump(session);
       },

@@ -5,6 +5,8 @@ import { Pace, SLICE_MS } from './pace.ts';
 
 /** Frames of one turn; they are short, and a turn's are written together. */
 const SLICES_A_TURN = 4;
+/** A backlog takes half of the time that a repair may: it is there in seconds, and both nodes and their clients are awake for it. */
+const BACKLOG_WEIGHT = 2;
 /** How long a repair waits when the rate limit is reached. */
 const RATE_WAIT_MS = 10;
 
@@ -71,9 +73,9 @@ export class RepairTurns<Session extends { readonly link: Link }> {
   }
 
   /** Something of a repair, or of what a peer wrote while it was away, came over the connection, and it took since then to deal with: what follows may have to wait. */
-  received(connection: Connection, beganMs: number): void {
+  received(connection: Pick<Connection, 'rest'>, beganMs: number, isBacklog: boolean): void {
     const tookMs = this.#time.monotonicMs() - beganMs;
-    this.#pace.worked(tookMs);
+    this.#pace.worked(isBacklog ? tookMs * BACKLOG_WEIGHT : tookMs);
     const restMs = this.#pace.restMs();
     // A piece may take nearly as long as a slice: clients are read before the next one.
     if (restMs > 0 || (tookMs > 0 && this.#pace.hasClients)) connection.rest(restMs);

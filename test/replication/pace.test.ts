@@ -1,6 +1,7 @@
 /** What share of the time repairs take, in a time that the test sets. */
 import { describe, expect, it } from '@jest/globals';
 import { Pace, SLICE_MS } from '../../replication/pace.ts';
+import { RepairTurns } from '../../replication/repair-turns.ts';
 import { VirtualTime } from './virtual-world.ts';
 
 /** Works in slices of `sliceMs` until `untilMs`, with a client's command every `everyMs`; gives the share of the time that it worked. */
@@ -40,5 +41,30 @@ describe('the pace of repairs', () => {
 
   it('is not slowed down for long by slices that other processes have held up', () => {
     expect(shareOf(20, 1)).toBeGreaterThan(0.7);
+  });
+
+  it('has a backlog rest twice as long as a repair', () => {
+    const restAfter = (isBacklog: boolean): number => {
+      const time = new VirtualTime();
+      let commands = 0;
+      const turns = new RepairTurns(
+        time,
+        () => commands,
+        new Map(),
+        () => {},
+      );
+      let restedMs = 0;
+      const connection = { rest: (ms: number) => void (restedMs += ms) };
+      for (let piece = 0; piece < 100; piece++) {
+        commands++;
+        const beganMs = time.monotonicMs();
+        time.run(SLICE_MS);
+        turns.received(connection, beganMs, isBacklog);
+      }
+      return restedMs;
+    };
+    const ratio = restAfter(true) / restAfter(false);
+    expect(ratio).toBeGreaterThan(1.8);
+    expect(ratio).toBeLessThan(2.5);
   });
 });
