@@ -15,12 +15,8 @@ export const securityOptions = {
     text(),
     'default',
     'User as whom `mantis verify` and `mantis backup` ask the running node, with `admin-password`.',
-    { mutable: 'never' },
   ),
-  'admin-password': option(text(), '', 'Password of `admin-user`; empty for `requirepass`.', {
-    mutable: 'never',
-    secret: 'masked',
-  }),
+  'admin-password': option(text(), '', 'Password of `admin-user`; empty for `requirepass`.', { secret: 'masked' }),
   'protected-mode': option(
     yesNo(),
     'yes',
