@@ -22,6 +22,7 @@ import {
   isKeyKind,
 } from '../protocol/collection-kinds.ts';
 import { compareStamp } from '../protocol/stamp.ts';
+import { beginOf, compareVersions, isSum, SUM_ORIGIN_BYTES, type Version } from '../protocol/sum-record.ts';
 import { COUNTER, HIDDEN, OBJECT } from './block.ts';
 import { ELEMENT_COUNTED } from './collections/element-layout.ts';
 import { decodeElementCounter } from './collections/element-writes.ts';
@@ -36,8 +37,6 @@ export type OriginBound = (originHi: number, originLo: number) => { readonly hi:
 
 /** Names of a stream's elements that are no entries are longer than this. */
 const STREAM_ID_BYTES = 16;
-/** A sum's name ends with the node that it is of. */
-const ORIGIN_BYTES = 8;
 
 const reader = new RecordReader();
 const own = new RecordWriter(4096);
@@ -95,36 +94,23 @@ function buryCollection(boundOf: OriginBound): boolean {
   return true;
 }
 
-/** Where a sum began, which is what a removal goes by. */
-interface Begin {
-  readonly hi: number;
-  readonly lo: number;
-  readonly originHi: number;
-  readonly originLo: number;
-}
-
-function beginOf({ buffer, valueStart }: RecordReader): Begin {
-  const [hi, lo, originHi, originLo] = [0, 4, 8, 12].map((at) => buffer.readUInt32BE(valueStart + at));
-  return { hi, lo, originHi, originLo };
-}
-
-function isBefore(a: Begin, b: Begin): boolean {
-  return (compareStamp(a.hi, a.lo, b.hi, b.lo) || compareStamp(a.originHi, a.originLo, b.originHi, b.originLo)) < 0;
-}
-
 /** Appends what buries the register, if the rule says so; of a sum with `end` only what began up to there. What a stream's nodes know of it is not buried: it is never deleted. */
-function bury(record: RecordReader, boundOf: OriginBound, end: Begin | null = null): void {
+function bury(record: RecordReader, boundOf: OriginBound, end: Version | null = null): void {
   const { kind, elementStart, elementLength, buffer } = record;
   if (!isLive(record) || !isUpTo(record, boundOf) || isKeyKind(kind) || kind === KIND_KEY_FLOOR) return;
   if (kind === KIND_ELEMENT_FIRST + COLLECTION_STREAM && elementLength > STREAM_ID_BYTES) return;
   if (kind === KIND_COUNTER && elementLength === 0) return;
-  const isSum = isElementCounterKind(kind);
-  const isElement = isElementKind(kind) || isSum;
+  const isFieldSum = isElementCounterKind(kind);
+  const isElement = isElementKind(kind) || isFieldSum;
   const { database, keyStart, keyLength } = record;
-  const { hi, lo, originHi, originLo } = end ?? { ...record, hi: record.stampHi, lo: record.stampLo };
-  const buriedKind = isSum ? kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST : isElement ? kind : KIND_STRING;
-  output.begin(buriedKind, FLAG_DEAD, hi, lo, originHi, originLo, database, buffer, keyStart, keyLength);
-  if (isSum) output.element(buffer, elementStart + 4, elementLength - 12);
+  const { stampHi, stampLo, originHi, originLo } = end ?? record;
+  const buriedKind = isFieldSum
+    ? kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST
+    : isElement
+      ? kind
+      : KIND_STRING;
+  output.begin(buriedKind, FLAG_DEAD, stampHi, stampLo, originHi, originLo, database, buffer, keyStart, keyLength);
+  if (isFieldSum) output.element(buffer, elementStart + 4, elementLength - 4 - SUM_ORIGIN_BYTES);
   else if (isElement) output.element(buffer, elementStart, elementLength);
   output.end();
 }
@@ -153,14 +139,14 @@ export function takeKey(
   const kept = new Set<string>();
   const bases = new Set<string>();
   // Of what is counted there: when its first sum began.
-  const firstBegins = new Map<string, Begin>();
+  const firstBegins = new Map<string, Version>();
   eachRecord(theirs, theirs.length, (record) => {
     kept.add(registerName(record));
     if (record.kind !== KIND_STRING || isLive(record)) bases.add(registerName(record));
     if (!isSum(record)) return;
     const [name, begin] = [baseName(record), beginOf(record)];
     const first = firstBegins.get(name);
-    if (first === undefined || isBefore(begin, first)) firstBegins.set(name, begin);
+    if (first === undefined || compareVersions(begin, first) < 0) firstBegins.set(name, begin);
   });
   const held = new Set<string>();
   eachRecord(own.buffer, own.length, (record) => {
@@ -207,7 +193,7 @@ function burySum(
   record: RecordReader,
   boundOf: OriginBound,
   bases: ReadonlySet<string>,
-  firstBegins: ReadonlyMap<string, Begin>,
+  firstBegins: ReadonlyMap<string, Version>,
 ): void {
   const name = baseName(record);
   if (bases.has(name)) return;
@@ -217,17 +203,13 @@ function burySum(
     return;
   }
   const begin = beginOf(record);
-  if (isBefore(begin, first)) bury(record, boundOf, begin);
-}
-
-function isSum({ kind, elementLength }: RecordReader): boolean {
-  return isElementCounterKind(kind) || (kind === KIND_COUNTER && elementLength === ORIGIN_BYTES);
+  if (compareVersions(begin, first) < 0) bury(record, boundOf, begin);
 }
 
 /** The register that a sum adds to. */
 function baseName({ buffer, kind, elementStart, elementLength }: RecordReader): string {
   if (kind === KIND_COUNTER) return `${KIND_STRING}:`;
-  const field = buffer.toString('latin1', elementStart + 4, elementStart + elementLength - ORIGIN_BYTES);
+  const field = buffer.toString('latin1', elementStart + 4, elementStart + elementLength - SUM_ORIGIN_BYTES);
   return `${kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST}:${field}`;
 }
 
@@ -245,18 +227,18 @@ export function missesRegister(keyspace: Keyspace, record: RecordReader): boolea
   const flags = keyspace.flagsOf(ref);
   if (kind === KIND_COUNTER) {
     // A sum that is missing beside a base went by the base: merging sees to that.
-    if ((flags & COUNTER) === 0 || elementLength !== ORIGIN_BYTES) return false;
+    if ((flags & COUNTER) === 0 || elementLength !== SUM_ORIGIN_BYTES) return false;
     return !hasSumOf(keyspace, decodeCounter(keyspace.arena, ref), buffer, elementStart);
   }
   if ((flags & OBJECT) === 0) return false;
   const collection = keyspace.collectionAt(ref);
   if (isElementKind(kind)) return collection.find(buffer, elementStart, elementLength) === 0;
   if (!isElementCounterKind(kind)) return false;
-  const element = collection.find(buffer, elementStart + 4, elementLength - 4 - ORIGIN_BYTES);
+  const element = collection.find(buffer, elementStart + 4, elementLength - 4 - SUM_ORIGIN_BYTES);
   if (element === 0) return true;
   if ((keyspace.elements.flagsOf(element) & ELEMENT_COUNTED) === 0) return false;
   const state = decodeElementCounter(keyspace, element);
-  return !hasSumOf(keyspace, state, buffer, elementStart + elementLength - ORIGIN_BYTES);
+  return !hasSumOf(keyspace, state, buffer, elementStart + elementLength - SUM_ORIGIN_BYTES);
 }
 
 /** Whether the node whose id is in the bytes has a sum in a counter. */

@@ -15,17 +15,12 @@ import {
   KIND_KEY_FLOOR,
 } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
+import { beginOf, compareVersions, isSum, SUM_ORIGIN_BYTES, type Version } from '../../protocol/sum-record.ts';
 import { keyId, keyIdsOf } from './key-names.ts';
 
-/** A sum's name ends with the node that it is of. */
-const ORIGIN_BYTES = 8;
-/** What a sum's value begins with: the stamp and the origin at which it began. */
-const BEGIN_BYTES = 16;
 /** With many more keys a database would not use its index. */
 const KEYS_A_SELECT = 1000;
 const KEY_BYTES_A_SELECT = 128 << 10;
-
-type Version = Pick<RecordView, 'stampHi' | 'stampLo' | 'originHi' | 'originLo'>;
 
 /** A key whose registers up to a version go, or with a FLOOR a whole database. */
 export interface Outlived {
@@ -73,10 +68,9 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
   return all;
 }
 
-/** Whether a is not newer than b, going by stamp and origin. */
+/** Whether a is not newer than b. */
 function isUpTo(a: Version, b: Version): boolean {
-  const order = compareStamp(a.stampHi, a.stampLo, b.stampHi, b.stampLo);
-  return (order || compareStamp(a.originHi, a.originLo, b.originHi, b.originLo)) <= 0;
+  return compareVersions(a, b) <= 0;
 }
 
 /** As many as one statement asks for. */
@@ -156,7 +150,7 @@ export function sumsPrefix(element: Buffer): Buffer {
 
 function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: Outlived, element: Buffer): boolean {
   const prefix = sumsPrefix(element);
-  if (kind !== by.counterKind || elementLength !== prefix.length + ORIGIN_BYTES) return false;
+  if (kind !== by.counterKind || elementLength !== prefix.length + SUM_ORIGIN_BYTES) return false;
   return buffer.compare(prefix, 0, prefix.length, elementStart, elementStart + prefix.length) === 0;
 }
 
@@ -165,15 +159,7 @@ function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: 
  * began, whatever its node, which had not heard of the removal, has added since.
  */
 function bornAt(record: RecordView): Version {
-  const { kind, buffer, valueStart, valueLength } = record;
-  const isSum = (kind === KIND_COUNTER || isElementCounterKind(kind)) && valueLength >= BEGIN_BYTES;
-  if (!isSum) return record;
-  return {
-    stampHi: buffer.readUInt32BE(valueStart),
-    stampLo: buffer.readUInt32BE(valueStart + 4),
-    originHi: buffer.readUInt32BE(valueStart + 8),
-    originLo: buffer.readUInt32BE(valueStart + 12),
-  };
+  return isSum(record) ? beginOf(record) : record;
 }
 
 /** Rows with a lower rank are removed before those that keep them dead. */

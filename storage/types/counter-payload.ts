@@ -18,6 +18,7 @@ import type { Digests } from '../digests.ts';
 import type { NodeTable } from '../node-table.ts';
 import type { RecordWriter } from '../../protocol/change-record.ts';
 import { writeInteger } from '../../protocol/integer.ts';
+import { SUM_BEGIN_BYTES } from '../../protocol/sum-record.ts';
 
 const WORD = 0x100000000;
 const HEAD_WORDS_INTEGER = 5;
@@ -27,10 +28,8 @@ const ENTRY_WORDS_TEXT = 5;
 const DORMANT_WORDS = 5;
 const FORM_TEXT = 1;
 const FORM_DORMANT = 2;
-/** Of the value of a sum in a record, before the sum: since when it counts, and the id of its node. */
-const SUM_HEADER_BYTES = 16;
 /** For sums that are no longer than most. */
-const sumValue = Buffer.alloc(SUM_HEADER_BYTES + 64);
+const sumValue = Buffer.alloc(SUM_BEGIN_BYTES + 64);
 
 export interface CounterEntry {
   /** Index in the node table. */
@@ -207,12 +206,12 @@ export function encodeSumValue(
   lo: number,
   writer: RecordWriter,
 ): void {
-  const length = SUM_HEADER_BYTES + sum.length;
+  const length = SUM_BEGIN_BYTES + sum.length;
   const value = length <= sumValue.length ? sumValue : Buffer.allocUnsafeSlow(length);
   value.writeUInt32BE(beginHi, 0);
   value.writeUInt32BE(beginLo, 4);
   value.writeUInt32BE(hi, 8);
   value.writeUInt32BE(lo, 12);
-  value.write(sum, SUM_HEADER_BYTES, 'latin1');
+  value.write(sum, SUM_BEGIN_BYTES, 'latin1');
   writer.value(value, 0, length);
 }
