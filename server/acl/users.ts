@@ -86,10 +86,7 @@ export class Users {
     this.#setDefaultPassword(requirepass);
     this.#addConfigured(configured);
     if (this.#file !== null) this.#begin(this.#file);
-    config.onChange('requirepass', (password) => {
-      this.#setDefaultPassword(password);
-      this.#keepConfigured();
-    });
+    config.onChange('requirepass', (password) => this.#setDefaultPassword(password));
   }
 
   #begin(path: string): void {
@@ -230,7 +227,6 @@ export class Users {
     }
     if (known === undefined) this.#byName.set(name, changed);
     else this.#replace(known, changed, current);
-    this.#keepConfigured();
   }
 
   /** The user is what it has become; who listens to what it may no longer hear is cut off. */
@@ -249,7 +245,6 @@ export class Users {
     if (user === undefined) return false;
     this.#byName.delete(name);
     this.#expel(user, current);
-    this.#keepConfigured();
     return true;
   }
 
@@ -315,8 +310,8 @@ export class Users {
     replaceFile(this.#file, Buffer.from(text, 'latin1'));
   }
 
-  /** What CONFIG REWRITE is to write, where there is no ACL file. */
-  #keepConfigured(): void {
+  /** Tells the configuration what the users are now, before CONFIG REWRITE writes it, where there is no ACL file. */
+  keepConfigured(): void {
     if (this.#file !== null) return;
     const plain = this.#madeByRequirepass().text;
     const told = this.all.filter((user) => user !== this.default || user.text !== plain);

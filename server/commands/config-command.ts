@@ -77,7 +77,10 @@ const subcommands: readonly CommandDefinition[] = [
     arity: 2,
     flags: FLAGS,
     syntax: '',
-    run: (call) => answer(call, call.node.config.rewrite()),
+    run: (call) => {
+      call.node.users.keepConfigured();
+      answer(call, call.node.config.rewrite());
+    },
   }),
   helpSubcommand('server', '5.0.0'),
 ];

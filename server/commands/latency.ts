@@ -85,17 +85,13 @@ function doctorText(call: Call): string {
 }
 
 /** The named commands with their subcommands, or all; none for a name that there is not. */
-function commandsNamed(call: Call): CommandOf<never>[] {
-  const { byName } = call.node.commands;
-  if (call.argc === 2) return [...byName.values()].flatMap((each) => [each, ...each.subcommandTable.values()]);
+function commandsNamed(call: Call): readonly CommandOf<never>[] {
+  const { commands } = call.node;
+  if (call.argc === 2) return commands.all;
   const found = new Set<CommandOf<never>>();
   for (let index = 2; index < call.argc; index++) {
-    const [name, subcommand] = call.latin1(index).toLowerCase().split('|');
-    const command = byName.get(name);
-    if (command === undefined) continue;
-    const parts = [...command.subcommandTable.values()];
-    const chosen = subcommand === undefined ? [command, ...parts] : parts.filter((part) => part.name === subcommand);
-    for (const each of chosen) found.add(each);
+    const named = commands.named(call.latin1(index).toLowerCase());
+    if (named !== undefined) for (const each of [named, ...named.subcommandTable.values()]) found.add(each);
   }
   return [...found];
 }

@@ -1,14 +1,9 @@
 /** What commands cost and how often they failed. */
-import type { CommandOf } from '../command-definition.ts';
 import type { Node } from '../node.ts';
 import type { Field } from './fields.ts';
 
-function allCommands(node: Node): CommandOf<never>[] {
-  return [...node.commands.byName.values()].flatMap((each) => [each, ...each.subcommandTable.values()]);
-}
-
 export function commandFields(node: Node): Field[] {
-  return allCommands(node)
+  return node.commands.all
     .filter(({ calls, rejected, failed }) => calls + rejected + failed > 0)
     .map(({ fullName, calls, microseconds, rejected, failed }) => {
       const mean = (calls === 0 ? 0 : microseconds / calls).toFixed(2);
@@ -25,7 +20,7 @@ export function latencyFields(node: Node): Field[] {
   const { values } = node.config;
   const percents = values['latency-tracking-info-percentiles'];
   if (!values['latency-tracking']) return [];
-  return allCommands(node).flatMap(({ fullName, times }): Field[] => {
+  return node.commands.all.flatMap(({ fullName, times }): Field[] => {
     if (times === null) return [];
     const told = percents.map((percent) => `p${percent}=${times.percentile(percent).toFixed(3)}`);
     return [[`latency_percentiles_usec_${fullName}`, told.join(',')]];
