@@ -7,7 +7,6 @@ import { ProtocolError } from '../protocol/resp-request.ts';
 import { LookAhead } from '../storage/look-ahead.ts';
 import { hideDueElements } from '../storage/collections/element-expiry.ts';
 import { Call } from './call.ts';
-import { isOverQueryLimit } from './client-memory.ts';
 import { ClientPause, mayWrite } from './client-pause.ts';
 import type { CommitGate } from './commit-gate.ts';
 import type { CommandOf } from './command-definition.ts';
@@ -87,7 +86,7 @@ export class Dispatcher implements CommandControl {
     this.#node.statistics.bytesIn += end - start;
     if (session.closing) return;
     // A request that comes in one piece costs no more than this test.
-    if (session.decoder.gatheredBytes > 0 && isOverQueryLimit(this.#node, session, end - start)) return;
+    if (session.decoder.gatheredBytes > 0 && this.#node.clientMemory.isOverQueryLimit(session, end - start)) return;
     session.decoder.feed(buffer, start, end);
     if (session.blocked === null && !session.held) this.#drain(session);
     else this.#keep(session);

@@ -5,7 +5,6 @@ import tls from 'node:tls';
 import { RequestDecoder, type RequestLimits } from '../protocol/resp-request.ts';
 import { isLoopback } from '../replication/address.ts';
 import { resetAuthentication } from './authentication.ts';
-import { evictClients } from './client-memory.ts';
 import { listenProblem } from './config/checks.ts';
 import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts';
 import { directWriteAvailable } from './direct-write.ts';
@@ -145,7 +144,7 @@ export class Listener {
     else if (session.overSoftLimitSinceMs === 0) session.overSoftLimitSinceMs = nowMs;
     const isOver = isOverSoft && nowMs - session.overSoftLimitSinceMs > softSeconds * 1000;
     if (!isOver && (hardBytes === 0 || bytes <= hardBytes)) {
-      evictClients(this.#node);
+      this.#node.clientMemory.evict();
       return;
     }
     this.#node.statistics.outputLimitDisconnections++;
@@ -169,7 +168,7 @@ export class Listener {
     for (const session of this.#node.sessions.values()) {
       if (session.overSoftLimitSinceMs !== 0) this.#checkOutputLimit(session, session.transport.pendingBytes);
     }
-    evictClients(this.#node);
+    this.#node.clientMemory.evict();
   }
 
   /** Closes clients that have been idle for longer than `timeout` allows. */

@@ -10,6 +10,7 @@ import type { Keyspace } from '../storage/keyspace.ts';
 import type { ReadThrough } from '../storage/read-through.ts';
 import type { Blocking } from './blocking.ts';
 import type { CommandTable } from './command-table.ts';
+import type { ClientMemory } from './client-memory.ts';
 import type { Config } from './config/config.ts';
 import type { KeyWaiters } from './key-waiters.ts';
 import type { KeyspaceEvents } from './keyspace-events.ts';
@@ -95,6 +96,7 @@ export interface Node {
   readonly dispatcher: CommandControl;
   /** Connected clients by id. */
   readonly sessions: Map<number, Session>;
+  readonly clientMemory: ClientMemory;
   readonly statistics: Statistics;
   readonly watches: WatchTable;
   readonly blocking: Blocking;

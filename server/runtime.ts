@@ -26,6 +26,7 @@ import { Users } from './acl/users.ts';
 import { followAccessSettings, followConflictSettings } from './access-settings.ts';
 import { attachUsers } from './attach-users.ts';
 import { Blocking } from './blocking.ts';
+import { ClientMemory } from './client-memory.ts';
 import { ClockBound } from './clock-bound.ts';
 import { Commits, type JournalEnvironment, openJournal } from './commits.ts';
 import { CommandTable } from './command-table.ts';
@@ -96,6 +97,7 @@ export class Runtime implements Node {
   readonly users: Users;
   readonly dispatcher: Dispatcher;
   readonly sessions = new Map<number, Session>();
+  readonly clientMemory = new ClientMemory(this);
   readonly statistics = new Statistics();
   readonly watches = new WatchTable();
   readonly blocking: Blocking;

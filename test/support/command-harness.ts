@@ -6,6 +6,7 @@ import { attachUsers } from '../../server/attach-users.ts';
 import { Blocking } from '../../server/blocking.ts';
 import type { CommandDefinition } from '../../server/command.ts';
 import { CommandTable } from '../../server/command-table.ts';
+import { ClientMemory } from '../../server/client-memory.ts';
 import { Config } from '../../server/config/config.ts';
 import { Dispatcher } from '../../server/dispatcher.ts';
 import { KeyWaiters } from '../../server/key-waiters.ts';
@@ -153,7 +154,9 @@ export class CommandHarness {
       scripting: Scripting;
       keyspaceEvents: KeyspaceEvents;
       tracking: Tracking;
+      clientMemory: ClientMemory;
     };
+    built.clientMemory = new ClientMemory(built);
     built.dispatcher = new Dispatcher(built);
     built.pubsub = new PubSub((session, write) => built.dispatcher.sendMessage(session, write));
     built.keyspaceEvents = new KeyspaceEvents(this.keyspace, built.pubsub);
