@@ -195,15 +195,17 @@ export class Tracking {
 
   /** A key was changed, by whomever. */
   changed(key: Buffer, start: number, length: number): void {
-    this.#note(key.toString('latin1', start, start + length), this.#control.currentSession());
+    this.#note(key, start, length, this.#control.currentSession());
   }
 
   /** A key or a part of it has gone at its deadline, or has left memory: nobody's doing, also in the middle of a command. */
   lost(key: Buffer, start: number, length: number): void {
-    this.#note(key.toString('latin1', start, start + length), null);
+    this.#note(key, start, length, null);
   }
 
-  #note(name: string, writer: Session | null): void {
+  #note(key: Buffer, start: number, length: number, writer: Session | null): void {
+    if (this.#prefixes.size === 0 && this.#table.size === 0) return;
+    const name = key.toString('latin1', start, start + length);
     if (this.#prefixes.size > 0) this.#prefixes.note(name, writer, (group) => this.#noted(group));
     const readers = this.#table.take(name);
     if (readers !== undefined) this.#invalidate(name, readers, writer);

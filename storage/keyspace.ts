@@ -427,8 +427,9 @@ export class Keyspace extends ChangeTracker {
   evict(database: Database, hash: number, ref: number): void {
     this.evictedKeys++;
     if (this.digesting || this.expectsPeers) this.countEvicted(database, ref);
-    this.readKey(ref);
-    const { observer, keyBuffer, keyStart, keyLength } = this;
+    const { observer } = this;
+    if (observer !== null) this.readKey(ref);
+    const { keyBuffer, keyStart, keyLength } = this;
     if (this.readsThrough) {
       observer?.setAside?.(database.number, keyBuffer, keyStart, keyLength);
       database.evicted.add(hash, (this.flagsOf(ref) & PARTIAL) !== 0);

@@ -1,13 +1,22 @@
-/** Waits that a cluster needs after its start. */
+/** Clusters that are ready for what a test does with them. */
 import { waitFor } from './wait-for.ts';
-import type { MantisProcess } from './mantis-process.ts';
+import { type MantisProcess, startMantis } from './mantis-process.ts';
 import { RespClient } from './resp-client.ts';
+
+/** Two linked nodes without stores. @param args options of the first */
+export async function startLinkedPair(args: string[] = []): Promise<[MantisProcess, MantisProcess]> {
+  const first = await startMantis({ dataDir: 'none', args });
+  const second = await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] });
+  const nodes: [MantisProcess, MantisProcess] = [first, second];
+  await untilSettled(nodes);
+  return nodes;
+}
 
 /**
  * Waits until two nodes that have just started are linked and have stored what was written: until then each takes over the state of
  * the other, and what comes meanwhile is merged behind that. Leaves no key.
  */
-export async function untilSettled(nodes: readonly MantisProcess[]): Promise<void> {
+async function untilSettled(nodes: readonly MantisProcess[]): Promise<void> {
   const clients = await Promise.all(nodes.map(({ port }) => RespClient.connect(port)));
   const statusOf = async (name: string): Promise<string[]> => {
     const states = await Promise.all(clients.map((client) => client.command('MANTIS', 'STATUS')));

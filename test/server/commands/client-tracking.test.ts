@@ -1,10 +1,10 @@
 /** Client-side caching: what clients that track are told, as redis-server tells them, and what only a node with peers has to tell. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { splitReplies } from '../../support/comparison.ts';
-import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
+import type { MantisProcess } from '../../support/mantis-process.ts';
 import { type RedisProcess, startRedis } from '../../support/redis-process.ts';
 import { encodeRequest, RawClient, RespClient } from '../../support/resp-client.ts';
-import { untilSettled } from '../../support/settled.ts';
+import { startLinkedPair } from '../../support/settled.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /**
@@ -255,9 +255,7 @@ let nodes: MantisProcess[];
 
 beforeAll(async () => {
   redis = await startRedis();
-  const first = await startMantis({ dataDir: 'none' });
-  nodes = [first, await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] })];
-  await untilSettled(nodes);
+  nodes = await startLinkedPair();
 });
 
 afterAll(async () => {

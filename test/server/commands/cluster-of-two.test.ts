@@ -1,22 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
+import type { MantisProcess } from '../../support/mantis-process.ts';
 import { RespClient } from '../../support/resp-client.ts';
 import type { Reply } from '../../support/resp3-parser.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { startLinkedPair } from '../../support/settled.ts';
 
 let nodes: MantisProcess[];
 let clients: RespClient[];
 
 beforeAll(async () => {
-  const first = await startMantis({ dataDir: 'none' });
-  const second = await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] });
-  nodes = [first, second];
+  nodes = await startLinkedPair();
   clients = await Promise.all(nodes.map(({ port }) => RespClient.connect(port)));
-  for (const client of clients) {
-    await waitFor('the link', async () =>
-      String(await client.command('INFO', 'mantis')).includes('peers_linked:1\r\n'),
-    );
-  }
 });
 
 afterAll(async () => {

@@ -1,10 +1,10 @@
 /** Keyspace events: what a subscriber of all of them is told of each command, as redis-server tells it. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
+import type { MantisProcess } from '../../support/mantis-process.ts';
 import { type RedisProcess, startRedis } from '../../support/redis-process.ts';
 import { RespClient } from '../../support/resp-client.ts';
 import type { Reply } from '../../support/resp3-parser.ts';
-import { untilSettled } from '../../support/settled.ts';
+import { startLinkedPair } from '../../support/settled.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 /** Commands, one a line; each line's events are compared with Redis's. */
@@ -143,9 +143,7 @@ let nodes: MantisProcess[];
 
 beforeAll(async () => {
   redis = await startRedis();
-  const first = await startMantis({ dataDir: 'none' });
-  nodes = [first, await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] })];
-  await untilSettled(nodes);
+  nodes = await startLinkedPair();
 });
 
 afterAll(async () => {

@@ -1,6 +1,6 @@
 /** Channels, as redis-server has them: what each of several clients is sent. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
+import type { MantisProcess } from '../../support/mantis-process.ts';
 import { RespClient } from '../../support/resp-client.ts';
 import type { Reply } from '../../support/resp3-parser.ts';
 import { CommandHarness, type HarnessClient } from '../../support/command-harness.ts';
@@ -10,7 +10,7 @@ import { pubsubCommands } from '../../../server/commands/pubsub.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { transactionCommands } from '../../../server/commands/transactions.ts';
 import { clientLine, clientTypeOf } from '../../../server/client-line.ts';
-import { untilSettled } from '../../support/settled.ts';
+import { startLinkedPair } from '../../support/settled.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const commands = [
@@ -130,12 +130,8 @@ describe('channels of two nodes', () => {
   let clients: RespClient[];
 
   beforeAll(async () => {
-    const limits = ['--client-output-buffer-limit', 'pubsub 1mb 0 0'];
-    const first = await startMantis({ dataDir: 'none', args: limits });
-    const second = await startMantis({ dataDir: 'none', args: ['--peers', `127.0.0.1:${first.peerPort}`] });
-    nodes = [first, second];
+    nodes = await startLinkedPair(['--client-output-buffer-limit', 'pubsub 1mb 0 0']);
     clients = await Promise.all(nodes.map(({ port }) => RespClient.connect(port)));
-    await untilSettled(nodes);
   });
 
   afterAll(async () => {
