@@ -22,6 +22,15 @@ const LOOK_WEIGHT = 0.1;
 const PROCESS_BOUND_LEAST = 32 << 20;
 /** What is not counted may push eviction down to this share of `maxmemory`, and no further. */
 const COUNTED_SHARE_LEAST = 0.5;
+/**
+ * V8 compiles what evicts when keys are first evicted, and malloc keeps what that takes: up to 10 MB. So much is left for it until then,
+ * and a tenth less after each look at a full keyspace, by which it has been seen.
+ */
+const COMPILING_BYTES = 8 << 20;
+const COMPILING_SHARE_MOST = 0.08;
+const COMPILING_DECAY = 0.9;
+/** A keyspace is full from so much of `maxmemory` below its bound. */
+const FULL_FROM_SHARE = 0.01;
 /** The bound is kept a little below `maxmemory`: what is not counted is only looked at now and then. */
 const FULL_SHARE = 0.98;
 /** V8's space for new objects, without and for each byte of `maxmemory`. */
@@ -68,6 +77,8 @@ export class MemoryBound {
   /** Looks in a row that have found a segment's worth of empty pages. */
   #idleLooks = 0;
   #unfilledBytes = 0;
+  /** What V8 is yet expected to take for compiling. */
+  #compilingBytes = COMPILING_BYTES;
   /** The bound was lowered, and blocks are yet to be moved together for it. */
   #isSettling = false;
   #settlingLooks = 0;
@@ -130,7 +141,8 @@ export class MemoryBound {
       this.#collect(this.#process);
       this.#measure(this.#process);
     }
-    const left = Math.max(bytesMax * FULL_SHARE - this.uncountedBytes, bytesMax * COUNTED_SHARE_LEAST);
+    const uncountedBytes = this.uncountedBytes + this.#expectedForCompiling();
+    const left = Math.max(bytesMax * FULL_SHARE - uncountedBytes, bytesMax * COUNTED_SHARE_LEAST);
     this.residentAtBytes = left;
     if (this.#keyspace.usedBytes <= this.evictAtBytes) this.#settlingLooks++;
     if (this.residentBytes <= left || this.#settlingLooks > SETTLING_LOOKS) this.#isSettling = false;
@@ -148,6 +160,12 @@ export class MemoryBound {
     this.#unfilledBytes += (unfilledBytes - this.#unfilledBytes) * LOOK_WEIGHT;
     const least = this.#bytesMax * UNFILLED_SHARE;
     return Math.max(least, Math.min(this.#bytesMax * UNFILLED_SHARE_MOST, this.#unfilledBytes));
+  }
+
+  #expectedForCompiling(): number {
+    const isFull = this.#keyspace.usedBytes > this.evictAtBytes - this.#bytesMax * FULL_FROM_SHARE;
+    if (isFull) this.#compilingBytes *= COMPILING_DECAY;
+    return Math.min(this.#compilingBytes, this.#bytesMax * COMPILING_SHARE_MOST);
   }
 
   #measure(processMemory: ProcessMemory): void {
