@@ -127,7 +127,7 @@ export class Runtime implements Node {
   readonly #housekeeping: Housekeeping;
   readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
-  readonly #saving = new Saving(this);
+  readonly #saving = new Saving(this, (callback) => this.#environment.time.defer(callback));
   readonly #clockBound: ClockBound;
   #appliedKeptAtMs = -Infinity;
   readonly #commits: Commits;

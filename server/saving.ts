@@ -7,10 +7,13 @@ import type { Node } from './node.ts';
 
 export class Saving {
   readonly #node: Node;
+  readonly #defer: (callback: () => void) => void;
   #isVerifying = false;
 
-  constructor(node: Node) {
+  /** @param defer calls back in a later turn of the event loop */
+  constructor(node: Node, defer: (callback: () => void) => void) {
     this.#node = node;
+    this.#defer = defer;
   }
 
   now(): Promise<void> {
@@ -34,7 +37,8 @@ export class Saving {
     if (this.#isVerifying) throw new Error('a verification is under way');
     this.#isVerifying = true;
     try {
-      return await new Verifier(this.#node.keyspace, storesOf(this.#node).verified(), isRepairing).run();
+      const stores = storesOf(this.#node).verified();
+      return await new Verifier(this.#node.keyspace, stores, isRepairing, this.#defer).run();
     } finally {
       this.#isVerifying = false;
     }

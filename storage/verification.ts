@@ -58,6 +58,7 @@ export class Verifier {
   readonly #keyspace: Keyspace;
   readonly #stores: VerifiedStores;
   readonly #isRepairing: boolean;
+  readonly #defer: (callback: () => void) => void;
   readonly #samples: string[] = [];
   readonly #reader = new RecordReader();
   readonly #scratch: Keyspace;
@@ -65,10 +66,12 @@ export class Verifier {
   #sinceHi = 0;
   #sinceLo = 0;
 
-  constructor(keyspace: Keyspace, stores: VerifiedStores, isRepairing: boolean) {
+  /** @param defer calls back in a later turn of the event loop: a verification lets clients in between its slices */
+  constructor(keyspace: Keyspace, stores: VerifiedStores, isRepairing: boolean, defer: (callback: () => void) => void) {
     this.#keyspace = keyspace;
     this.#stores = stores;
     this.#isRepairing = isRepairing;
+    this.#defer = defer;
     this.#scratch = new Keyspace({
       databases: keyspace.databases.length,
       clock: keyspace.clock,
@@ -111,7 +114,7 @@ export class Verifier {
         visit(reader);
       }
       writer.reset();
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise<void>((resolve) => this.#defer(resolve));
     }
   }
 
