@@ -1,4 +1,4 @@
-/** The HELP subcommand of every container, made from the definitions of its siblings. */
+/** Commands that are containers of subcommands, such as CONFIG, and the HELP that is made from the definitions of these. */
 import type { Call } from './call.ts';
 import type { CommandOf } from './command-definition.ts';
 import { type CommandDefinition, type CommandGroup, command } from './command.ts';
@@ -17,6 +17,13 @@ export function replyHelp(call: Call, container: string, subcommands: readonly D
   }
   call.reply.array(lines.length);
   for (const line of lines) call.reply.simple(line);
+}
+
+/** A command that does nothing itself; `subcommands` are its own, without the container's name. */
+export function container(
+  definition: Pick<CommandDefinition, 'name' | 'summary' | 'since' | 'group' | 'subcommands'>,
+): CommandDefinition {
+  return command({ ...definition, complexity: 'Depends on the subcommand.', arity: -2, flags: [], syntax: '' });
 }
 
 function containerOf(given: CommandOf<never>): CommandOf<never> {
@@ -40,8 +47,8 @@ export function helpSubcommand(
     categories,
     syntax: '',
     run: (call) => {
-      const container = containerOf(call.command);
-      replyHelp(call, container.name, [...container.subcommandTable.values()]);
+      const { name, subcommandTable } = containerOf(call.command);
+      replyHelp(call, name, [...subcommandTable.values()]);
     },
   });
 }

@@ -9,7 +9,7 @@ import { lineOf, UserLinesError } from '../acl/user-lines.ts';
 import { ACL_CATEGORIES, categoriesOf, isCategory } from '../acl-categories.ts';
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
 
 const OWN: readonly CommandFlag[] = ['noscript', 'loading', 'stale'];
 const ADMIN: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
@@ -349,15 +349,11 @@ const subcommands: readonly CommandDefinition[] = [
 ];
 
 export const aclCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'acl',
     summary: 'Commands about users.',
     since: '6.0.0',
     group: 'server',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
 ];

@@ -4,7 +4,7 @@ import { isVisibleAscii, nameFault } from '../client-attributes.ts';
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
 import { killSubcommand } from './client-kill.ts';
 import { trackingSubcommands } from './client-tracking.ts';
 
@@ -254,15 +254,11 @@ const subcommands: readonly CommandDefinition[] = [
 ];
 
 export const clientCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'client',
     summary: 'Commands about connections.',
     since: '2.4.0',
     group: 'connection',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
 ];

@@ -3,7 +3,7 @@ import type { Call } from '../call.ts';
 import { isLocalClient } from '../client-address.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
 import { resetStatistics } from '../reset-statistics.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { container, helpSubcommand } from '../subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 
@@ -86,15 +86,11 @@ const subcommands: readonly CommandDefinition[] = [
 ];
 
 export const configCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'config',
     summary: 'Commands about the options of this node.',
     since: '2.0.0',
     group: 'server',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
 ];

@@ -4,7 +4,8 @@ import { PayloadError, PayloadReader, PayloadWriter } from '../../protocol/rdb-p
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command, CommandError, type KeyFlag } from '../command.ts';
 import type { Library } from '../scripts/function-libraries.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { killSubcommand } from '../scripts/kill-subcommand.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
 import { keyCountAt, rulesFor, runFlags } from './scripts.ts';
 
 /** RDB_OPCODE_FUNCTION2: the code of a library follows. */
@@ -252,30 +253,16 @@ const subcommands: readonly CommandDefinition[] = [
     syntax: 'serialized-value [FLUSH|APPEND|REPLACE]',
     run: restore,
   }),
-  command({
-    name: 'kill',
-    summary: 'Stops a function that runs; there is never one, since one that runs for too long is stopped by the node.',
-    since: '7.0.0',
-    group: 'scripting',
-    complexity: 'O(1)',
-    arity: 2,
-    flags: ['noscript', 'allow_busy'],
-    syntax: '',
-    run: (call) => call.fail('NOTBUSY No scripts in execution right now.'),
-  }),
+  killSubcommand('function', '7.0.0'),
   helpSubcommand('scripting', '7.0.0'),
 ];
 
 export const functionCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'function',
     summary: 'Container for commands on libraries of functions.',
     since: '7.0.0',
     group: 'scripting',
-    complexity: 'Depends on subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
   invocation('fcall', 'Calls a function of a library.', false),

@@ -2,7 +2,7 @@
 import type { Call } from '../call.ts';
 import type { CommandOf } from '../command-definition.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { container, helpSubcommand } from '../subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 const GRAPH_COLUMNS = 80;
@@ -186,15 +186,11 @@ const subcommands: readonly CommandDefinition[] = [
 ];
 
 export const latencyCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'latency',
     summary: 'Commands about what takes long.',
     since: '2.8.13',
     group: 'server',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
 ];

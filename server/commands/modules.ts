@@ -1,7 +1,7 @@
 /** MODULE: there are none, and none can be loaded. */
 import type { Call } from '../call.ts';
 import { type CommandDefinition, command } from '../command.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { container, helpSubcommand } from '../subcommand-help.ts';
 
 function refuse(call: Call): void {
   call.fail('ERR modules are not supported');
@@ -28,15 +28,11 @@ function subcommand(
 }
 
 export const moduleCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'module',
     summary: 'Commands about modules, of which there are none.',
     since: '4.0.0',
     group: 'server',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands: [
       subcommand('list', 2, '', 'Lists the modules: none.', ({ reply }) => reply.array(0)),
       subcommand('load', -3, 'path [arg [arg ...]]', 'Refused: modules are not supported.', refuse),

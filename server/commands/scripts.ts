@@ -8,11 +8,12 @@ import {
   type KeyFlag,
   NOT_AN_INTEGER,
 } from '../command.ts';
+import { killSubcommand } from '../scripts/kill-subcommand.ts';
 import { type Script, scriptOf, sha1 } from '../scripts/script-cache.ts';
 import { OUT_OF_MEMORY } from '../scripts/script-commands.ts';
 import type { RunRules } from '../scripts/script-order.ts';
 import { type ScriptFlags, scriptFlags } from '../scripts/shebang.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { container, helpSubcommand } from '../subcommand-help.ts';
 
 const NO_SCRIPT = 'NOSCRIPT No matching script. Please use EVAL.';
 const SHA_DIGITS = 40;
@@ -203,18 +204,7 @@ const subcommands: readonly CommandDefinition[] = [
     syntax: '[ASYNC|SYNC]',
     run: flush,
   }),
-  command({
-    name: 'kill',
-    summary:
-      'Stops a script that runs; there is never one, since a script that runs for too long is stopped by the node.',
-    since: '2.6.0',
-    group: 'scripting',
-    complexity: 'O(1)',
-    arity: 2,
-    flags: ['noscript', 'allow_busy'],
-    syntax: '',
-    run: (call) => call.fail('NOTBUSY No scripts in execution right now.'),
-  }),
+  killSubcommand('script', '2.6.0'),
   command({
     name: 'debug',
     summary: 'Turns off the debugger for scripts, which this server does not have.',
@@ -272,15 +262,11 @@ export const scriptCommands: readonly CommandDefinition[] = [
     },
     true,
   ),
-  command({
+  container({
     name: 'script',
     summary: 'Container for commands on scripts.',
     since: '2.6.0',
     group: 'scripting',
-    complexity: 'Depends on subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
 ];

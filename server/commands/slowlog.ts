@@ -1,7 +1,7 @@
 /** SLOWLOG: the commands that took longest. */
 import type { Call } from '../call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'loading', 'stale'];
 const ENTRIES_SHOWN = 10;
@@ -69,15 +69,11 @@ const subcommands: readonly CommandDefinition[] = [
 ];
 
 export const slowLogCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'slowlog',
     summary: 'Commands about the slow log.',
     since: '2.2.12',
     group: 'server',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands,
   }),
 ];

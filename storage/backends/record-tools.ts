@@ -2,7 +2,7 @@
 import { FLAG_BATCH_BEGIN, FLAG_BATCH_END, OFFSET_FLAGS, RecordReader } from '../../protocol/change-record.ts';
 import { compareVersions } from '../../protocol/register-order.ts';
 import { keyNamesOf, packKeyNames } from './key-names.ts';
-import { registerKeyLength, writeRegisterKey } from './register-key.ts';
+import { registerId } from './register-key.ts';
 
 const SLICE_BYTES = 128 << 10;
 
@@ -22,11 +22,9 @@ export function splitRecords(records: Buffer): StoredRecord[] {
   const found: StoredRecord[] = [];
   for (let at = 0; at < records.length;) {
     at = reader.read(records, at);
-    const id = Buffer.allocUnsafe(registerKeyLength(reader));
-    writeRegisterKey(id, 0, reader);
     const record = Buffer.from(records.subarray(reader.start, reader.end));
     record[OFFSET_FLAGS] &= ~(FLAG_BATCH_BEGIN | FLAG_BATCH_END);
-    found.push({ id: id.toString('latin1'), record });
+    found.push({ id: registerId(reader), record });
   }
   return found;
 }
