@@ -1,5 +1,5 @@
 /** The same requests to redis-server and to commands run in this process; replies compared byte for byte. */
-import { expect } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { CommandDefinition } from '../../server/command.ts';
 import { CommandHarness, type HarnessOptions } from './command-harness.ts';
 import { startRedis, type RedisProcess } from './redis-process.ts';
@@ -90,4 +90,14 @@ export class Comparison {
     expect(pair(got)).toEqual(pair(expected));
     return harness;
   }
+}
+
+/** One comparison for all tests of the file that calls this: it is there while they run. */
+export function shareComparison(definitions: readonly CommandDefinition[]): () => Comparison {
+  let comparison: Comparison | undefined;
+  beforeAll(async () => {
+    comparison = await Comparison.start(definitions);
+  });
+  afterAll(() => comparison?.stop());
+  return () => comparison!;
 }

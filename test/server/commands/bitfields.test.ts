@@ -1,24 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { bitfieldCommands } from '../../../server/commands/bitfields.ts';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { TYPE_LIST } from '../../../storage/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed, type SeededRandom } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/bitfields.test.ts';
 const commands = [...bitfieldCommands, ...stringCommands, ...expiryCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const TYPES = ['i1', 'u1', 'i2', 'u2', 'i8', 'u8', 'i13', 'u13', 'i32', 'u32', 'i53', 'u53', 'i63', 'u63', 'i64'];
 // Nothing near -2^63: there redis-server's own check overflows, and it takes a number that is too small for one too large.
@@ -87,7 +79,7 @@ describe('BITFIELD', () => {
           }
         }
       }
-      await comparison.check(requests);
+      await comparison().check(requests);
     }
   });
 
@@ -102,7 +94,7 @@ describe('BITFIELD', () => {
           if (random.chance(0.1)) requests.push(['SET', key, random.below(100_000)]);
           if (random.chance(0.05)) requests.push(['GETDEL', key]);
         }
-        await comparison.check(requests);
+        await comparison().check(requests);
       }
     });
   });
@@ -132,7 +124,7 @@ describe('BITFIELD', () => {
         }
       }
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
     const harness = new CommandHarness(commands);
     const saturated = harness.run(
       'BITFIELD',
@@ -207,11 +199,11 @@ describe('BITFIELD', () => {
       for (const tail of tails)
         requests.push(['SET', 'k', 'some text'], ['BITFIELD', key, ...tail], ['BITFIELD_RO', key, ...tail]);
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('keeps the deadline, and makes the key also when every operation fails', async () => {
-    await comparison.check([
+    await comparison().check([
       ['SET', 'k', 'v', 'PXAT', 9_999_999_999_999],
       ['BITFIELD', 'k', 'SET', 'u8', 100, 1],
       ['PEXPIRETIME', 'k'],
@@ -223,7 +215,7 @@ describe('BITFIELD', () => {
   });
 
   it('refuses keys of another type', async () => {
-    await comparison.check(
+    await comparison().check(
       [
         ['BITFIELD', 'l', 'GET', 'u8', 0],
         ['BITFIELD', 'l', 'SET', 'u8', 0, 1],

@@ -1,24 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { bitmapCommands } from '../../../server/commands/bitmaps.ts';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { TYPE_LIST } from '../../../storage/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed, type SeededRandom } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/bitmaps.test.ts';
 const commands = [...bitmapCommands, ...stringCommands, ...expiryCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const OFFSETS = [
   '0',
@@ -85,11 +77,11 @@ describe('SETBIT and GETBIT', () => {
     }
     for (const offset of OFFSETS) requests.push(['GETBIT', 'text', offset]);
     requests.push(['SETBIT', 'a'], ['SETBIT', 'a', 1], ['GETBIT', 'a'], ['SETBIT', 'a', 1, 1, 1]);
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('keep the deadline', async () => {
-    await comparison.check([
+    await comparison().check([
       ['SET', 'k', 'v', 'PXAT', 9_999_999_999_999],
       ['SETBIT', 'k', 100, 1],
       ['PEXPIRETIME', 'k'],
@@ -136,7 +128,7 @@ describe('BITCOUNT and BITPOS', () => {
             }
           }
         }
-        await comparison.check(requests);
+        await comparison().check(requests);
       }
     });
   });
@@ -151,7 +143,7 @@ describe('BITCOUNT and BITPOS', () => {
           const range = [index(), index(), random.pick(['BIT', 'BYTE'])];
           requests.push(['BITCOUNT', 'k', ...range], ['BITPOS', 'k', 0, ...range], ['BITPOS', 'k', 1, ...range]);
         }
-        await comparison.check(requests);
+        await comparison().check(requests);
       }
     });
   });
@@ -174,7 +166,7 @@ describe('BITCOUNT and BITPOS', () => {
       requests.push(['BITPOS', 'k', bit], ['BITPOS', 'k', bit, 0, 1, 'BIT', 1]);
       for (const tail of tails) requests.push(['BITPOS', 'k', bit, ...tail]);
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('take a start alone, as Valkey does', () => {
@@ -211,13 +203,13 @@ describe('BITOP', () => {
           const target = random.pick(['target', 'a', 'd']);
           requests.push(['BITOP', operation, target, ...sources], ['GET', target]);
         }
-        await comparison.check(requests);
+        await comparison().check(requests);
       }
     });
   });
 
   it('takes the deadline away, deletes for an empty result, and refuses wrong calls', async () => {
-    await comparison.check([
+    await comparison().check([
       ['SET', 't', 'x', 'PXAT', 9_999_999_999_999],
       ['SET', 'a', 'foo'],
       ['BITOP', 'AND', 't', 'a', 'a'],
@@ -235,7 +227,7 @@ describe('BITOP', () => {
   });
 
   it('refuses keys of another type', async () => {
-    await comparison.check(
+    await comparison().check(
       [
         ['SETBIT', 'l', 0, 1],
         ['SETBIT', 'l', 'x', 1],

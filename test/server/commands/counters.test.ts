@@ -1,21 +1,13 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { describe, it } from '@jest/globals';
 import { counterCommands } from '../../../server/commands/counters.ts';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/counters.test.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start([...counterCommands, ...stringCommands, ...expiryCommands]);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison([...counterCommands, ...stringCommands, ...expiryCommands]);
 
 const NUMBERS = [
   '0',
@@ -69,11 +61,11 @@ describe('INCR, DECR, INCRBY, DECRBY', () => {
         );
       }
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('make a missing key, and refuse wrong numbers of arguments', async () => {
-    await comparison.check([
+    await comparison().check([
       ['INCR', 'a'],
       ['INCR', 'a'],
       ['DECR', 'b'],
@@ -91,7 +83,7 @@ describe('INCR, DECR, INCRBY, DECRBY', () => {
   });
 
   it('keep the deadline', async () => {
-    await comparison.check([
+    await comparison().check([
       ['SET', 'k', 5, 'PXAT', 9_999_999_999_999],
       ['INCR', 'k'],
       ['PEXPIRETIME', 'k'],
@@ -142,7 +134,7 @@ describe('INCRBYFLOAT', () => {
         requests.push(['GETDEL', 'new']);
       }
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 });
 
@@ -173,7 +165,7 @@ describe('random increments', () => {
         const safe = requests.map((request) =>
           request[0] === 'INCRBYFLOAT' ? ['INCRBYFLOAT', 'f', request[2]] : request,
         );
-        await comparison.check(safe);
+        await comparison().check(safe);
       }
     });
   });

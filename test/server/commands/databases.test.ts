@@ -1,21 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../../protocol/change-record.ts';
 import { applyRecords } from '../../../storage/merge.ts';
 import { drainFeed } from '../../../storage/outflow.ts';
 import { startDigesting } from '../../../storage/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison } from '../../support/comparison.ts';
+import { shareComparison } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(keyspaceCommands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(keyspaceCommands);
 
 const sequences: Record<string, Step[]> = {
   SELECT: [
@@ -121,7 +113,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('databases, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 
   it('selects for one connection only', () => {

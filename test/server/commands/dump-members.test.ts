@@ -1,12 +1,12 @@
 /** Hashes, sets and sorted sets carried between redis-server and Mantis. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { crc64 } from '../../../protocol/crc64.ts';
 import { hashCommands } from '../../../server/commands/hashes.ts';
 import { setCommands } from '../../../server/commands/sets.ts';
 import { sortedSetRangeCommands } from '../../../server/commands/sorted-set-ranges.ts';
 import { sortedSetCommands } from '../../../server/commands/sorted-sets.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { bulkOf, keyspaceCommands, requestOf, type Step } from '../../support/sequences.ts';
 
 const commands = [
@@ -17,15 +17,7 @@ const commands = [
   ...sortedSetRangeCommands,
 ];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const many = (count: number, make: (at: number) => (string | number)[]): (string | number)[] =>
   Array.from({ length: count }, (_, at) => make(at)).flat();
@@ -69,7 +61,7 @@ function shown(reply: string, sorted = false): string[] {
 describe('DUMP and RESTORE of collections', () => {
   it.each(Object.keys(values))('%s', async (name) => {
     const { make, show, sorted } = values[name];
-    const replies = await comparison.redisReplies([['FLUSHALL'], make, ['DUMP', 'k'], requestOf(show)]);
+    const replies = await comparison().redisReplies([['FLUSHALL'], make, ['DUMP', 'k'], requestOf(show)]);
     const ours = new CommandHarness(commands);
     ours.run('SET', 'k', 'old');
     expect(ours.run('RESTORE', 'k', 0, bulkOf(replies[2]), 'REPLACE').toString()).toBe('+OK\r\n');
@@ -77,7 +69,7 @@ describe('DUMP and RESTORE of collections', () => {
 
     const made = new CommandHarness(commands);
     made.run(...make);
-    const back = await comparison.redisReplies([
+    const back = await comparison().redisReplies([
       ['FLUSHALL'],
       ['RESTORE', 'k', 0, bulkOf(made.run('DUMP', 'k'))],
       requestOf(show),

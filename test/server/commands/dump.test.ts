@@ -1,24 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { crc64 } from '../../../protocol/crc64.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 import { bulkOf, checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 
 const thisFile = 'test/server/commands/dump.test.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(keyspaceCommands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(keyspaceCommands);
 
 async function redis(...request: Request): Promise<string> {
-  const [reply] = await comparison.redisReplies([request]);
+  const [reply] = await comparison().redisReplies([request]);
   return reply;
 }
 
@@ -111,7 +103,7 @@ describe('DUMP and RESTORE against redis-server', () => {
         damaged.push(flipped);
       }
       damaged.push(withFooter(Buffer.from([0, 3, 97, 98, 99]), 13), withFooter(Buffer.from([200, 3, 97, 98, 99]), 10));
-      await checkSequence(comparison, [
+      await checkSequence(comparison(), [
         'SET a old',
         ...damaged.flatMap((payload): Step[] => [
           ['RESTORE', 'b', 0, payload],
@@ -158,7 +150,7 @@ describe('DUMP and RESTORE against redis-server', () => {
         return [['DEL', 'a'], restore, look, ['GET', 'a'], restore, ['SET', 'a', 'old'], restore, ['GET', 'a']];
       }),
     );
-    await checkSequence(comparison, [
+    await checkSequence(comparison(), [
       ...steps,
       'DUMP missing',
       'DUMP',

@@ -1,18 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { expireDue } from '../../../storage/expiry.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison } from '../../support/comparison.ts';
+import { shareComparison } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(keyspaceCommands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(keyspaceCommands);
 
 const expireCommands = ['EXPIRE', 'PEXPIRE', 'EXPIREAT', 'PEXPIREAT'];
 
@@ -156,7 +148,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('deadlines, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 
   it('shows a key through its last millisecond and not after it', () => {

@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { allCommands } from '../../../server/commands/all.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(allCommands);
-});
-
-afterAll(() => comparison.stop());
+const comparison = shareComparison(allCommands);
 
 const FLUSH: { prepareRedis: readonly Request[] } = { prepareRedis: [['FUNCTION', 'FLUSH']] };
 
@@ -28,7 +22,7 @@ function loads(...bodies: string[]): Request[] {
 
 describe('functions answer as redis-server does', () => {
   it('when they are loaded', () =>
-    comparison.check(
+    comparison().check(
       [
         ['FUNCTION', 'LOAD', 'x'],
         ['FUNCTION', 'LOAD', '#!lua'],
@@ -69,7 +63,7 @@ describe('functions answer as redis-server does', () => {
     ));
 
   it('when they are called', () =>
-    comparison.check(
+    comparison().check(
       [
         ['FUNCTION', 'LOAD', LIBRARY],
         ['FUNCTION', 'LOAD', READER],
@@ -101,7 +95,7 @@ redis.register_function('a4', function() return redis.register_function('x', fun
     ));
 
   it('when they are listed, dumped and removed', async () => {
-    const harness = await comparison.check(
+    const harness = await comparison().check(
       [
         ['FUNCTION', 'LIST'],
         ['FUNCTION', 'DUMP'],
@@ -122,15 +116,15 @@ redis.register_function('a4', function() return redis.register_function('x', fun
       FLUSH,
     );
     // Redis may compress what it dumps: each reads what the other has written.
-    const [theirs] = await comparison.redisReplies([['FUNCTION', 'LOAD', LIBRARY]]);
+    const [theirs] = await comparison().redisReplies([['FUNCTION', 'LOAD', LIBRARY]]);
     expect(theirs).toBe('$5\r\nmylib\r\n');
-    const [dumped] = await comparison.redisReplies([['FUNCTION', 'DUMP']]);
+    const [dumped] = await comparison().redisReplies([['FUNCTION', 'DUMP']]);
     const payload = Buffer.from(dumped.slice(dumped.indexOf('\r\n') + 2, -2), 'latin1');
     expect(harness.run('FUNCTION', 'RESTORE', payload).toString()).toBe('+OK\r\n');
     expect(harness.run('FCALL', 'f', 0).toString()).toContain('PONG');
     const ours = harness.run('FUNCTION', 'DUMP');
     const back = ours.subarray(ours.indexOf('\r\n') + 2, -2);
-    expect(await comparison.redisReplies([['FUNCTION', 'RESTORE', back, 'REPLACE']])).toEqual(['+OK\r\n']);
+    expect(await comparison().redisReplies([['FUNCTION', 'RESTORE', back, 'REPLACE']])).toEqual(['+OK\r\n']);
     expect(harness.run('FUNCTION', 'RESTORE', payload).toString()).toBe('-ERR Library mylib already exists\r\n');
     expect(harness.run('FUNCTION', 'RESTORE', payload, 'REPLACE').toString()).toBe('+OK\r\n');
     expect(harness.run('FUNCTION', 'RESTORE', payload, 'FLUSH').toString()).toBe('+OK\r\n');

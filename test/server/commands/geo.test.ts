@@ -1,27 +1,19 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { describe, it } from '@jest/globals';
 import { geoCommands } from '../../../server/commands/geo.ts';
 import { sortedSetRangeCommands } from '../../../server/commands/sorted-set-ranges.ts';
 import { sortedSetCommands } from '../../../server/commands/sorted-sets.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/geo.test.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start([
-    ...keyspaceCommands,
-    ...sortedSetCommands,
-    ...sortedSetRangeCommands,
-    ...geoCommands,
-  ]);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison([
+  ...keyspaceCommands,
+  ...sortedSetCommands,
+  ...sortedSetRangeCommands,
+  ...geoCommands,
+]);
 
 const SICILY: Step =
   'GEOADD s 13.361389 38.115556 Palermo 15.087269 37.502669 Catania 12.758489 38.788135 edge1 17.241510 38.788135 edge2';
@@ -177,7 +169,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('places, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 
   it('random searches, all over the earth and in one town', async () => {
@@ -210,7 +202,7 @@ describe('places, as redis-server has them', () => {
         ]);
         requests.push(['GEOSEARCH', key, 'FROMLONLAT', ...center, ...shape, 'COUNT', 1 + random.below(5), 'ANY']);
       }
-      await comparison.check(requests, {
+      await comparison().check(requests, {
         prepareRedis: [
           ['HELLO', 2],
           ['SELECT', 0],

@@ -1,23 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { startDigesting } from '../../../storage/digest-start.ts';
 import { hashCommands } from '../../../server/commands/hashes.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/hashes.test.ts';
 const commands = [...keyspaceCommands, ...hashCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const bytes = Buffer.from([0, 255, 13, 10, 34]);
 const long = Buffer.alloc(5000, 'x');
@@ -269,7 +261,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('hashes answer as redis-server does', () => {
   it.each(Object.entries(sequences))('%s', async (_name, steps) => {
-    await checkSequence(comparison, steps);
+    await checkSequence(comparison(), steps);
   });
 
   it('over random sequences', async () => {
@@ -296,7 +288,7 @@ describe('hashes answer as redis-server does', () => {
           ['EXISTS', key],
         ]);
       };
-      await checkSequence(comparison, Array.from({ length: 500 }, one));
+      await checkSequence(comparison(), Array.from({ length: 500 }, one));
     });
   });
 });

@@ -1,23 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { hyperLogLogCommands } from '../../../server/commands/hyperloglog.ts';
 import { stringRangeCommands } from '../../../server/commands/string-ranges.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { estimate, hashElement, hashedRegister, hashedValue, REGISTERS } from '../../../storage/types/hyperloglog.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const commands = [...hyperLogLogCommands, ...stringCommands, ...stringRangeCommands, ...expiryCommands];
 const thisFile = 'test/server/commands/hyperloglog.test.ts';
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 describe('HyperLogLogs', () => {
   it('answer as redis-server does, and are the same bytes', async () => {
@@ -79,7 +71,7 @@ describe('HyperLogLogs', () => {
       ['SETRANGE', 'h', '4', '\0'],
       ['PFADD', 'h', '1'],
     ];
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('are the same bytes after many additions, up to the dense form and beyond', async () => {
@@ -91,7 +83,7 @@ describe('HyperLogLogs', () => {
         requests.push(['PFADD', key, ...added], ['GET', key], ['PFCOUNT', key]);
         if (round % 50 === 0) requests.push(['PFMERGE', 'c', 'a', 'b'], ['GET', 'c'], ['PFCOUNT', 'a', 'b']);
       }
-      await comparison.check(requests);
+      await comparison().check(requests);
     });
   }, 60_000);
 
@@ -106,6 +98,6 @@ describe('HyperLogLogs', () => {
   });
 
   it('pass their own test', async () => {
-    await comparison.check([['PFSELFTEST']]);
+    await comparison().check([['PFSELFTEST']]);
   }, 60_000);
 });

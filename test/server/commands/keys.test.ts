@@ -1,21 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { startDigesting } from '../../../storage/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/keys.test.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(keyspaceCommands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(keyspaceCommands);
 
 const sequences: Record<string, Step[]> = {
   'DEL, UNLINK, EXISTS, TOUCH and TYPE': [
@@ -173,7 +165,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('keys, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 });
 

@@ -1,30 +1,22 @@
 /** Lists on their way to redis-server and back. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { crc64 } from '../../../protocol/crc64.ts';
 import { dumpCommands } from '../../../server/commands/dump.ts';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { listCommands } from '../../../server/commands/lists.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 import { bulkOf } from '../../support/sequences.ts';
 
 const thisFile = 'test/server/commands/list-dump.test.ts';
 const commands = [...dumpCommands, ...listCommands, ...keyCommands, ...expiryCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 async function redis(...request: Request): Promise<string> {
-  const [reply] = await comparison.redisReplies([request]);
+  const [reply] = await comparison().redisReplies([request]);
   return reply;
 }
 
@@ -96,7 +88,7 @@ describe('DUMP and RESTORE of lists', () => {
       ['RESTORE', 'a', '0', payload, 'REPLACE'],
       ['LRANGE', 'a', '0', '-1'],
     ]);
-    const harness = await comparison.check(requests);
+    const harness = await comparison().check(requests);
     expect(harness.run('LRANGE', 'a', '0', '-1').toString()).toBe('*3\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\na\r\n');
   });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { commandCommands } from '../../../server/commands/command-command.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { listMoveCommands } from '../../../server/commands/list-moves.ts';
@@ -8,22 +8,14 @@ import { objectCommands } from '../../../server/commands/object.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { transactionCommands } from '../../../server/commands/transactions.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/lists.test.ts';
 const described = [...listCommands, ...listMoveCommands, ...blockingListCommands];
 const commands = [...described, ...objectCommands, ...stringCommands, ...keyCommands, ...transactionCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const KEYS = ['a', 'b', 'c', 'text'];
 const VALUES = ['', 'x', 'y', 'z', '1', '-17', 'a longer value of some thirty bytes', 'é\r\n'];
@@ -118,12 +110,12 @@ describe('the commands on lists', () => {
   it('answer as redis-server does, whatever they are sent', () =>
     withSeed(thisFile, async (random) => {
       for (let round = 0; round < 20; round++) {
-        await comparison.check([['SET', 'text', 's'], ...Array.from({ length: 150 }, () => randomRequest(random))]);
+        await comparison().check([['SET', 'text', 's'], ...Array.from({ length: 150 }, () => randomRequest(random))]);
       }
     }));
 
   it('refuse what redis-server refuses, in its words', async () => {
-    await comparison.check([
+    await comparison().check([
       ['SET', 'text', 's'],
       ['RPUSH', 'a', 'x', 'y', 'x', 'z', 'x'],
       ...described.map(({ name }) => [name]),
@@ -174,7 +166,7 @@ describe('the commands on lists', () => {
   });
 
   it('do not wait inside a transaction', async () => {
-    await comparison.check([
+    await comparison().check([
       ['MULTI'],
       ['BLPOP', 'none', '0'],
       ['BRPOP', 'none', '0'],
@@ -192,7 +184,7 @@ describe('the commands on lists', () => {
       ['BRPOPLPUSH', 'none', 'b', '0.01'],
       ['BLMPOP', '0.01', '1', 'none', 'LEFT'],
     ];
-    const expected = await comparison.redisReplies(requests);
+    const expected = await comparison().redisReplies(requests);
     let nowMs = 0;
     const harness = new CommandHarness(commands, { monotonicMs: () => nowMs });
     const got = requests.map((request) => {
@@ -225,7 +217,7 @@ describe('the commands on lists', () => {
 
   it('are described to clients as redis-server describes them', async () => {
     const requests = described.map(({ name }) => ['COMMAND', 'INFO', name]);
-    const expected = await comparison.redisReplies(requests);
+    const expected = await comparison().redisReplies(requests);
     const harness = new CommandHarness([...described, ...commandCommands]);
     expect(requests.map((request) => harness.run(...request).toString('latin1'))).toEqual(expected);
   });

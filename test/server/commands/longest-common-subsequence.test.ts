@@ -1,23 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { longestCommonSubsequenceCommands } from '../../../server/commands/longest-common-subsequence.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { TYPE_LIST } from '../../../storage/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/longest-common-subsequence.test.ts';
 const commands = [...longestCommonSubsequenceCommands, ...stringCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const OPTIONS: readonly Request[] = [
   [],
@@ -41,13 +33,13 @@ describe('LCS', () => {
         const requests: Request[] = [['MSET', 'a', text(), 'b', text()]];
         for (const options of OPTIONS)
           requests.push(['LCS', 'a', 'b', ...options], ['LCS', 'a', 'none', ...options], ['LCS', 'a', 'a', ...options]);
-        await comparison.check(requests);
+        await comparison().check(requests);
       }
     });
   });
 
   it('refuses wrong calls with the same texts', async () => {
-    await comparison.check([
+    await comparison().check([
       ['MSET', 'a', 'foo', 'b', 'boo'],
       ['LCS'],
       ['LCS', 'a'],
@@ -60,7 +52,7 @@ describe('LCS', () => {
   });
 
   it('refuses keys of another type, before it reads its options', async () => {
-    await comparison.check(
+    await comparison().check(
       [
         ['LCS', 'l', 'a'],
         ['LCS', 'a', 'l'],

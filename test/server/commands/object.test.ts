@@ -1,18 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { followAccessSettings } from '../../../server/access-settings.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison } from '../../support/comparison.ts';
+import { shareComparison } from '../../support/comparison.ts';
 import { bulkOf, checkSequence, integerOf, keyspaceCommands, type Step } from '../../support/sequences.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(keyspaceCommands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(keyspaceCommands);
 
 const values = [
   '',
@@ -81,13 +73,13 @@ const sequences: Record<string, Step[]> = {
 
 describe('OBJECT and MEMORY, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 });
 
 /** What redis-server's DUMP gives for a value. */
 async function redisDump(value: string): Promise<Buffer> {
-  const [, dumped] = await comparison.redisReplies([
+  const [, dumped] = await comparison().redisReplies([
     ['SET', 'dumped', value],
     ['DUMP', 'dumped'],
   ]);
@@ -144,7 +136,7 @@ describe('OBJECT', () => {
     keyspace.updateAccessClock(true);
     expect(count('b')).toBe(93);
     const refused = harness.run('OBJECT', 'IDLETIME', 'b').toString();
-    const [, , expected] = await comparison.redisReplies([
+    const [, , expected] = await comparison().redisReplies([
       ['CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lfu'],
       ['SET', 'b', 1],
       ['OBJECT', 'IDLETIME', 'b'],

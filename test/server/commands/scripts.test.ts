@@ -1,16 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { allCommands } from '../../../server/commands/all.ts';
 import { MemoryGuard } from '../../../server/memory-guard.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(allCommands);
-});
-
-afterAll(() => comparison.stop());
+const comparison = shareComparison(allCommands);
 
 /** EVAL of each script, without keys. */
 function evals(...scripts: string[]): Request[] {
@@ -19,7 +13,7 @@ function evals(...scripts: string[]): Request[] {
 
 describe('scripts answer as redis-server does', () => {
   it('in values', () =>
-    comparison.check([
+    comparison().check([
       ...evals(
         'return 1',
         "return 'text'",
@@ -61,7 +55,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('in what commands reply to a script', () =>
-    comparison.check([
+    comparison().check([
       ['SET', 'word', 'bar'],
       ['RPUSH', 'list', 'a', 'b', 'c'],
       ['HSET', 'hash', 'f', 'v'],
@@ -105,7 +99,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('to a client that speaks RESP3', () =>
-    comparison.check([
+    comparison().check([
       ['HELLO', '4'],
       ...evals('return 1'),
       ...evals('return true', 'return false', 'return nil', 'return {double=3.25}', 'return {map={a=1}}'),
@@ -113,7 +107,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('in the errors of commands', () =>
-    comparison.check([
+    comparison().check([
       ['SET', 'word', 'bar'],
       ...evals(
         "return redis.call('incr', 'word')",
@@ -143,7 +137,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('in the errors of Lua', () =>
-    comparison.check(
+    comparison().check(
       evals(
         'return foo',
         'foo = 1',
@@ -187,7 +181,7 @@ describe('scripts answer as redis-server does', () => {
     ));
 
   it('in the members of redis', () =>
-    comparison.check(
+    comparison().check(
       evals(
         "return redis.error_reply('foo')",
         "return redis.error_reply('My Err')",
@@ -218,7 +212,7 @@ describe('scripts answer as redis-server does', () => {
     ));
 
   it('in the libraries that come with it', () =>
-    comparison.check(
+    comparison().check(
       evals(
         'return cjson.encode({1, 2, {a = 1.5}})',
         'return cjson.decode(\'[1,{"a":[2,null]}]\')[2].a[1]',
@@ -242,7 +236,7 @@ describe('scripts answer as redis-server does', () => {
     ));
 
   it('in how numbers become words of commands', () =>
-    comparison.check([
+    comparison().check([
       ...evals(
         "redis.call('set', 'n', 10/3) return redis.call('get', 'n')",
         "redis.call('set', 'n', 42) return redis.call('get', 'n')",
@@ -257,7 +251,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('in what their first line says', () =>
-    comparison.check([
+    comparison().check([
       ...evals(
         "#!lua flags=no-writes\nreturn redis.call('set', 'a', 'b')",
         "#!lua\nreturn redis.call('set', 'a', 'b')",
@@ -277,7 +271,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('in the arguments of EVAL, EVALSHA and SCRIPT', () =>
-    comparison.check([
+    comparison().check([
       ['EVAL', 'return 1', 'a'],
       ['EVAL', 'return 1', -1],
       ['EVAL', 'return 1', 3, 'a'],
@@ -308,7 +302,7 @@ describe('scripts answer as redis-server does', () => {
     ]));
 
   it('when memory is used up', () =>
-    comparison.check(
+    comparison().check(
       [
         ['SET', 'some', 'x'],
         ['CONFIG', 'SET', 'maxmemory', '1'],

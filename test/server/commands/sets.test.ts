@@ -1,25 +1,17 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { startDigesting } from '../../../storage/digest-start.ts';
 import { hashCommands } from '../../../server/commands/hashes.ts';
 import { setAlgebraCommands } from '../../../server/commands/set-algebra.ts';
 import { setCommands } from '../../../server/commands/sets.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/sets.test.ts';
 const commands = [...keyspaceCommands, ...hashCommands, ...setCommands, ...setAlgebraCommands];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const LEAST = '-9223372036854775808';
 
@@ -260,7 +252,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('sets answer as redis-server does', () => {
   it.each(Object.entries(sequences))('%s', async (_name, steps) => {
-    await checkSequence(comparison, steps);
+    await checkSequence(comparison(), steps);
   });
 
   it('over random sequences of integers', async () => {
@@ -291,7 +283,7 @@ describe('sets answer as redis-server does', () => {
           ['EXISTS', key],
         ]);
       };
-      await checkSequence(comparison, Array.from({ length: 600 }, one));
+      await checkSequence(comparison(), Array.from({ length: 600 }, one));
     });
   });
 });

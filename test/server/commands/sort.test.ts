@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { hashCommands } from '../../../server/commands/hashes.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { listCommands } from '../../../server/commands/lists.ts';
@@ -6,7 +6,7 @@ import { setCommands } from '../../../server/commands/sets.ts';
 import { sortCommands } from '../../../server/commands/sort.ts';
 import { sortedSetCommands } from '../../../server/commands/sorted-sets.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/sort.test.ts';
@@ -20,15 +20,7 @@ const commands = [
   ...keyCommands,
 ];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const ELEMENTS = ['1', '2', '3', '10', '-5', '1.5', '2e1', 'inf', '07', '0x10'];
 
@@ -87,13 +79,13 @@ describe('SORT and SORT_RO', () => {
     withSeed(thisFile, async (random) => {
       for (let round = 0; round < 20; round++) {
         const requests = Array.from({ length: 60 }, () => [randomSort(random), ['LRANGE', 'stored', '0', '-1']]).flat();
-        await comparison.check([...content(random), ...requests]);
+        await comparison().check([...content(random), ...requests]);
       }
     }));
 
   it('sort text, leave the order alone, and refuse what redis-server refuses', () =>
     withSeed(thisFile, async (random) => {
-      await comparison.check([
+      await comparison().check([
         ...content(random),
         ['SORT', 'words'],
         ['SORT', 'words', 'ALPHA'],

@@ -1,39 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { setCommands } from '../../../server/commands/sets.ts';
-import { sortedSetAlgebraCommands } from '../../../server/commands/sorted-set-algebra.ts';
-import { sortedSetPopCommands } from '../../../server/commands/sorted-set-pops.ts';
-import { sortedSetRangeCommands } from '../../../server/commands/sorted-set-ranges.ts';
-import { sortedSetScanCommands } from '../../../server/commands/sorted-set-scans.ts';
-import { sortedSetCommands } from '../../../server/commands/sorted-sets.ts';
+import { describe, expect, it } from '@jest/globals';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
-import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed } from '../../support/seed.ts';
+import { checkSequence, type Step } from '../../support/sequences.ts';
+import { commands, FIVE, SHOW } from './sorted-set-steps.ts';
 
 const thisFile = 'test/server/commands/sorted-sets.test.ts';
-
-const commands = [
-  ...keyspaceCommands,
-  ...setCommands,
-  ...sortedSetCommands,
-  ...sortedSetRangeCommands,
-  ...sortedSetPopCommands,
-  ...sortedSetAlgebraCommands,
-  ...sortedSetScanCommands,
-];
-
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
-
-const FIVE: Step = 'ZADD z 1 a 2 b 2.5 c 3 d 4 e';
-const SHOW: Step = 'ZRANGE z 0 -1 WITHSCORES';
+const comparison = shareComparison(commands);
 
 const sequences: Record<string, Step[]> = {
   'ZADD and its options': [
@@ -181,328 +154,6 @@ const sequences: Record<string, Step[]> = {
     'ZRANK z',
     'ZREVRANK s a',
   ],
-  'ZRANGE by rank': [
-    FIVE,
-    'ZRANGE z 0 -1',
-    'ZRANGE z 1 2',
-    'ZRANGE z -2 -1',
-    'ZRANGE z -100 100',
-    'ZRANGE z 3 1',
-    'ZRANGE z 5 9',
-    'ZRANGE z 0 0 WITHSCORES',
-    'ZRANGE z 0 -1 REV',
-    'ZRANGE z 1 2 REV WITHSCORES',
-    'ZRANGE z 0 -6',
-    'ZREVRANGE z 0 -1',
-    'ZREVRANGE z 0 1 WITHSCORES',
-    'ZREVRANGE z -2 -1',
-    'ZREVRANGE z 9 10',
-    'ZRANGE z 0 -1 LIMIT 0 1',
-    'ZRANGE z 0 -1 LIMIT 0 -1',
-    'ZRANGE z x 1',
-    'ZRANGE z 1 1.5',
-    'ZRANGE z 0 -1 NOPE',
-    'ZRANGE z 0 -1 LIMIT 0',
-    'ZRANGE z 0 -1 LIMIT x 1',
-    'ZREVRANGE z 0 -1 REV',
-    'ZREVRANGE z 0 -1 BYSCORE',
-    'ZREVRANGE z 0 -1 LIMIT 1 2',
-    'ZRANGE missing 0 -1',
-    'ZRANGE missing 0 -1 WITHSCORES',
-    'SET s 1',
-    'ZRANGE s 0 -1',
-    'ZRANGE s x 1',
-    'ZRANGE z 0',
-    'ZRANGE z 0 99999999999999999999',
-    'ZRANGE z 0 -1 WITHSCORES WITHSCORES',
-    'ZRANGE z 9223372036854775807 -9223372036854775808',
-  ],
-  'ranges of scores': [
-    FIVE,
-    'ZRANGEBYSCORE z -inf +inf',
-    'ZRANGEBYSCORE z 2 3',
-    'ZRANGEBYSCORE z (2 3',
-    'ZRANGEBYSCORE z 2 (3',
-    'ZRANGEBYSCORE z (2 (2',
-    'ZRANGEBYSCORE z 3 2',
-    'ZRANGEBYSCORE z 2 2 WITHSCORES',
-    'ZREVRANGEBYSCORE z +inf -inf',
-    'ZREVRANGEBYSCORE z 3 (1 WITHSCORES',
-    'ZREVRANGEBYSCORE z 2 3',
-    'ZRANGEBYSCORE z -inf inf LIMIT 1 2',
-    'ZRANGEBYSCORE z -inf inf LIMIT 1 -1',
-    'ZRANGEBYSCORE z -inf inf LIMIT -1 2',
-    'ZRANGEBYSCORE z -inf inf LIMIT 4 10',
-    'ZRANGEBYSCORE z -inf inf LIMIT 5 10',
-    'ZRANGEBYSCORE z -inf inf LIMIT 0 0',
-    'ZREVRANGEBYSCORE z inf -inf LIMIT 1 2 WITHSCORES',
-    'ZREVRANGEBYSCORE z inf -inf LIMIT 9 2',
-    'ZREVRANGEBYSCORE z inf -inf LIMIT 1 -5',
-    'ZRANGE z (1 3 BYSCORE',
-    'ZRANGE z 3 (1 BYSCORE REV',
-    'ZRANGE z 3 (1 BYSCORE REV LIMIT 1 1 WITHSCORES',
-    'ZRANGE z 1 3 BYSCORE LIMIT 1 1',
-    'ZRANGE z x 3 BYSCORE',
-    'ZRANGE z 1 (x BYSCORE',
-    'ZRANGEBYSCORE z nan 1',
-    ['ZRANGEBYSCORE', 'z', '', '3'],
-    'ZRANGEBYSCORE z ( 3',
-    ['ZRANGEBYSCORE', 'z', ' 1', '3'],
-    'ZRANGEBYSCORE z 1e400 inf',
-    'ZRANGEBYSCORE z 1 3 BYSCORE',
-    'ZRANGEBYSCORE z 1 3 REV',
-    'ZCOUNT z 2 3',
-    'ZCOUNT z (2 (3',
-    'ZCOUNT z -inf inf',
-    'ZCOUNT z 3 2',
-    'ZCOUNT z x 2',
-    'ZCOUNT missing 1 2',
-    'ZCOUNT missing x 2',
-    'SET s 1',
-    'ZCOUNT s 1 2',
-    'ZRANGEBYSCORE s 1 2',
-    'ZRANGEBYSCORE missing 1 2',
-    'ZRANGEBYSCORE z 1',
-    'ZRANGE z 1 2 BYSCORE BYLEX',
-  ],
-  'ranges of members': [
-    'ZADD z 0 a 0 b 0 c 0 d 0 aa 0 B',
-    'ZRANGEBYLEX z - +',
-    'ZRANGEBYLEX z [a [c',
-    'ZRANGEBYLEX z (a (c',
-    'ZRANGEBYLEX z [c [a',
-    'ZRANGEBYLEX z - (aa',
-    'ZRANGEBYLEX z + -',
-    'ZRANGEBYLEX z - -',
-    'ZRANGEBYLEX z + +',
-    'ZREVRANGEBYLEX z + -',
-    'ZREVRANGEBYLEX z [c (a',
-    'ZREVRANGEBYLEX z - +',
-    'ZRANGEBYLEX z - + LIMIT 1 2',
-    'ZREVRANGEBYLEX z + - LIMIT 1 2',
-    'ZRANGE z - + BYLEX',
-    'ZRANGE z + - BYLEX REV LIMIT 0 2',
-    'ZRANGE z [b + BYLEX',
-    'ZRANGE z - + BYLEX WITHSCORES',
-    'ZRANGEBYLEX z - + WITHSCORES',
-    'ZRANGEBYLEX z a b',
-    'ZRANGEBYLEX z [a b',
-    'ZRANGEBYLEX z -x +',
-    ['ZRANGEBYLEX', 'z', '', '+'],
-    'ZRANGEBYLEX z [ +',
-    'ZLEXCOUNT z - +',
-    'ZLEXCOUNT z [a (c',
-    'ZLEXCOUNT z x y',
-    'ZLEXCOUNT missing - +',
-    'SET s 1',
-    'ZLEXCOUNT s - +',
-    'ZREMRANGEBYLEX z [a (b',
-    'ZRANGE z 0 -1',
-    'ZREMRANGEBYLEX z x +',
-    'ZREMRANGEBYLEX missing - +',
-    'ZREMRANGEBYLEX s - +',
-    'ZREMRANGEBYLEX z - +',
-    'EXISTS z',
-  ],
-  ZRANGESTORE: [
-    FIVE,
-    'ZRANGESTORE dst z 0 2',
-    'ZRANGE dst 0 -1 WITHSCORES',
-    'ZRANGESTORE dst z 0 0 REV',
-    'ZRANGE dst 0 -1 WITHSCORES',
-    'ZRANGESTORE dst z 2 3 BYSCORE LIMIT 1 5',
-    'ZRANGE dst 0 -1',
-    'ZRANGESTORE dst z [b (d BYLEX',
-    'ZRANGE dst 0 -1',
-    'ZRANGESTORE z z 1 2',
-    SHOW,
-    'ZRANGESTORE z missing 0 -1',
-    'EXISTS z',
-    'ZRANGESTORE d2 missing 0 -1',
-    'ZRANGESTORE dst dst 0 -1 WITHSCORES',
-    'SET s 1',
-    'ZRANGESTORE d2 s 0 -1',
-    'ZRANGESTORE s dst 0 -1',
-    'TYPE s',
-    'ZRANGESTORE s dst x -1',
-    'ZRANGESTORE s dst 0 -1 LIMIT 1 1',
-    'ZRANGESTORE s dst 5 9',
-    'EXISTS s',
-    'ZRANGESTORE a b 0',
-  ],
-  'ZREMRANGEBYRANK and ZREMRANGEBYSCORE': [
-    FIVE,
-    'ZREMRANGEBYRANK z 1 2',
-    SHOW,
-    'ZREMRANGEBYRANK z -1 -1',
-    SHOW,
-    'ZREMRANGEBYRANK z 5 9',
-    'ZREMRANGEBYRANK z x 1',
-    'ZREMRANGEBYRANK missing 0 -1',
-    FIVE,
-    'ZREMRANGEBYSCORE z (1 3',
-    SHOW,
-    'ZREMRANGEBYSCORE z x 3',
-    'ZREMRANGEBYSCORE z 9 3',
-    'ZREMRANGEBYSCORE missing 1 2',
-    'SET s 1',
-    'ZREMRANGEBYSCORE s 1 2',
-    'ZREMRANGEBYRANK s 1 2',
-    'ZREMRANGEBYSCORE z -inf inf',
-    'EXISTS z',
-    'ZREMRANGEBYRANK z 0',
-  ],
-  'ZPOPMIN, ZPOPMAX, ZMPOP': [
-    FIVE,
-    'ZPOPMIN z',
-    'ZPOPMAX z',
-    'ZPOPMIN z 2',
-    'ZPOPMAX z 0',
-    'ZPOPMAX z 10',
-    'ZPOPMIN z',
-    'ZPOPMIN z 1',
-    'EXISTS z',
-    'ZPOPMIN z -1',
-    'ZPOPMIN z x',
-    'ZPOPMIN z 1 2',
-    FIVE,
-    'ZPOPMIN z 0',
-    'ZPOPMIN z 1',
-    'ZMPOP 1 z MIN',
-    'ZMPOP 2 missing z MAX COUNT 2',
-    'ZMPOP 1 missing MIN',
-    'ZMPOP 0 z MIN',
-    'ZMPOP x z MIN',
-    'ZMPOP 1 z',
-    'ZMPOP 1 z NOPE',
-    'ZMPOP 2 z MIN',
-    'ZMPOP 1 z MIN COUNT 0',
-    'ZMPOP 1 z MIN COUNT x',
-    'ZMPOP 1 z MIN COUNT',
-    'ZMPOP 1 z MIN COUNT 1 COUNT 2',
-    'ZMPOP 1 z min count 10',
-    'EXISTS z',
-    'SET s 1',
-    'ZMPOP 1 s MIN',
-    'ZPOPMIN s',
-    'ZMPOP 2 missing s MIN',
-    'ZPOPMIN s 0',
-    'ZPOPMIN missing -1',
-  ],
-  'blocking pops that need not wait': [
-    FIVE,
-    'BZPOPMIN z 0',
-    'BZPOPMAX missing z 1',
-    'BZPOPMIN z x',
-    'BZPOPMIN z -1',
-    'SET s 1',
-    'BZPOPMIN s 1',
-    'BZPOPMIN z s 1',
-    'BZMPOP 0 1 z MIN',
-    'BZMPOP 1 2 missing z MAX COUNT 5',
-    FIVE,
-    'BZMPOP x 1 z MIN',
-    'BZMPOP 1 0 z MIN',
-    'BZMPOP 1 1 z',
-    'BZMPOP 1 1 s MIN',
-    'BZMPOP 1 1 z MIN COUNT 0',
-    'BZPOPMIN z',
-    'MULTI',
-    'BZPOPMIN none 0',
-    'BZMPOP 0 1 none MIN',
-    'BZPOPMAX z 0',
-    'EXEC',
-  ],
-  'ZUNION, ZINTER, ZDIFF': [
-    'ZADD a 1 x 2 y 3 z',
-    'ZADD b 10 y 20 z 30 w',
-    'SADD s x w q',
-    'ZUNION 2 a b',
-    'ZUNION 2 a b WITHSCORES',
-    'ZINTER 2 a b WITHSCORES',
-    'ZDIFF 2 a b WITHSCORES',
-    'ZDIFF 2 b a',
-    'ZUNION 3 a b s WITHSCORES',
-    'ZINTER 2 a s WITHSCORES',
-    'ZDIFF 2 a s WITHSCORES',
-    'ZDIFF 2 s a WITHSCORES',
-    'ZUNION 2 a missing WITHSCORES',
-    'ZINTER 2 a missing',
-    'ZDIFF 2 missing a',
-    'ZDIFF 1 a',
-    'ZUNION 2 a b WEIGHTS 2 3 WITHSCORES',
-    'ZUNION 2 a b WEIGHTS 2 3 AGGREGATE MIN WITHSCORES',
-    'ZUNION 2 a b AGGREGATE max WITHSCORES',
-    'ZINTER 2 a b WEIGHTS -1 0.5 AGGREGATE SUM WITHSCORES',
-    'ZUNION 2 a a WITHSCORES',
-    'ZINTER 2 a a WITHSCORES',
-    'ZDIFF 2 a a',
-    'ZUNION 0 a',
-    'ZUNION -1 a',
-    'ZUNION x a',
-    'ZUNION 3 a b',
-    'ZUNION 2 a b WEIGHTS 1',
-    'ZUNION 2 a b WEIGHTS 1 x',
-    'ZUNION 2 a b WEIGHTS 1 nan',
-    'ZUNION 2 a b AGGREGATE',
-    'ZUNION 2 a b AGGREGATE avg',
-    'ZUNION 2 a b NOPE',
-    'ZDIFF 2 a b WEIGHTS 1 2',
-    'ZDIFF 2 a b AGGREGATE MIN',
-    'ZINTER 1 a WITHSCORES WITHSCORES',
-    'SET str 1',
-    'ZUNION 2 a str',
-    'ZINTER 2 missing str',
-    'ZDIFF 2 a str',
-    'ZUNION 2 str a NOPE',
-    'ZADD i inf x',
-    'ZADD m -inf x',
-    'ZUNION 2 i m WITHSCORES',
-    'ZINTER 2 i m WITHSCORES',
-    'ZUNION 1 i WEIGHTS 0 WITHSCORES',
-    'ZUNION 1 i WEIGHTS inf WITHSCORES',
-    'ZINTERCARD 2 a b',
-    'ZINTERCARD 2 a b LIMIT 1',
-    'ZINTERCARD 2 a b LIMIT 0',
-    'ZINTERCARD 2 a b LIMIT -1',
-    'ZINTERCARD 2 a b LIMIT x',
-    'ZINTERCARD 2 a b WITHSCORES',
-    'ZINTERCARD 0 a',
-    'ZINTERCARD 1 missing',
-    'ZINTERCARD 2 a b LIMIT',
-    'ZINTERCARD 3 a b',
-  ],
-  'ZUNIONSTORE, ZINTERSTORE, ZDIFFSTORE': [
-    'ZADD a 1 x 2 y 3 z',
-    'ZADD b 10 y 20 z 30 w',
-    'SADD s x w q',
-    'ZUNIONSTORE d 2 a b',
-    'ZRANGE d 0 -1 WITHSCORES',
-    'ZINTERSTORE d 2 a b WEIGHTS 1 2 AGGREGATE MAX',
-    'ZRANGE d 0 -1 WITHSCORES',
-    'ZDIFFSTORE d 2 a b',
-    'ZRANGE d 0 -1 WITHSCORES',
-    'ZUNIONSTORE a 2 a s',
-    'ZRANGE a 0 -1 WITHSCORES',
-    'ZINTERSTORE d 2 a missing',
-    'EXISTS d',
-    'ZUNIONSTORE d 0 a',
-    'ZUNIONSTORE d 1 a WITHSCORES',
-    'ZDIFFSTORE d 1 a WITHSCORES',
-    'ZDIFFSTORE d 0 a',
-    'ZINTERSTORE d 0 a',
-    'ZUNIONSTORE d x a',
-    'SET str 1',
-    'ZUNIONSTORE d 2 a str',
-    'ZUNIONSTORE str 1 a',
-    'TYPE str',
-    'ZUNIONSTORE s 1 s',
-    'TYPE s',
-    'ZUNIONSTORE d 1 missing',
-    'ZDIFFSTORE s 2 s s',
-    'EXISTS s',
-    'ZUNIONSTORE d 1',
-  ],
   'ZRANDMEMBER and ZSCAN': [
     'ZADD z 5 only',
     'ZRANDMEMBER z',
@@ -572,7 +223,7 @@ const sequences: Record<string, Step[]> = {
 
 describe('sorted sets, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 
   it('random requests', async () => {
@@ -605,7 +256,7 @@ describe('sorted sets, as redis-server has them', () => {
       const requests = Array.from({ length: 3000 }, () =>
         (random.chance(0.4) ? makers[0] : makers[random.below(makers.length)])(),
       );
-      await comparison.check(requests, {
+      await comparison().check(requests, {
         prepareRedis: [
           ['HELLO', 2],
           ['SELECT', 0],
@@ -623,22 +274,5 @@ describe('what redis-server 7.0 has not', () => {
     expect(harness.run('ZREVRANK', 'z', 'a', 'WITHSCORE').toString()).toBe('*2\r\n:1\r\n$3\r\n1.5\r\n');
     expect(harness.run('ZRANK', 'z', 'x', 'WITHSCORE').toString()).toBe('*-1\r\n');
     expect(harness.run('ZRANK', 'z', 'a', 'NOPE').toString()).toBe('-ERR syntax error\r\n');
-  });
-});
-
-describe('blocking pops', () => {
-  it('wait for a member, in the order in which they came', () => {
-    const harness = new CommandHarness(commands);
-    const [first, second] = [harness.connect(), harness.connect()];
-    expect(first.run('BZPOPMIN', 'y', 'z', '0').toString()).toBe('');
-    expect(second.run('BZMPOP', '0', '2', 'z', 'x', 'MAX', 'COUNT', '5').toString()).toBe('');
-    harness.run('SADD', 'z', 'other type');
-    harness.run('DEL', 'z');
-    expect(harness.run('ZADD', 'z', '1', 'a', '2', 'b', '3', 'c').toString()).toBe(':3\r\n');
-    expect(first.transport.take().toString()).toBe('*3\r\n$1\r\nz\r\n$1\r\na\r\n$1\r\n1\r\n');
-    expect(second.transport.take().toString()).toBe(
-      '*2\r\n$1\r\nz\r\n*2\r\n*2\r\n$1\r\nc\r\n$1\r\n3\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n',
-    );
-    expect(harness.run('EXISTS', 'z').toString()).toBe(':0\r\n');
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { dumpCommands } from '../../../server/commands/dump.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { streamClaimCommands } from '../../../server/commands/stream-claims.ts';
@@ -7,7 +7,7 @@ import { streamInfoCommands } from '../../../server/commands/stream-info.ts';
 import { streamReadCommands } from '../../../server/commands/stream-reads.ts';
 import { streamCommands } from '../../../server/commands/streams.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 
 const commands = [
   ...streamCommands,
@@ -18,15 +18,7 @@ const commands = [
   ...dumpCommands,
   ...keyCommands,
 ];
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 /** The bytes of a bulk reply. */
 function bulk(reply: string): Buffer {
@@ -68,7 +60,7 @@ describe('a stream', () => {
     for (const request of CONTENT) here.run(...request);
     const dumped = bulk(here.run('DUMP', 's').toString('latin1'));
     const replies = LOOKS.map((request) => here.run(...request).toString('latin1'));
-    const [, restored, ...there] = await comparison.redisReplies([
+    const [, restored, ...there] = await comparison().redisReplies([
       ['FLUSHALL'],
       ['RESTORE', 's', '0', dumped],
       ...LOOKS,
@@ -76,8 +68,8 @@ describe('a stream', () => {
     expect(restored).toBe('+OK\r\n');
     expect(there).toEqual(replies);
 
-    await comparison.redisReplies([['FLUSHALL'], ...CONTENT]);
-    const [theirs] = await comparison.redisReplies([['DUMP', 's']]);
+    await comparison().redisReplies([['FLUSHALL'], ...CONTENT]);
+    const [theirs] = await comparison().redisReplies([['DUMP', 's']]);
     const back = new CommandHarness(commands);
     expect(back.run('RESTORE', 's', '0', bulk(theirs)).toString()).toBe('+OK\r\n');
     expect(LOOKS.map((request) => back.run(...request).toString('latin1'))).toEqual(replies);
@@ -91,7 +83,7 @@ describe('a stream', () => {
       ['XLEN', 's'],
       ['XINFO', 'GROUPS', 's'],
     ];
-    const [, ...there] = await comparison.redisReplies([['FLUSHALL'], ['RESTORE', 's', '0', dumped], ...look]);
+    const [, ...there] = await comparison().redisReplies([['FLUSHALL'], ['RESTORE', 's', '0', dumped], ...look]);
     expect(there).toEqual(['+OK\r\n', ...look.map((request) => here.run(...request).toString('latin1'))]);
     const back = new CommandHarness(commands);
     expect(back.run('RESTORE', 's', '0', dumped).toString()).toBe('+OK\r\n');

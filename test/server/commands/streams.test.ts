@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { describe, it } from '@jest/globals';
 import { connectionCommands } from '../../../server/commands/connection.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { streamClaimCommands } from '../../../server/commands/stream-claims.ts';
@@ -7,7 +7,7 @@ import { streamInfoCommands } from '../../../server/commands/stream-info.ts';
 import { streamReadCommands } from '../../../server/commands/stream-reads.ts';
 import { streamCommands } from '../../../server/commands/streams.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/streams.test.ts';
@@ -21,15 +21,7 @@ const commands = [
   ...keyCommands,
   ...connectionCommands,
 ];
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 /** Requests as lines of words. */
 function lines(text: string): Request[] {
@@ -315,17 +307,17 @@ describe('streams answer as redis-server does', () => {
     ['ranges', RANGES],
     ['groups', GROUPS],
   ])('%s', async (_name, text) => {
-    await comparison.check(lines(text));
-    await comparison.check([['HELLO', '3'], ...lines(text)].slice(1), {
+    await comparison().check(lines(text));
+    await comparison().check([['HELLO', '3'], ...lines(text)].slice(1), {
       prepare: (harness) => harness.run('HELLO', '3'),
       prepareRedis: [['HELLO', '3']],
     });
-    await comparison.redisReplies([['HELLO', '2']]);
+    await comparison().redisReplies([['HELLO', '2']]);
   });
 
   it('to whatever is done in any order', async () => {
     await withSeed(thisFile, async (random) => {
-      for (let round = 0; round < 30; round++) await comparison.check(randomRequests(random));
+      for (let round = 0; round < 30; round++) await comparison().check(randomRequests(random));
     });
   }, 60_000);
 });

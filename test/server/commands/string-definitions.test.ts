@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { bitfieldCommands } from '../../../server/commands/bitfields.ts';
 import { bitmapCommands } from '../../../server/commands/bitmaps.ts';
 import { commandCommands } from '../../../server/commands/command-command.ts';
@@ -7,7 +7,7 @@ import { longestCommonSubsequenceCommands } from '../../../server/commands/longe
 import { stringRangeCommands } from '../../../server/commands/string-ranges.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison } from '../../support/comparison.ts';
+import { shareComparison } from '../../support/comparison.ts';
 
 const described = [
   ...stringCommands,
@@ -23,22 +23,14 @@ function withoutNotes(reply: string): string {
   return reply.replace(/\*8\r\n\$5\r\nnotes\r\n\$\d+\r\n.*\r\n/, '*6\r\n');
 }
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start([...described, ...commandCommands]);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison([...described, ...commandCommands]);
 
 describe('the commands on strings', () => {
   it('are described to clients as redis-server describes them', async () => {
     // MGET, MSET and MSETNX carry hints for proxies, which are not told here.
     const names = described.map(({ name }) => name).filter((name) => !['mget', 'mset', 'msetnx'].includes(name));
     const requests = names.map((name) => ['COMMAND', 'INFO', name]);
-    const expected = await comparison.redisReplies(requests);
+    const expected = await comparison().redisReplies(requests);
     const harness = new CommandHarness([...described, ...commandCommands]);
     const got = requests.map((request) => harness.run(...request).toString('latin1'));
     expect(got).toEqual(expected.map(withoutNotes));

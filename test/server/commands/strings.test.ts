@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { bitmapCommands } from '../../../server/commands/bitmaps.ts';
 import { counterCommands } from '../../../server/commands/counters.ts';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
@@ -7,7 +7,7 @@ import { stringRangeCommands } from '../../../server/commands/string-ranges.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { TYPE_LIST } from '../../../storage/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison, type Request } from '../../support/comparison.ts';
+import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/server/commands/strings.test.ts';
@@ -20,15 +20,7 @@ const commands = [
   ...keyCommands,
 ];
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(commands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(commands);
 
 const DEADLINES: readonly Request[] = [
   [],
@@ -70,7 +62,7 @@ describe('SET', () => {
     for (const condition of CONDITIONS) {
       for (const deadline of DEADLINES) {
         for (const get of [[], ['GET'], ['get', 'GET']]) {
-          await comparison.check(
+          await comparison().check(
             [
               ['SET', 'k', 'v1', ...condition, ...get, ...deadline],
               ['GET', 'k'],
@@ -111,7 +103,7 @@ describe('SET', () => {
       ['SET', 'k', 'v', ...tail],
       ['DEL', 'k'],
     ]);
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('stores any bytes under any key', async () => {
@@ -122,13 +114,13 @@ describe('SET', () => {
       for (const value of values)
         requests.push(['SET', key, value], ['GET', key], ['STRLEN', key], ['GETSET', key, 'x']);
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 });
 
 describe('the other commands for whole values', () => {
   it('answer as redis-server does', async () => {
-    await comparison.check([
+    await comparison().check([
       ['GET', 'none'],
       ['SETNX', 'k', 1],
       ['SETNX', 'k', 2],
@@ -187,7 +179,7 @@ describe('the other commands for whole values', () => {
         );
       }
     }
-    await comparison.check(requests);
+    await comparison().check(requests);
   });
 
   it('refuse keys of another type, MGET apart', async () => {
@@ -217,7 +209,7 @@ describe('the other commands for whole values', () => {
       ['INCRBYFLOAT', 'l', 'x'],
       ['INCRBYFLOAT', 'l', 1],
     ];
-    await comparison.check(requests, {
+    await comparison().check(requests, {
       prepare: (harness) => {
         harness.run('SET', 'l', 'pretends');
         harness.disguise('l', TYPE_LIST);
@@ -260,9 +252,9 @@ describe('the other commands for whole values', () => {
       ['BITPOS', 'k', 1],
       ['BITOP', 'AND', 'd', 'k', 'none', 'k'],
     ];
-    await comparison.redisReplies([['CONFIG', 'RESETSTAT']]);
-    const harness = await comparison.check(requests);
-    const [info] = await comparison.redisReplies([['INFO', 'stats']]);
+    await comparison().redisReplies([['CONFIG', 'RESETSTAT']]);
+    const harness = await comparison().check(requests);
+    const [info] = await comparison().redisReplies([['INFO', 'stats']]);
     const { keyspaceHits, keyspaceMisses } = harness.node.statistics;
     expect(info).toContain(`keyspace_hits:${keyspaceHits}\r\nkeyspace_misses:${keyspaceMisses}\r\n`);
   });
@@ -291,12 +283,12 @@ describe('parts of values', () => {
       }
       for (const part of VALUES)
         requests.push(['APPEND', 'k', part], ['GET', 'k'], ['APPEND', 'new', part], ['GETDEL', 'new']);
-      await comparison.check(requests);
+      await comparison().check(requests);
     }
   });
 
   it('keep the deadline', async () => {
-    await comparison.check([
+    await comparison().check([
       ['SET', 'k', 'v', 'PXAT', 9_999_999_999_999],
       ['APPEND', 'k', 'w'],
       ['SETRANGE', 'k', 5, 'x'],
@@ -309,7 +301,7 @@ describe('parts of values', () => {
   });
 
   it('refuse to grow a string beyond proto-max-bulk-len', async () => {
-    await comparison.redisReplies([['CONFIG', 'SET', 'proto-max-bulk-len', '1mb']]);
+    await comparison().redisReplies([['CONFIG', 'SET', 'proto-max-bulk-len', '1mb']]);
     const requests: Request[] = [
       ['SETRANGE', 'k', 1048576, ''],
       ['SETRANGE', 'k', 1048576, 'x'],
@@ -322,8 +314,8 @@ describe('parts of values', () => {
       ['GETBIT', 'b', 8388608],
       ['GETBIT', 'b', 8388607],
     ];
-    await comparison.check(requests, { settings: { 'proto-max-bulk-len': '1mb' } });
-    await comparison.redisReplies([['CONFIG', 'SET', 'proto-max-bulk-len', '512mb']]);
+    await comparison().check(requests, { settings: { 'proto-max-bulk-len': '1mb' } });
+    await comparison().redisReplies([['CONFIG', 'SET', 'proto-max-bulk-len', '512mb']]);
   });
 });
 
@@ -359,7 +351,7 @@ describe('random sequences', () => {
         const requests = Array.from({ length: 500 }, () =>
           random.pick(OPERATIONS)(random.pick(['a', 'b', 'c', 'd']), random),
         );
-        await comparison.check(requests);
+        await comparison().check(requests);
       }
     });
   });

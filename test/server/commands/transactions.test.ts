@@ -1,17 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { CommandHarness } from '../../support/command-harness.ts';
-import { Comparison } from '../../support/comparison.ts';
+import { shareComparison } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, observeWatches, type Step } from '../../support/sequences.ts';
 
-let comparison: Comparison;
-
-beforeAll(async () => {
-  comparison = await Comparison.start(keyspaceCommands);
-});
-
-afterAll(async () => {
-  await comparison.stop();
-});
+const comparison = shareComparison(keyspaceCommands);
 
 const sequences: Record<string, Step[]> = {
   'MULTI and EXEC': [
@@ -189,7 +181,7 @@ describe('MULTI inside MULTI', () => {
 
 describe('transactions, as redis-server has them', () => {
   it.each(Object.keys(sequences))('%s', async (name) => {
-    await checkSequence(comparison, sequences[name]);
+    await checkSequence(comparison(), sequences[name]);
   });
 });
 
