@@ -139,10 +139,9 @@ describe('with a mysql2 pool', () => {
   afterAll(() => mariadb?.stop());
 
   it('starts though MySQL denies access, says so, and brings what was written when it does not any more', async () => {
-    await mariadb.query('CREATE DATABASE denied');
+    await mariadb.createMigratedDatabase('denied');
     await mariadb.query("CREATE USER denied@'%' IDENTIFIED BY 'right'");
     await mariadb.query("GRANT ALL ON denied.* TO denied@'%'");
-    await migrateByCli(mariadb.url.replace(/[^/]*$/, 'denied'));
     const { hostname, port } = new URL(mariadb.url);
     const pool = createPool({
       host: hostname,
@@ -166,9 +165,7 @@ describe('with a mysql2 pool', () => {
   }, 60_000);
 
   it('without a data folder waits for a MySQL that denies access, answers -LOADING meanwhile, and then has its rows', async () => {
-    await mariadb.query('CREATE DATABASE refused');
-    const ownerUrl = mariadb.url.replace(/[^/]*$/, 'refused');
-    await migrateByCli(ownerUrl);
+    const { url: ownerUrl } = await mariadb.createMigratedDatabase('refused');
     const filling = await start({ mysql: ownerUrl });
     await filling.set('kept', 'in MySQL');
     await stop(filling);

@@ -15,22 +15,12 @@ const readableRows =
   'SELECT CONVERT(k USING utf8mb4) AS name, CONVERT(v USING utf8mb4) AS value, expires_at FROM mantis_registers WHERE dead = 0';
 
 let mariadb: MariadbProcess;
-let databases = 0;
 
 beforeAll(async () => {
   mariadb = await MariadbProcess.create();
 }, 60_000);
 
 afterAll(() => mariadb?.stop());
-
-/** A new database with the schema; `query` runs in it. */
-async function newDatabase(): Promise<{ url: string; name: string }> {
-  const name = `mantis_${++databases}`;
-  await mariadb.query(`CREATE DATABASE ${name}`);
-  const url = mariadb.url.replace(/[^/]*$/, name);
-  await migrateByCli(url);
-  return { url, name };
-}
 
 /** Sends many requests, some thousands at a time. */
 async function sendAll(client: RespClient, requests: readonly Argument[][]): Promise<Reply[]> {
@@ -53,8 +43,7 @@ function requestOf(index: number, deadlineBaseMs: number): Argument[] {
 
 describe('mantis migrate', () => {
   it('makes the schema once, and says beforehand what it would do', async () => {
-    await mariadb.query('CREATE DATABASE fresh');
-    const url = mariadb.url.replace(/[^/]*$/, 'fresh');
+    const { url } = await mariadb.createDatabase('fresh');
     const plan = await migrateByCli(url, '--plan');
     expect(plan).toMatch(/^missing: schema 1, one row per register\n  CREATE TABLE/);
     expect(await mariadb.query('SHOW TABLES FROM fresh')).toEqual([]);
@@ -65,15 +54,15 @@ describe('mantis migrate', () => {
   });
 
   it('is named by a node that finds no schema, which then ends with 1', async () => {
-    await mariadb.query('CREATE DATABASE bare');
-    const starting = startMantis({ args: ['--mysql', mariadb.url.replace(/[^/]*$/, 'bare')] });
+    const { url } = await mariadb.createDatabase();
+    const starting = startMantis({ args: ['--mysql', url] });
     await expect(starting).rejects.toThrow(/ended with 1 before it served:[\s\S]*mantis migrate/);
   });
 });
 
 describe('with MySQL', () => {
   it('rows are readable after SIGTERM, and an empty data-dir takes everything back, deadlines to the millisecond', async () => {
-    const { url, name } = await newDatabase();
+    const { url, name } = await mariadb.createMigratedDatabase();
     const deadlineBaseMs = Date.now() + 3_600_000;
     const indexes = Array.from({ length: keyCount }, (_, index) => index);
     const first = await startMantis({ args: ['--mysql', url, '--shutdown-timeout', '60'] });
@@ -123,7 +112,7 @@ describe('with MySQL', () => {
   }, 120_000);
 
   it('what a stop had no time to bring there comes after the next start', async () => {
-    const { url, name } = await newDatabase();
+    const { url, name } = await mariadb.createMigratedDatabase();
     const args = ['--mysql', url, '--shutdown-timeout', '2'];
     const node = await startMantis({ args });
     const writer = await RespClient.connect(node.port);
@@ -149,7 +138,7 @@ describe('with MySQL', () => {
   }, 120_000);
 
   it('SIGKILL under load loses nothing acknowledged longer ago than flush-interval', async () => {
-    const { url } = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const args = ['--mysql', url, '--flush-interval', `${flushIntervalMs}ms`];
     for (let round = 0; round < 3; round++) {
       const node = await startMantis({ dataDir: 'none', args });
@@ -168,7 +157,7 @@ describe('with MySQL', () => {
   it.each(['stopped', 'hanging'])(
     'clients notice nothing of a MariaDB that is %s for a while, and all rows arrive',
     async (how) => {
-      const { url, name } = await newDatabase();
+      const { url, name } = await mariadb.createMigratedDatabase();
       const args = ['--mysql', url, '--flush-interval', '100ms'];
       const node = await startMantis({ args });
       const load = await Load.start({ port: node.port, prefix: 'steady', connections: 4, batch: 16 });

@@ -11,27 +11,17 @@ import { type SeededRandom, withSeed } from '../support/seed.ts';
 import { storeEnvironment } from '../support/store-environment.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type ClusterNode, startNode, untilAgreed, untilMeshed } from './cluster.ts';
-import { migrateByCli } from './command-line.ts';
 
 const testFile = 'test/integration/one-database.test.ts';
 const nodeCount = 5;
 const deadline = { deadlineMs: 60_000, intervalMs: 100 };
 let mariadb: MariadbProcess;
-let databases = 0;
 
 beforeAll(async () => {
   mariadb = await MariadbProcess.create();
 }, 60_000);
 
 afterAll(() => mariadb?.stop());
-
-async function newDatabase(): Promise<{ url: string; name: string }> {
-  const name = `shared_${++databases}`;
-  await mariadb.query(`CREATE DATABASE ${name}`);
-  const url = mariadb.url.replace(/[^/]*$/, name);
-  await migrateByCli(url);
-  return { url, name };
-}
 
 /** Every other node has no disk. */
 async function startAll(url: string): Promise<ClusterNode[]> {
@@ -108,7 +98,7 @@ async function writeOnce(nodes: readonly ClusterNode[], keysOfANode: number): Pr
 describe('five nodes on one database', () => {
   it('bring each change there about once, and lose nothing when two of them are killed', async () => {
     await withSeed(testFile, async (random) => {
-      const { url, name } = await newDatabase();
+      const { url, name } = await mariadb.createMigratedDatabase();
       const nodes = await startAll(url);
       const changes = 400 * nodeCount;
       await writeOnce(nodes, 400);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { startMantis } from '../support/mantis-process.ts';
 import { RespClient } from '../support/resp-client.ts';
-import { migrateByCli, runMantis } from './command-line.ts';
+import { runMantis } from './command-line.ts';
 
 let mariadb: MariadbProcess;
 
@@ -14,9 +14,7 @@ afterAll(() => mariadb?.stop());
 
 describe('mantis verify', () => {
   it('says where memory and the stores differ, and gives each what it lacks', async () => {
-    await mariadb.query('CREATE DATABASE verified');
-    const url = mariadb.url.replace(/[^/]*$/, 'verified');
-    await migrateByCli(url);
+    const { url, name } = await mariadb.createMigratedDatabase();
     const node = await startMantis({ args: ['--mysql', url, '--peer-port', 'none'] });
     const client = await RespClient.connect(node.port);
     const verify = (...args: string[]): ReturnType<typeof runMantis> =>
@@ -49,7 +47,7 @@ describe('mantis verify', () => {
     );
     expect(fine).toMatchObject({ code: 0, output: expect.stringMatching(/The stores and memory are alike/) });
 
-    const table = 'verified.mantis_registers';
+    const table = `${name}.mantis_registers`;
     await mariadb.query(`DELETE FROM ${table} WHERE k='gone'`);
     await mariadb.query(`UPDATE ${table} SET v='older', ver=x'00000000000001000000000000000001' WHERE k='changed'`);
     const [{ ver }] = await mariadb.query(`SELECT HEX(ver) ver FROM ${table} WHERE k='latest'`);

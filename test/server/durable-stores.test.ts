@@ -123,11 +123,8 @@ describe('a server process', () => {
     ['ahead', (table: string) => `INSERT INTO ${table} VALUES (99, 'later', NOW())`, /start the newer release/],
   ])(
     'says what to do about a schema that is %s, and does not start',
-    async (how, change, remedy) => {
-      const name = `schema_${how}`;
-      await mariadb.query(`CREATE DATABASE ${name}`);
-      const url = mariadb.url.replace(/[^/]*$/, name);
-      await migrate(url);
+    async (_how, change, remedy) => {
+      const { name, url } = await mariadb.createMigratedDatabase();
       await mariadb.query(change(`${name}.mantis_schema`));
       await expect(startMantis({ args: ['--mysql', url] })).rejects.toThrow(remedy);
     },

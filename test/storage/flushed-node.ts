@@ -1,20 +1,12 @@
 /** Flushers on real stores, with a register model in the place of the keyspace. */
 import { RecordWriter } from '../../protocol/change-record.ts';
+import { systemTime } from '../../replication/system.ts';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
 import { Flusher } from '../../storage/flusher.ts';
 import type { FlusherOptions } from '../../storage/flusher-options.ts';
 import { SeededRandom } from '../support/seed.ts';
 import { storeEnvironment } from '../support/store-environment.ts';
 import { appendRecord, RegisterModel } from './registers.ts';
-
-const realTime = {
-  monotonicMs: () => performance.now(),
-  setTimer: (delayMs: number, callback: () => void) => {
-    const timer = setTimeout(callback, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
-  defer: (callback: () => void) => void setImmediate(callback),
-};
 
 export interface FlushedNode {
   model: RegisterModel;
@@ -34,7 +26,7 @@ export async function openNode(options: Partial<FlusherOptions>): Promise<Flushe
     connectTimeoutMs: 2000,
     queryTimeoutMs: 2000,
   };
-  const flusher = new Flusher({ ...defaults, ...options }, model, realTime);
+  const flusher = new Flusher({ ...defaults, ...options }, model, systemTime);
   flusher.onError = (error) => errors.push(error);
   await flusher.open();
   return { model, flusher, errors };

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPool } from 'mysql2/promise';
 import { StoreError } from '../../storage/backends/backend.ts';
-import { migrate } from '../../storage/backends/mysql-schema.ts';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { SeededRandom } from '../support/seed.ts';
@@ -12,21 +11,12 @@ import { fill, openNode, startNode, storedIn, tableOf } from './flushed-node.ts'
 import { pack, randomRecord, RegisterModel } from './registers.ts';
 
 let mariadb: MariadbProcess;
-let databases = 0;
 
 beforeAll(async () => {
   mariadb = await MariadbProcess.create({ args: ['--character-set-server=latin1', '--max-allowed-packet=1M'] });
 }, 60_000);
 
 afterAll(() => mariadb?.stop());
-
-async function newDatabase(): Promise<string> {
-  const name = `flush_${++databases}`;
-  await mariadb.query(`CREATE DATABASE ${name}`);
-  const url = mariadb.url.replace(/[^/]*$/, name);
-  await migrate(url);
-  return url;
-}
 
 describe('flusher with the embedded store', () => {
   it('flushes what is dirty at its interval, and gives it back', async () => {
@@ -100,7 +90,7 @@ describe.each(['both stores', 'MySQL alone', 'both stores, the application’s p
     const dataDirOf = () => (what.includes('both') ? temporaryFolder('flush') : null);
 
     it('fills the table, and a node without a data directory finds it all', async () => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const random = new SeededRandom(1);
       const mysql = poolOf(url);
       const dataDir = dataDirOf();
@@ -125,7 +115,7 @@ describe.each(['both stores', 'MySQL alone', 'both stores, the application’s p
 
 describe('flusher whose MySQL comes and goes', () => {
   it('serves the embedded store first, and merges the rows when MySQL answers', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('flush');
     const before = await startNode({ dataDir, mysql: null });
     before.model.merge(pack({ key: 'shared', step: 1, value: 'old' }, { key: 'only here' }));
@@ -158,7 +148,7 @@ describe('flusher whose MySQL comes and goes', () => {
   it.each(['stopped', 'killed'])(
     'brings all rows after MySQL was %s under load, hot keys included',
     async (how) => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const dataDir = temporaryFolder('flush');
       const { model, flusher, errors } = await startNode({ dataDir, mysql: url });
       const random = new SeededRandom(1);
@@ -185,7 +175,7 @@ describe('flusher whose MySQL comes and goes', () => {
   );
 
   it('keeps the backlog over a restart of the node', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('flush');
     await mariadb.stop();
     const first = await startNode({ dataDir, mysql: url });
@@ -200,7 +190,7 @@ describe('flusher whose MySQL comes and goes', () => {
   });
 
   it('waits for MySQL when there is nothing else, and stops pulling while it is away', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     await mariadb.stop();
     const node = await openNode({ mysql: url });
     let isHydrated = false;
@@ -226,7 +216,7 @@ describe('flusher whose MySQL comes and goes', () => {
   }, 60_000);
 
   it.each(['dead', 'paused'])('closes in time with a MySQL that is %s', async (how) => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('flush');
     const both = await startNode({ dataDir, mysql: url, queryTimeoutMs: 60_000 });
     const alone = await startNode({ mysql: url, queryTimeoutMs: 60_000 });
@@ -247,7 +237,7 @@ describe('flusher whose MySQL comes and goes', () => {
   });
 
   it('refuses to start with a schema that is behind', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     await mariadb.query(`DROP TABLE ${url.split('/').at(-1)}.mantis_schema`);
     const dataDir = temporaryFolder('flush');
     await expect(openNode({ dataDir, mysql: url })).rejects.toThrow(/mantis migrate/);
@@ -257,7 +247,7 @@ describe('flusher whose MySQL comes and goes', () => {
   });
 
   it('puts refused rows aside, shows them, and tries them again after a restart', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('flush');
     const first = await startNode({ dataDir, mysql: url });
     first.model.merge(pack({ key: 'fine' }, { key: 'huge', value: Buffer.alloc(3_000_000, 1) }, { key: 'fine too' }));
@@ -274,7 +264,7 @@ describe('flusher whose MySQL comes and goes', () => {
   });
 
   it('shares one database with another node, writing the same keys', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const nodes = await Promise.all([1, 2].map(() => startNode({ dataDir: temporaryFolder('flush'), mysql: url })));
     const [one, two] = nodes.map(({ model }) => model) as [RegisterModel, RegisterModel];
     const seed = 1;

@@ -8,7 +8,6 @@ import { fill, openNode, startNode, storedIn, tableOf, type FlushedNode } from '
 import { pack } from './registers.ts';
 
 let mariadb: MariadbProcess;
-let databases = 0;
 
 beforeAll(async () => {
   mariadb = await MariadbProcess.create({ args: ['--character-set-server=latin1', '--max-connections=10'] });
@@ -26,13 +25,10 @@ interface Target {
 }
 
 async function newTarget(): Promise<Target> {
-  const name = `mood_${++databases}`;
-  const user = `user_${databases}`;
-  await mariadb.query(`CREATE DATABASE ${name}`);
+  const { name, url: ownerUrl } = await mariadb.createMigratedDatabase();
+  const user = `user_${name}`;
   await mariadb.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'first'`);
   await mariadb.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${name}.* TO ${user}@'%'`);
-  const ownerUrl = mariadb.url.replace(/[^/]*$/, name);
-  await migrate(ownerUrl);
   return { name, user, url: `mysql://${user}:first@${mariadb.host}:${mariadb.port}/${name}`, ownerUrl };
 }
 

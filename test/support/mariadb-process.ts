@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createConnection } from 'mysql2/promise';
+import { migrate } from '../../storage/backends/mysql-schema.ts';
 import { ChildServer, programPath } from './child-server.ts';
 import { freePort } from './free-port.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -11,6 +12,13 @@ const user = 'mantis';
 const password = 'secret';
 const database = 'mantis';
 const asRoot = process.getuid?.() === 0 ? ['--user=root'] : [];
+
+/** A database of a server. */
+export interface TestDatabase {
+  readonly name: string;
+  /** For the `mysql` option of a node. */
+  readonly url: string;
+}
 
 /** A MariaDB with one user and one empty database, which the user owns. It takes seconds to start: share one in a test file. */
 export class MariadbProcess {
@@ -22,6 +30,7 @@ export class MariadbProcess {
   private readonly folder: string;
   private readonly args: string[];
   private server: ChildServer | undefined;
+  private databasesMade = 0;
 
   private constructor(port: number, folder: string, args: string[]) {
     this.port = port;
@@ -106,6 +115,19 @@ export class MariadbProcess {
     } finally {
       connection.destroy();
     }
+  }
+
+  /** Makes a new database, which is empty and the user's. */
+  async createDatabase(name = `test_${++this.databasesMade}`): Promise<TestDatabase> {
+    await this.query(`CREATE DATABASE ${name}`);
+    return { name, url: this.url.replace(/[^/]*$/, name) };
+  }
+
+  /** Makes a new database with the schema of this release. */
+  async createMigratedDatabase(name?: string): Promise<TestDatabase> {
+    const created = await this.createDatabase(name);
+    await migrate(created.url);
+    return created;
   }
 
   async stop(): Promise<void> {

@@ -17,7 +17,6 @@ import { pack, randomRecord, RegisterModel } from '../registers.ts';
 
 const testFile = 'test/storage/backends/mysql.test.ts';
 let mariadb: MariadbProcess;
-let databases = 0;
 
 beforeAll(async () => {
   // The server's habits that once broke others: a narrow character set, small packets, no strictness.
@@ -33,13 +32,6 @@ beforeAll(async () => {
 
 afterAll(() => mariadb?.stop());
 
-/** The URL of a new empty database on the shared server. */
-async function newDatabase(): Promise<string> {
-  const name = `mantis_${++databases}`;
-  await mariadb.query(`CREATE DATABASE ${name}`);
-  return mariadb.url.replace(/[^/]*$/, name);
-}
-
 async function openStore(url: string): Promise<MysqlStore> {
   const store = new MysqlStore({ target: url, environment: storeEnvironment });
   await store.open();
@@ -47,9 +39,8 @@ async function openStore(url: string): Promise<MysqlStore> {
 }
 
 async function newStore(): Promise<{ store: MysqlStore; url: string; database: string }> {
-  const url = await newDatabase();
-  await migrate(url);
-  return { store: await openStore(url), url, database: url.split('/').at(-1)! };
+  const { url, name } = await mariadb.createMigratedDatabase();
+  return { store: await openStore(url), url, database: name };
 }
 
 describeBackend(
@@ -72,7 +63,7 @@ async function failureOf(work: Promise<unknown>): Promise<StoreError> {
 
 describe('mysql schema', () => {
   it('is made once, says its plan, and is refused when it is missing, behind or ahead', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createDatabase();
     const missing = await failureOf(openStore(url));
     expect(missing.kind).toBe('refused');
     expect(missing.message).toMatch(/run `mantis migrate`/);
@@ -93,7 +84,7 @@ describe('mysql schema', () => {
   });
 
   it('takes pools of both kinds and leaves them open', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createDatabase();
     for (const pool of [createPool(url), createPromisePool(url)]) {
       await migrate(pool);
       const store = new MysqlStore({ target: pool, environment: storeEnvironment });
@@ -114,9 +105,7 @@ describe('mysql schema', () => {
 
 describe('mysql schema 2', () => {
   it('comes over schema 1 while nodes that know only that go on, and again when an index is there already', async () => {
-    const url = await newDatabase();
-    const database = url.split('/').at(-1)!;
-    await migrate(url);
+    const { url, name: database } = await mariadb.createMigratedDatabase();
     // As the release that knew only schema 1 left it.
     await mariadb.query(`DROP TABLE ${database}.mantis_schema_additions, ${database}.mantis_progress`);
     expect((await failureOf(openStore(url))).message).toMatch(
@@ -136,7 +125,7 @@ describe('mysql schema 2', () => {
 
 describe('mysql rows of an earlier commit', () => {
   it('are read, and nothing is left to migrate', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createDatabase();
     const connection = await createPromiseConnection(url);
     for (const statement of fixtureFile('mysql.sql').split(';\n')) {
       if (statement.trim() !== '') await connection.query(statement);
@@ -154,8 +143,7 @@ describe('mysql rows of an earlier commit', () => {
 
 describe('mysql progress', () => {
   it('goes only forwards, and tells how long a node has been silent', async () => {
-    const url = await newDatabase();
-    await migrate(url);
+    const { url } = await mariadb.createMigratedDatabase();
     const store = await openStore(url);
     const [incarnation, other, node] = ['00000000000000a1', '00000000000000a2', '00000000000000b1'];
     await store.noteProgress({ incarnation, node, stamp: '0000000000000005' });
@@ -171,8 +159,7 @@ describe('mysql progress', () => {
   });
 
   it('writes only what is missing or older', async () => {
-    const url = await newDatabase();
-    await migrate(url);
+    const { url } = await mariadb.createMigratedDatabase();
     const store = await openStore(url);
     const deadline = { ms: 1_900_000_000_000, step: 9 };
     await store.write(pack({ key: 'a', step: 5 }, { key: 'b', step: 5 }, { key: 'c', step: 5, deadline }));
@@ -401,7 +388,7 @@ describe('mysql rows', () => {
 
 describe('mysql that does not work', () => {
   it('is unavailable with the remedy, for an address, a password and a database that are wrong', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createDatabase();
     const attempts: [string, RegExp][] = [
       ['mysql://u:p@127.0.0.1:1/db', /ECONNREFUSED/],
       [url.replace(':secret@', ':wrong@'), /check the user/],
