@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CommandDefinition } from '../../../server/command.ts';
 import { allCommands } from '../../../server/commands/all.ts';
 import { render } from '../../../server/docs/commands-page.ts';
@@ -43,6 +45,11 @@ function flatten(info: Reply, into: Map<string, Record<string, unknown>>): void 
   });
   into.set(String(parts[0]), shown);
   for (const subcommand of parts[9] as Reply[]) flatten(subcommand, into);
+}
+
+function testFiles(): string[] {
+  const names = readdirSync('test', { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => name.endsWith('.test.ts')).map((name) => join('test', name));
 }
 
 function everyDefinition(definitions: readonly CommandDefinition[], container = ''): [string, CommandDefinition][] {
@@ -137,6 +144,18 @@ describe('definitions', () => {
       argument.arguments?.forEach(visit);
     };
     parseSyntax(definition.syntax).forEach(visit);
+  });
+
+  it('are each asked for by a test', () => {
+    const texts = testFiles().map((path) => readFileSync(path, 'utf8'));
+    /** At the beginning of a request: in quotes, or of a line of a table of requests. */
+    const isAskedFor = (words: string[]): boolean => {
+      const request = new RegExp(`(^ *|['"\`])${words.join("( |', ')")}(?=['"\` ]|$)`, 'm');
+      return texts.some((text) => request.test(text));
+    };
+    // HELP is made in one place for all.
+    const names = all.map(([name]) => name.toUpperCase().split('|')).filter(([, subcommand]) => subcommand !== 'HELP');
+    expect(names.filter((words) => !isAskedFor(words)).map((words) => words.join(' '))).toEqual([]);
   });
 
   it('are a page of the documentation', () => {

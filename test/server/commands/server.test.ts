@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type MantisProcess, startMantis } from '../../support/mantis-process.ts';
 import { RespClient } from '../../support/resp-client.ts';
-import { RespError } from '../../support/resp3-parser.ts';
+import { type Reply, RespError } from '../../support/resp3-parser.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let server: MantisProcess | undefined;
@@ -37,6 +40,7 @@ describe('saving and stopping', () => {
       loading: '0',
     });
     expect(Number(await client.command('LASTSAVE'))).toBeGreaterThanOrEqual(before);
+    expect(await client.command('BGREWRITEAOF')).toBe('Background append only file rewriting started');
     expect(await client.command('BGSAVE')).toBe('Background saving started');
     await waitFor('the end of BGSAVE', async () => (await info('persistence'))['rdb_bgsave_in_progress'] === '0');
     client.write('SHUTDOWN\r\n');
@@ -61,6 +65,31 @@ describe('saving and stopping', () => {
     expect(await client.command('WAITAOF', 2, 0, 0)).toEqual(
       new RespError('ERR value is out of range, value must between 0 and 1'),
     );
+  });
+});
+
+describe('what only this server has', () => {
+  it('MANTIS VERIFY finds nothing to say of a healthy node, and MANTIS BACKUP copies what is stored', async () => {
+    await start();
+    await client.command('SET', 'a', 1);
+    const verified = (await client.command('MANTIS', 'VERIFY')) as Reply[];
+    expect(verified.slice(0, 4)).toEqual(['registers', 1, 'repaired', 0]);
+    expect(verified.slice(-2)).toEqual(['differences', []]);
+    expect(await client.command('MANTIS', 'VERIFY', 'FOO')).toEqual(new RespError('ERR syntax error'));
+    const directory = join(temporaryFolder('backup'), 'copy');
+    expect(await client.command('MANTIS', 'BACKUP', directory)).toBeGreaterThan(0);
+    expect(existsSync(join(directory, 'registers'))).toBe(true);
+    expect(await client.command('MANTIS', 'BACKUP', 'copy')).toEqual(
+      new RespError('ERR name the folder for the backup by its absolute path'),
+    );
+  });
+
+  it('LOLWUT tells the version, and MODULE that there are no modules', async () => {
+    await start();
+    expect(await client.command('LOLWUT')).toMatch(/Mantis ver\. \d+\.\d+\.\d+, Redis ver\. [\d.]+\n$/);
+    const refusal = new RespError('ERR modules are not supported');
+    expect(await client.command('MODULE', 'LOAD', '/module.so')).toEqual(refusal);
+    expect(await client.command('MODULE', 'UNLOAD', 'module')).toEqual(refusal);
   });
 });
 
