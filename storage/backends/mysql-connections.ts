@@ -10,7 +10,7 @@ export type MysqlPool = Pool | PromisePool;
 export interface ServerLimits {
   maxAllowedPacketBytes: number;
   /** False when the server's default makes us send COMMIT. */
-  autocommit: boolean;
+  isAutocommitting: boolean;
 }
 
 export interface ConnectionTimeouts {
@@ -43,7 +43,7 @@ export class MysqlConnections {
     else this.#pool = 'pool' in target ? target.pool : target;
   }
 
-  /** Runs work on a connection; one on which anything failed is thrown away, not put back. */
+  /** Runs work on a connection, and commits it; one on which anything failed is thrown away, not put back. */
   async use<T>(work: (connection: Connection, limits: ServerLimits) => Promise<T>): Promise<T> {
     if (this.#isClosed) throw this.#closedError();
     let giveUp: GiveUp = () => undefined;
@@ -68,7 +68,11 @@ export class MysqlConnections {
     connection: Connection,
     work: (connection: Connection, limits: ServerLimits) => Promise<T>,
   ): Promise<T> {
-    return work(connection, await this.#limitsOf(connection));
+    const limits = await this.#limitsOf(connection);
+    const result = await work(connection, limits);
+    // Ends what was read, too: the next who reads here would see the rows as they were now.
+    if (!limits.isAutocommitting) await this.query(connection, 'COMMIT');
+    return result;
   }
 
   /** A connection that is ready, within the time for it or until `cut`; one that comes later is let go. */
@@ -141,7 +145,7 @@ export class MysqlConnections {
     if (known !== undefined) return known;
     const rows = await this.query(connection, 'SELECT @@max_allowed_packet, @@autocommit');
     const [packet, autocommit] = rows[0] as [number | string, number | string];
-    const limits = { maxAllowedPacketBytes: Number(packet), autocommit: Number(autocommit) === 1 };
+    const limits = { maxAllowedPacketBytes: Number(packet), isAutocommitting: Number(autocommit) === 1 };
     this.#limits.set(connection, limits);
     return limits;
   }

@@ -197,30 +197,20 @@ export class MysqlStore implements DurableStore {
 
   async noteProgress(progress: NodeProgress): Promise<void> {
     await this.#asStoreError(() =>
-      this.#connections.use(async (connection, limits) => {
-        await writeProgress(this.#connections, connection, progress);
-        if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
-      }),
+      this.#connections.use((connection) => writeProgress(this.#connections, connection, progress)),
     );
   }
 
   /** What other runs have noted; those unknown are absent. */
   progressOf(incarnations: readonly string[]): Promise<Map<string, PeerProgress>> {
     return this.#asStoreError(() =>
-      this.#connections.use((connection, limits) =>
-        readProgress(this.#connections, connection, incarnations).finally(() =>
-          limits.autocommit ? undefined : this.#connections.query(connection, 'COMMIT'),
-        ),
-      ),
+      this.#connections.use((connection) => readProgress(this.#connections, connection, incarnations)),
     );
   }
 
   async forgetOldProgress(): Promise<void> {
     await this.#asStoreError(() =>
-      this.#connections.use(async (connection, limits) => {
-        await removeOldProgress(this.#connections, connection);
-        if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
-      }),
+      this.#connections.use((connection) => removeOldProgress(this.#connections, connection)),
     );
   }
 
@@ -326,7 +316,6 @@ export class MysqlStore implements DurableStore {
       }
       await this.#connections.query(connection, text + INSERT_TAIL);
     }
-    if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
   }
 
   /** @param stampMsMax rows stamped later (ms since 1970) are quarantined */
@@ -398,12 +387,10 @@ export class MysqlStore implements DurableStore {
         const conditions = rows
           .slice(from, from + ROWS_A_DELETE)
           .map((row) => notNewerText(registers, row, this.#reader));
-        await this.#unlessConflict(() =>
-          this.#connections.use(async (connection, limits) => {
-            await this.#connections.query(connection, `DELETE FROM mantis_registers WHERE ${conditions.join(' OR ')}`);
-            if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
-          }),
-        );
+        const sql = `DELETE FROM mantis_registers WHERE ${conditions.join(' OR ')}`;
+        await this.#unlessConflict(async () => {
+          await this.#connections.use((connection) => this.#connections.query(connection, sql));
+        });
       }
     });
   }
@@ -476,9 +463,7 @@ export class MysqlStore implements DurableStore {
       return writer.length >= LOAD_SLICE_BYTES;
     };
     const onEnough = async (): Promise<void> => onRecords(writer.take());
-    await this.#connections.use(async (connection, limits) => {
-      // What an earlier read has begun would not see the rows of others that have come since.
-      if (!limits.autocommit) await this.#connections.query(connection, 'COMMIT');
+    await this.#connections.use(async (connection) => {
       const sql = `SELECT ${HEAD_COLUMNS} FROM mantis_registers WHERE ${outlivedText(all)}`;
       await this.#connections.queryRows(connection, sql, onRow, onEnough);
     });

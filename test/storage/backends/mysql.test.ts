@@ -3,7 +3,7 @@ import { createPool } from 'mysql2';
 import { createConnection as createPromiseConnection, createPool as createPromisePool } from 'mysql2/promise';
 import { OFFSET_STAMP, RecordReader } from '../../../protocol/change-record.ts';
 import { StoreError } from '../../../storage/backends/backend.ts';
-import { keyNamesOf } from '../../../storage/backends/key-names.ts';
+import { keyNamesOf, packKeyNames } from '../../../storage/backends/key-names.ts';
 import { migrate, SCHEMA_STEPS, SCHEMA_VERSION } from '../../../storage/backends/mysql-schema.ts';
 import { outlivedText } from '../../../storage/backends/mysql-rows.ts';
 import { MysqlStore } from '../../../storage/backends/mysql.ts';
@@ -340,6 +340,32 @@ describe('mysql rows', () => {
     const reader = await openStore(url);
     expect(await contentsOf(reader)).toHaveLength(1);
     await reader.close();
+    await new Promise<void>((resolve) => pool.end(() => resolve()));
+  });
+
+  it('of a server without autocommit are read as they are now, not as they were at the read before', async () => {
+    const { store, url } = await newStore();
+    const pool = createPool({ uri: url, connectionLimit: 1 });
+    pool.on('connection', (connection) => connection.query('SET autocommit=0'));
+    const other = new MysqlStore({ target: pool, environment: storeEnvironment });
+    const [first, second] = [pack({ key: 'k', value: 'old' }), pack({ key: 'k', value: 'new', step: 2 })];
+    const fetched = async (): Promise<Buffer> => {
+      const found: Buffer[] = [];
+      const names = packKeyNames([{ database: 0, key: Buffer.from('k') }]);
+      await other.fetch(names, (records) => Promise.resolve(void found.push(Buffer.from(records))));
+      return Buffer.concat(found);
+    };
+    await store.write(first);
+    expect(await contentsOf(other)).toHaveLength(1);
+    expect((await fetched()).equals(first)).toBe(true);
+    await store.write(second);
+    expect((await fetched()).equals(second)).toBe(true);
+    await store.remove(second);
+    expect(await other.hasAny(second)).toBe(false);
+    expect(await other.isEmpty()).toBe(true);
+    // Nothing is left open that would keep a DDL waiting.
+    await mariadb.query(`ALTER TABLE ${url.split('/').at(-1)}.mantis_registers COMMENT 'changed'`);
+    await store.close();
     await new Promise<void>((resolve) => pool.end(() => resolve()));
   });
 
