@@ -13,6 +13,7 @@ import type { Flusher } from '../storage/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
 import { endOfPiece, inPieces, type TurnTime } from '../storage/in-pieces.ts';
 import { missesRegister } from '../storage/forsake.ts';
+import type { Identity } from './identity.ts';
 import type { Runtime } from './runtime-view.ts';
 
 const HORIZON = 'horizon';
@@ -53,19 +54,20 @@ export class HorizonKeeper {
     flusher: Flusher | null,
     stored: StoredHorizon | null,
     members: readonly KnownMember[],
-    node: Stamp,
-    writer: Stamp,
+    { node, writer, isRenamed }: Identity,
   ) {
     this.#flusher = flusher;
     this.facts = stored;
     this.members = members;
-    const earlierWriters = (stored?.writers ?? [stampText(node)]).filter((text) => text !== stampText(writer));
+    // What a node of another id wrote is not this one's, whose peers have never heard of it.
+    const own = isRenamed ? [] : (stored?.writers ?? [stampText(node)]);
+    const earlierWriters = own.filter((text) => text !== stampText(writer));
     this.writers = [...earlierWriters.slice(1 - WRITERS_MAX).map(parse), writer];
     this.reaped = parse(stored?.reaped ?? '');
   }
 
-  /** @param writer the origin that this node's writes carry from now on; it is kept before the first of them */
-  static async load(flusher: Flusher | null, node: Stamp, writer: Stamp): Promise<HorizonKeeper> {
+  /** @param identity whose writer is the origin that this node's writes carry from now on; it is kept before the first of them */
+  static async load(flusher: Flusher | null, identity: Identity): Promise<HorizonKeeper> {
     const read = async (name: string): Promise<string | null> => {
       const bytes = (await flusher?.meta.get(name)) ?? null;
       return bytes === null || bytes.length === 0 ? null : bytes.toString('utf8');
@@ -76,8 +78,7 @@ export class HorizonKeeper {
       flusher,
       horizon === null ? null : (JSON.parse(horizon) as StoredHorizon),
       members === null ? [] : (JSON.parse(members) as KnownMember[]),
-      node,
-      writer,
+      identity,
     );
     await keeper.#write(keeper.facts ?? { held: '', reaped: '', former: [] });
     return keeper;

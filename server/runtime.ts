@@ -35,7 +35,7 @@ import type { Config } from './config/config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { HorizonKeeper } from './horizon-keeper.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { type Identity, identify, rememberWriter } from './identity.ts';
+import { type Identity, identify, rememberWriter, type Seal } from './identity.ts';
 import { KeyWaiters } from './key-waiters.ts';
 import { KeyspaceEvents } from './keyspace-events.ts';
 import { gatherTurns } from './gather-turns.ts';
@@ -69,6 +69,8 @@ export interface RuntimeEnvironment extends Environment, JournalEnvironment {
   readonly makeEngine?: MakeEngine;
   /** What of replication no option sets. */
   readonly replication?: Partial<ReplicatorOptions>;
+  /** Tells a data directory from a copy of it; without it there are no copies. */
+  readonly folderSeal?: (dataDir: string) => Seal;
 }
 
 /** The fact under which the stores keep what this node has of each writer, and how often that is renewed at most. */
@@ -123,7 +125,7 @@ export class Runtime implements Node {
   readonly #http: HttpService;
   readonly #environment: RuntimeEnvironment;
   readonly #options: RuntimeOptions;
-  readonly #writer: Identity['writer'];
+  readonly #identity: Identity;
   readonly #housekeeping: Housekeeping;
   readonly #horizon: HorizonKeeper;
   readonly #feedWriter = new RecordWriter(64 * 1024);
@@ -154,8 +156,10 @@ export class Runtime implements Node {
       );
     }
     await flusher?.open();
-    const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null);
-    const horizon = await HorizonKeeper.load(flusher, identity.node, identity.writer);
+    const dataDir = config.values['data-dir'];
+    const seal = (dataDir === null ? null : environment.folderSeal?.(dataDir)) ?? null;
+    const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null, seal);
+    const horizon = await HorizonKeeper.load(flusher, identity);
     const runtime = new Runtime(config, environment, options, flusher, identity, horizon, users);
     horizon.attach(runtime);
     source.runtime = runtime;
@@ -180,7 +184,7 @@ export class Runtime implements Node {
     this.runId = environment.random.bytes(20).toString('hex');
     this.nodeHi = identity.node.hi;
     this.nodeLo = identity.node.lo;
-    this.#writer = identity.writer;
+    this.#identity = identity;
     const clock = new Clock(environment.wallClockMs);
     const seed = environment.random.bytes(8);
     this.keyspace = new Keyspace({
@@ -450,7 +454,7 @@ export class Runtime implements Node {
     await this.flusher?.close(request.save ? timeoutMs : 0, async (facts) => {
       await facts.set(APPLIED, packWritten(this.applied.all()));
       await this.#clockBound.close(facts);
-      await rememberWriter(this.#writer, facts);
+      await rememberWriter(this.#identity, facts);
     });
     await this.#commits.close();
   }

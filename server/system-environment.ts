@@ -3,6 +3,7 @@ import { systemRandom, systemTime } from '../replication/system.ts';
 import { tcpNetwork } from '../replication/tcp.ts';
 import { journalFolder } from '../storage/journal-folder.ts';
 import type { Config } from './config/config.ts';
+import { folderSeal } from './folder-seal.ts';
 import { createLogger, replicationLog } from './logger.ts';
 import type { RuntimeEnvironment } from './runtime.ts';
 import { peerTls } from './runtime-options.ts';
@@ -18,5 +19,6 @@ export function systemEnvironment(config: Config): RuntimeEnvironment {
     wallClockMs: () => Date.now(),
     exit: (code) => process.exit(code),
     journalFolder,
+    folderSeal,
   };
 }

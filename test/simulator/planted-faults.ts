@@ -340,13 +340,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     "  if (kept !== '') await facts?.set(WRITER_ID, Buffer.alloc(0));",
     '',
   ),
-  fault(
-    'writer-of-the-node-used-again',
-    11,
-    'server/identity.ts',
-    'writer: parseNodeId(kept) ?? drawId(random)',
-    'writer: node',
-  ),
+  fault('writer-of-the-node-used-again', 11, 'server/identity.ts', 'writer: writer ?? drawId(random)', 'writer: node'),
   fault(
     'drained-before-the-database-has-it',
     13,
