@@ -31,7 +31,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     const now = performance.now();
     if (now - lastSignalAt < samePressMs) return;
     lastSignalAt = now;
-    server.kill(signal);
+    // The server itself lives on after SIGHUP; one that was started here ends with its terminal.
+    server.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal);
   });
 }
 

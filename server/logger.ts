@@ -1,7 +1,8 @@
 /** Log lines: JSON through pino, to a file or to standard error, at Redis's levels. */
-import { type Logger, destination, pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { Log } from '../replication/environment.ts';
-import type { ConfigValues } from './config/option-table.ts';
+import type { Config } from './config/config.ts';
+import { LogFile } from './log-file.ts';
 
 const LEVELS: Readonly<Record<string, string>> = {
   debug: 'debug',
@@ -11,9 +12,14 @@ const LEVELS: Readonly<Record<string, string>> = {
   nothing: 'silent',
 };
 
-export function createLogger(values: ConfigValues): Logger {
-  const to = destination({ dest: values.logfile === '' ? 2 : values.logfile, sync: true, mkdir: true });
-  return pino({ level: LEVELS[values.loglevel] ?? 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, to);
+/** The log as the configuration wants it, `loglevel` also when it changes. @throws Error when `logfile` cannot be written */
+export function createLogger(config: Config): Logger {
+  const { values } = config;
+  const level = (): string => LEVELS[values.loglevel] ?? 'info';
+  const options = { level: level(), base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const logger = pino(options, new LogFile(values.logfile));
+  config.onChange('loglevel', () => (logger.level = level()));
+  return logger;
 }
 
 /** The logger as replication takes it. */

@@ -13,9 +13,12 @@ import { Runtime } from './runtime.ts';
 import { systemEnvironment } from './system-environment.ts';
 
 const HEAP_GROWING_PERCENT = 30;
+/** Signals of one press of Ctrl-C arrive within this. */
+const SAME_PRESS_MS = 1000;
 
 /** Starts a node and resolves when it serves. @throws Error that says what to do */
 export async function startServer(config: Config): Promise<void> {
+  ignoreClosedTerminal();
   process.chdir(config.values.dir);
   const environment = systemEnvironment(config);
   const { logger } = environment;
@@ -79,11 +82,15 @@ function writePidFile(path: string): void {
 }
 
 function handleSignals(runtime: Runtime): void {
-  let stopping = false;
+  let stoppingSinceMs = Infinity;
   const stop = (signal: string): void => {
-    // A whole process group is often signalled at once; the first signal does it.
-    if (stopping) return;
-    stopping = true;
+    const nowMs = runtime.monotonicMs();
+    if (stoppingSinceMs < Infinity) {
+      // A whole process group is often signalled at once. Ctrl-C that is pressed again later is somebody who will not wait.
+      if (signal === 'SIGINT' && nowMs - stoppingSinceMs >= SAME_PRESS_MS) process.exit(1);
+      return;
+    }
+    stoppingSinceMs = nowMs;
     runtime.log.info({ signal }, 'stopping: flushing, then exit');
     const timeoutMs = runtime.config.values['shutdown-timeout'];
     const guard = setTimeout(() => {
@@ -104,6 +111,13 @@ function handleSignals(runtime: Runtime): void {
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+  // As in Redis: a server outlives its terminal, and what rotates logs may send it.
+  process.on('SIGHUP', () => {});
+}
+
+/** What is printed for a terminal may have nowhere to go, which is no reason to stop. */
+function ignoreClosedTerminal(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }
 
 /** Our own mistakes stop the node, with what it holds flushed: going on could spread them. */

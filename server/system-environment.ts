@@ -9,7 +9,7 @@ import type { RuntimeEnvironment } from './runtime.ts';
 import { peerTls } from './runtime-options.ts';
 
 export function systemEnvironment(config: Config): RuntimeEnvironment {
-  const logger = createLogger(config.values);
+  const logger = createLogger(config);
   return {
     time: systemTime,
     random: systemRandom,

@@ -8,7 +8,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const script = join(resolve(import.meta.dirname, '../..'), 'scripts', 'start.mjs');
 
-it.each(['SIGINT', 'SIGTERM'] as const)('npm start passes %s on once and ends as the server does', async (signal) => {
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('npm start passes %s on once and ends as the server does', async (signal) => {
   const port = await freePort();
   const peerPort = await freePort();
   const start = await ChildServer.start({

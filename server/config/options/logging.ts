@@ -5,9 +5,14 @@ import { option } from '../option-definition.ts';
 
 export const loggingOptions = {
   loglevel: option(choice('debug', 'verbose', 'notice', 'warning'), 'notice', 'How much is logged.'),
-  logfile: option(text('path'), '', 'File that the log is appended to; empty is standard output.', {
-    mutable: 'never',
-  }),
+  logfile: option(
+    text('path'),
+    '',
+    'File that the log is appended to, opened anew for each line, so that it may be renamed; empty is standard error.',
+    {
+      mutable: 'never',
+    },
+  ),
   'slowlog-log-slower-than': option(
     longInteger(-1),
     '10000',

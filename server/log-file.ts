@@ -1,0 +1,57 @@
+/** Where log lines go: a file that is opened for each line, as redis-server does, or standard error. */
+import { appendFileSync, mkdirSync, writeSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+
+const STANDARD_ERROR = 2;
+
+/**
+ * A full disk or a reader that has gone must not end a node: lines that cannot be written are dropped and counted, and the count is
+ * written when lines can be again. As the file is opened by its name each time, it may be renamed at any moment to rotate it.
+ */
+export class LogFile {
+  readonly #path: string | null;
+  #dropped = 0;
+  #problem = '';
+
+  /**
+   * @param path empty for standard error
+   * @throws Error that says what to do when nothing can be written to that file
+   */
+  constructor(path: string) {
+    this.#path = path === '' ? null : resolve(path);
+    if (this.#path === null) return;
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true });
+      appendFileSync(this.#path, '');
+    } catch (error) {
+      throw new Error(`cannot write the log to ${this.#path}: name another file with --logfile (${reason(error)})`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** For pino: takes a line with its newline. */
+  write(line: string): void {
+    try {
+      if (this.#dropped > 0) {
+        this.#append(
+          `${JSON.stringify({ level: 40, dropped: this.#dropped, problem: this.#problem, msg: 'log lines were lost' })}\n`,
+        );
+        this.#dropped = 0;
+      }
+      this.#append(line);
+    } catch (error) {
+      this.#dropped++;
+      this.#problem = reason(error);
+    }
+  }
+
+  #append(text: string): void {
+    if (this.#path === null) writeSync(STANDARD_ERROR, text);
+    else appendFileSync(this.#path, text);
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
