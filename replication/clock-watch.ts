@@ -30,12 +30,12 @@ export interface ClockStanding {
 
 export class ClockWatch {
   readonly #replica: Replica;
-  readonly #driftMsMax: number;
+  readonly #settings: { readonly maxClockDriftMs: number };
   readonly #readings = new Map<string, Reading>();
 
-  constructor(replica: Replica, driftMsMax: number) {
+  constructor(replica: Replica, settings: { readonly maxClockDriftMs: number }) {
     this.#replica = replica;
-    this.#driftMsMax = driftMsMax;
+    this.#settings = settings;
   }
 
   /**
@@ -65,6 +65,6 @@ export class ClockWatch {
     ahead.sort((a, b) => a - b);
     // Of an even number the lesser one in the middle: more than half have to agree.
     const median = ahead[(ahead.length - 1) >> 1] ?? 0;
-    return { aheadMs: Math.round(median), isRefused: median > this.#driftMsMax, peers: ahead.length };
+    return { aheadMs: Math.round(median), isRefused: median > this.#settings.maxClockDriftMs, peers: ahead.length };
   }
 }

@@ -7,7 +7,7 @@ import { formatPeerAddress } from './address.ts';
 import type { Ending } from './ending.ts';
 import { REFUSE_CLOCK, REFUSE_SECOND_LINK, REFUSE_SELF } from '../protocol/peer-frame.ts';
 
-/** How often a name is looked at again while everything it stands for is linked. */
+/** How often a member is looked at again that is linked, or that refused. */
 const RECHECK_MS = 5000;
 /** A link that lasted this long is dialed again at once when it breaks. */
 const SETTLED_MS = 1000;
@@ -44,7 +44,11 @@ export interface Attempt {
 }
 
 export interface DialerOwner {
-  readonly settings: { readonly reconnectMinMs: number; readonly reconnectMaxMs: number };
+  readonly settings: {
+    readonly reconnectMinMs: number;
+    readonly reconnectMaxMs: number;
+    readonly resolveIntervalMs: number;
+  };
   readonly random: Random;
   readonly network: Network;
   /** True for nodes that are not to be dialed: linked ones, forgotten ones. */
@@ -121,7 +125,8 @@ export class Dialer {
     if (this.isPaused) return;
     for (const entry of this.#entries.values()) {
       if (nowMs < entry.nextAtMs || entry.isResolving) continue;
-      entry.nextAtMs = nowMs + RECHECK_MS * (0.75 + 0.5 * this.#owner.random.fraction());
+      const againMs = entry.nodeId === null ? this.#owner.settings.resolveIntervalMs : RECHECK_MS;
+      entry.nextAtMs = nowMs + againMs * (0.75 + 0.5 * this.#owner.random.fraction());
       if (entry.nodeId !== null && this.#owner.isSettled(entry.nodeId)) continue;
       entry.isResolving = true;
       this.#owner.network.resolve(entry.host, (problem, addresses) => this.#resolved(entry, problem, addresses));

@@ -124,7 +124,7 @@ export class Link {
     this.#startedAtMs = nowMs;
     this.heardAtMs = nowMs;
     this.#sender = new StreamSender(owner.outbox, () => this.repair?.want());
-    this.publisher = new Publisher(owner.settings.outboxBytesMax);
+    this.publisher = new Publisher(owner.settings);
   }
 
   /** The peer's node id for people, or null before its HELLO. */

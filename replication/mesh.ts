@@ -123,7 +123,7 @@ export class Mesh implements LinkOwner<Link> {
     for (const { host, port } of settings.peers) this.dialer.add(host, port);
     this.horizon = new Horizon(this.membership, settings.horizon, settings.writers, () => !settings.hasEvicted());
     this.standing = new Standing(settings, this.membership, this.horizon, environment.log, () => this.#hasStrangers());
-    this.clocks = new ClockWatch(replica, settings.maxClockDriftMs);
+    this.clocks = new ClockWatch(replica, settings);
     for (const known of settings.members) this.#recall(known);
     // What was written before the restart is not in the outbox: the stream of this run begins here, for whoever links.
     if (settings.members.length > 0) this.outbox.skip(replica.currentStamp());

@@ -22,7 +22,8 @@ interface OutboxEntry {
 }
 
 export class Outbox {
-  readonly bytesMax: number;
+  /** What is beyond it goes when more is appended. */
+  bytesMax: number;
   /** Bytes held, with their overhead. */
   bytes = 0;
   /** Sequence of the oldest entry that is held. */

@@ -12,17 +12,17 @@ interface Waiting {
 export class Publisher {
   /** Frames dropped because the peer was too slow. */
   dropped = 0;
-  readonly #bytesMax: number;
+  readonly #settings: { readonly outboxBytesMax: number };
   #waiting: Waiting[] = [];
   #bytes = 0;
 
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+  constructor(settings: { readonly outboxBytesMax: number }) {
+    this.#settings = settings;
   }
 
   /** Takes a frame, which may be shared, behind the outbox's frames below `sequence`. */
   push(frame: Buffer, sequence: number): void {
-    if (this.#bytes + frame.length > this.#bytesMax) {
+    if (this.#bytes + frame.length > this.#settings.outboxBytesMax) {
       this.dropped++;
       return;
     }

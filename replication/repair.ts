@@ -59,7 +59,7 @@ export interface RepairSide {
 
 /** A token bucket over bytes, shared by all repairs of a node. It may go into debt by one frame. */
 export class RepairRate {
-  readonly bytesPerSecond: number;
+  bytesPerSecond: number;
   #tokens: number;
   #filledAtMs: number;
 

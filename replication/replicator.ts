@@ -14,7 +14,14 @@ import { Mesh } from './mesh.ts';
 import { Outbox } from './outbox.ts';
 import type { Replica, Stamp } from './replica.ts';
 import type { Member } from './membership.ts';
-import { fillSettings, type KnownMember, type ReplicatorOptions, type ReplicatorSettings } from './settings.ts';
+import {
+  type ChangeableOptions,
+  changeSettings,
+  fillSettings,
+  type KnownMember,
+  type ReplicatorOptions,
+  type ReplicatorSettings,
+} from './settings.ts';
 import { replicationStatus, type ReplicationStatus } from './status.ts';
 
 const TICK_MS_MAX = 100;
@@ -50,6 +57,13 @@ export class Replicator {
     this.#mesh = new Mesh(this.settings, replica, this.#outbox, applied, environment);
     this.#waiters = new AckWaiters(environment.time, (stamp) => this.acknowledgedCount(stamp));
     this.#mesh.onAcknowledged = (stamp) => this.#waiters.acknowledged(stamp);
+  }
+
+  /** From now on these hold. Links that have proved a secret stay; new ones prove what is given now. */
+  configure(changed: ChangeableOptions): void {
+    changeSettings(this.settings, changed);
+    this.#outbox.bytesMax = this.settings.outboxBytesMax;
+    this.#mesh.repairRate.bytesPerSecond = this.settings.repairBytesPerSecond;
   }
 
   /**

@@ -67,6 +67,8 @@ export interface ReplicatorOptions {
   readonly handshakeTimeoutMs?: number;
   readonly reconnectMinMs?: number;
   readonly reconnectMaxMs?: number;
+  /** A name among the peers is resolved again this often. */
+  readonly resolveIntervalMs?: number;
   readonly repairIntervalMs?: number;
   /** 0 = no limit. */
   readonly repairBytesPerSecond?: number;
@@ -82,6 +84,22 @@ export interface ReplicatorOptions {
   /** How long a forgotten node is not let in again. */
   readonly forgetBanMs?: number;
 }
+
+/** What may change while a node runs. */
+export type ChangeableOptions = Pick<
+  ReplicatorOptions,
+  | 'secrets'
+  | 'outboxBytesMax'
+  | 'maxClockDriftMs'
+  | 'tombstoneHorizonMs'
+  | 'pingIntervalMs'
+  | 'peerTimeoutMs'
+  | 'handshakeTimeoutMs'
+  | 'reconnectMaxMs'
+  | 'resolveIntervalMs'
+  | 'repairIntervalMs'
+  | 'repairBytesPerSecond'
+>;
 
 type Defaulted = Omit<ReplicatorOptions, 'incarnation' | 'advertisePort' | 'bind'>;
 
@@ -99,6 +117,12 @@ const REAP_HORIZONS = 7;
 
 /** Largest single turn: a 512 MB key and a 512 MB value, and what frames them. */
 const TURN_BYTES_MAX_DEFAULT = 1088 * megabyte;
+
+/** Changes settings in place, for everybody who reads them. */
+export function changeSettings(settings: ReplicatorSettings, changed: ChangeableOptions): void {
+  const horizonMs = changed.tombstoneHorizonMs ?? settings.tombstoneHorizonMs;
+  Object.assign(settings, changed, { memberReapMs: REAP_HORIZONS * horizonMs });
+}
 
 /** @throws Error that names the option, when values cannot work */
 export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): ReplicatorSettings {
@@ -123,6 +147,7 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     handshakeTimeoutMs: 5000,
     reconnectMinMs: 100,
     reconnectMaxMs: 10_000,
+    resolveIntervalMs: 5000,
     repairIntervalMs: 60_000,
     repairBytesPerSecond: 32 * megabyte,
     repairSummariesMax: 1 << 20,

@@ -1,7 +1,7 @@
 /** From the configuration to what replication and the stores take. */
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import type { KnownMember, ReplicatorOptions } from '../replication/settings.ts';
+import type { ChangeableOptions, KnownMember, ReplicatorOptions } from '../replication/settings.ts';
 import type { Stamp } from '../replication/replica.ts';
 import type { PeerTls } from '../replication/tcp.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
@@ -27,7 +27,7 @@ export function flusherOptions(
     mysql,
     flushIntervalMs: values['flush-interval'],
     takeoverMs: values['takeover-after'],
-    futureMsMax: values['max-clock-drift'],
+    futureMsMax: () => values['max-clock-drift'],
     environment,
   };
 }
@@ -44,11 +44,19 @@ export function replicatorOptions(
   return {
     nodeId,
     clusterId: values['cluster-id'],
-    secrets: values['cluster-secret'],
     bind: peerBindOf(values).flatMap(presentAddress),
     port,
     peers: values.peers,
     members,
+    ...changeableOptions(values),
+    ...(advertised === null ? {} : { advertiseHost: advertised.host, advertisePort: advertised.port }),
+  };
+}
+
+/** What CONFIG SET may change. */
+export function changeableOptions(values: ConfigValues): ChangeableOptions {
+  return {
+    secrets: values['cluster-secret'],
     outboxBytesMax: values['outbox-bytes-max'],
     maxClockDriftMs: values['max-clock-drift'],
     tombstoneHorizonMs: values['tombstone-horizon'],
@@ -56,9 +64,9 @@ export function replicatorOptions(
     peerTimeoutMs: values['peer-timeout'],
     handshakeTimeoutMs: values['peer-connect-timeout'],
     reconnectMaxMs: values['peer-reconnect-delay-max'],
+    resolveIntervalMs: values['peer-resolve-interval'],
     repairIntervalMs: values['repair-interval'],
     repairBytesPerSecond: values['repair-rate'],
-    ...(advertised === null ? {} : { advertiseHost: advertised.host, advertisePort: advertised.port }),
   };
 }
 

@@ -47,6 +47,7 @@ import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
 import { type KeyListener, observerFor } from './observing.ts';
 import { deliverMessages, relayMessages } from './message-relay.ts';
 import { PubSub } from './pubsub.ts';
+import { followPeerSettings } from './peer-settings.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
 import { Saving } from './saving.ts';
@@ -341,6 +342,7 @@ export class Runtime implements Node {
     const options = { ...filled, ...known, ...this.#environment.replication };
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
+    followPeerSettings(this.config, this.replicator);
     this.replicator.onFirstMember(() => this.#joinCluster());
     this.replicator.onPublished((messages) => deliverMessages(this.pubsub, messages));
     // A node that nobody has joined yet need not digest and feed what it writes.

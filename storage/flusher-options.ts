@@ -21,7 +21,7 @@ export interface FlusherOptions {
   /** After this silence of a peer in MySQL, its changes are brought there from here. */
   takeoverMs?: number;
   /** How far beyond the clock a row of MySQL may be stamped; later ones are quarantined. */
-  futureMsMax?: number;
+  futureMsMax?: () => number;
   /** The clock must not be before what the node itself has stamped. */
   environment: StoreEnvironment;
   /** Makes the stores; a worker thread with them unless it is given. */

@@ -192,7 +192,7 @@ export class Flusher {
   }
 
   #stampMsMax(): number {
-    return this.#options.environment.nowMs() + (this.#options.futureMsMax ?? 3_600_000);
+    return this.#options.environment.nowMs() + (this.#options.futureMsMax?.() ?? 3_600_000);
   }
 
   /** False when MySQL does not answer, and nobody wants to wait until it does or the flusher is closed. */

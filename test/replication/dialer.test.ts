@@ -9,7 +9,7 @@ const secondLink: Ending = { code: REFUSE_SECOND_LINK, message: 'there is a link
 
 /** Dials one configured address; each attempt waits for the test to end it. */
 class Dialing implements DialerOwner {
-  readonly settings = { reconnectMinMs: 100, reconnectMaxMs: 10_000 };
+  readonly settings = { reconnectMinMs: 100, reconnectMaxMs: 10_000, resolveIntervalMs: 5000 };
   readonly random = new SeededRandom(1);
   readonly #world = new VirtualWorld(1);
   readonly network = this.#world.networkOf('here');

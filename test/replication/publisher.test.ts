@@ -3,7 +3,7 @@ import { Publisher } from '../../replication/publisher.ts';
 
 describe('messages on their way to a peer', () => {
   it('wait for the changes that were made before them', () => {
-    const publisher = new Publisher(100);
+    const publisher = new Publisher({ outboxBytesMax: 100 });
     const [first, second] = [Buffer.from('first'), Buffer.from('second')];
     publisher.push(first, 3);
     publisher.push(second, 5);
@@ -16,7 +16,7 @@ describe('messages on their way to a peer', () => {
   });
 
   it('are dropped when the peer does not take them, and only then', () => {
-    const publisher = new Publisher(100);
+    const publisher = new Publisher({ outboxBytesMax: 100 });
     for (let at = 0; at < 5; at++) publisher.push(Buffer.alloc(40), 0);
     expect(publisher.dropped).toBe(3);
     expect(publisher.next(0)?.length).toBe(40);

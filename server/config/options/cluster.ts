@@ -66,7 +66,7 @@ export const clusterOptions = {
   'peer-timeout': option(duration('ms', 50), '10s', 'A peer that sent nothing for this long counts as gone.'),
   'peer-connect-timeout': option(duration('ms', 10), '5s', 'Time that connecting and the handshake may take.'),
   'peer-reconnect-delay-max': option(duration('ms', 10), '10s', 'Longest pause between two attempts to reach a peer.'),
-  'peer-resolve-interval': option(duration('ms', 100), '30s', 'How often names in `peers` are resolved again.'),
+  'peer-resolve-interval': option(duration('ms', 100), '5s', 'How often names in `peers` are resolved again.'),
   'peer-tls': option(yesNo(), 'no', 'Peers speak TLS with each other.', START),
   'peer-tls-cert-file': option(text('path'), '', 'Certificate of this node for its peers, PEM.', START),
   'peer-tls-key-file': option(text('path'), '', 'Private key of `peer-tls-cert-file`, PEM.', START),
