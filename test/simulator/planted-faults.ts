@@ -270,7 +270,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'comparisons-not-asked-for',
-    734,
+    62,
     'replication/standing.ts',
     'const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);',
     'const everywhere = stable;',
@@ -291,7 +291,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'outlived-left-in-the-database',
-    821,
+    117,
     'storage/flush-engine.ts',
     'if (this.#mysql === null || asked.length === 0) return NO_KEYS;',
     'if (this.#level !== null || this.#mysql === null) return NO_KEYS;',

@@ -21,6 +21,16 @@ interface Stage {
 
 type Scene = (draw: Draw, stage: Stage) => SceneEvent[];
 
+/** What a scene cannot be without, whatever its seed has drawn. */
+export interface SceneNeeds {
+  readonly nodesMin?: number;
+  readonly hasDisk?: true;
+  readonly hasDatabase?: true;
+  readonly durability?: 'interval';
+  readonly durationMs?: number;
+  readonly options?: Readonly<Record<string, string>>;
+}
+
 /** One seed of so many plays a scene; which one, its remainder tells. */
 const PERIOD = 32;
 const scenes = new Map<number, Scene>([
@@ -35,7 +45,38 @@ const scenes = new Map<number, Scene>([
   [30, deletesForOneAndCrashes],
   [21, leavesWhatOnlyTheDatabaseHas],
 ]);
+/** Scenes that hardly any seed would have the stores and the time for. */
+const needs = new Map<number, SceneNeeds>([
+  [
+    30,
+    {
+      hasDisk: true,
+      durability: 'interval',
+      durationMs: 45_000,
+      options: {
+        'flush-interval': '1s',
+        'repair-interval': '60s',
+        'tombstone-horizon': '3600000ms',
+        'peer-timeout': '3s',
+      },
+    },
+  ],
+  [
+    21,
+    {
+      nodesMin: 4,
+      hasDisk: true,
+      hasDatabase: true,
+      durationMs: 45_000,
+      options: { 'flush-interval': '200ms', 'max-clock-drift': '20000ms', 'repair-interval': '4s' },
+    },
+  ],
+]);
 const FIRST_MS = 3000;
+
+export function sceneNeeds(seed: number): SceneNeeds {
+  return needs.get(seed % PERIOD) ?? {};
+}
 
 export function drawScenes(seed: number, stage: Stage): SceneEvent[] {
   const scene = scenes.get(seed % PERIOD);
@@ -85,50 +126,56 @@ function startsBesideOldRows(draw: Draw, { nodes, hasDisk, hasDatabase, duration
 }
 
 /**
- * A node deletes keys, which one peer hears of, and crashes before its store has that; the peer has no links at that moment, after
+ * A node deletes keys, which one peer hears of, and crashes before its store has that; the peer has no links from that moment on, over
  * which it would soon tell the others. The node comes back to the others first, and then hears of its deletions again from the
- * peer: the two of them know of something to forget, and all others say that they have everything.
+ * peer: the two of them know of something to forget, and all others say that they have everything. Comparisons come seldom: each
+ * would heal it.
  */
 function deletesForOneAndCrashes(draw: Draw, { nodes, durationMs }: Stage): SceneEvent[] {
   const events: SceneEvent[] = [];
   let number = 0;
-  for (let atMs = FIRST_MS; atMs + 2500 < durationMs; atMs += 6000) {
+  for (let atMs = FIRST_MS; atMs + 2500 < durationMs; atMs += 4500) {
     const node = draw.below(nodes);
     const peer = (node + 1 + draw.below(nodes - 1)) % nodes;
     const keys = Array.from({ length: 4 }, () => `gone:y${number++}`);
     const deleteMs = atMs + 1500;
-    const crashMs = deleteMs + draw.between(20, 120);
+    const crashMs = deleteMs + draw.between(10, 60);
     const backMs = crashMs + 300;
+    const heardMs = backMs + draw.between(50, 300);
     events.push(burst(atMs, node, made(keys, 'v')), burst(deleteMs, node, gone(keys)));
     for (let other = 0; other < nodes; other++) {
       if (other === node || other === peer) continue;
       events.push(between('cut', deleteMs - 100, node, other, 250));
+      events.push(between('cut', crashMs - 1, peer, other, heardMs - crashMs));
       events.push(between('reset', crashMs - 1, peer, other, 0));
     }
-    events.push(between('cut', crashMs - 0.5, node, peer, backMs - crashMs + draw.between(0, 200)));
+    events.push(between('cut', crashMs - 0.5, node, peer, heardMs - crashMs));
     events.push(fault(crashMs, 'crash', node, backMs - crashMs));
   }
   return events;
 }
 
 /**
- * A node that is cut off brings keys to the database that lapse before the others hear of them, and leaves for good. The others forget the
- * keys, and read the database again.
+ * A node that is cut off brings keys to the database that lapse before the others hear of them. It is back for long enough that all know
+ * that all have heard of everything, and leaves for good. The others forget the keys, and read the database again.
  */
 function leavesWhatOnlyTheDatabaseHas(draw: Draw, { nodes, hasDisk, hasDatabase, durationMs }: Stage): SceneEvent[] {
   const events: SceneEvent[] = [];
   if (!hasDisk || !hasDatabase || nodes < 4) return events;
   const leaving = draw.below(nodes);
-  events.push(fault(FIRST_MS - 200, 'isolate', leaving, 1500));
-  for (let number = 100; number < 104; number++) {
-    const key = `tide:${number}`;
-    const lapsing: Command[] = [
-      ['HSET', key, 'old', 'v'],
-      ['PEXPIRE', key, '600'],
-    ];
-    events.push(burst(FIRST_MS + number - 100, leaving, lapsing));
+  let number = 100;
+  for (let atMs = FIRST_MS; atMs < FIRST_MS + 8000; atMs += draw.between(2500, 4000)) {
+    events.push(fault(atMs - 200, 'isolate', leaving, 1500));
+    for (let count = 0; count < 4; count++) {
+      const key = `tide:${number++}`;
+      const lapsing: Command[] = [
+        ['HSET', key, 'old', 'v'],
+        ['PEXPIRE', key, '600'],
+      ];
+      events.push(burst(atMs + count, leaving, lapsing));
+    }
   }
-  events.push(fault(FIRST_MS + 4000, 'leave', leaving, 0));
+  events.push(fault(FIRST_MS + 16_000, 'leave', leaving, 0));
   for (let node = 0; node < nodes; node++)
     if (node !== leaving) events.push(fault(durationMs - 4000 + node * 600, 'restart', node, 200));
   return events;

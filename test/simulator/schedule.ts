@@ -1,6 +1,6 @@
 /** What happens in a simulation, drawn from its seed before it begins: its nodes, what is asked of them, and what goes wrong. */
 import { Draw } from './draw.ts';
-import { drawScenes } from './scenes.ts';
+import { drawScenes, sceneNeeds } from './scenes.ts';
 import { type Command, DEADLINE_MS_MAX, familyNames, Workload } from './workload.ts';
 
 export const faultKinds = [
@@ -102,12 +102,13 @@ export const LAPSE_MS = 10_000;
 
 export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedule {
   const draw = new Draw(Math.imul(seed, 0x9e3779b1));
-  const nodes = given.nodes ?? drawNodes(draw);
+  const needs = sceneNeeds(seed);
+  const nodes = given.nodes ?? Math.max(drawNodes(draw), needs.nodesMin ?? 0);
   const operations = given.operations ?? defaultOperations;
-  const hasDatabase = draw.chance(0.3);
-  const hasDisk = draw.chance(hasDatabase ? 0.8 : 0.9);
+  const hasDatabase = draw.chance(0.3) || needs.hasDatabase === true;
+  const hasDisk = draw.chance(hasDatabase ? 0.8 : 0.9) || needs.hasDisk === true;
   const durations = operations < 1000 ? [10_000, 16_000, 45_000] : [25_000, 40_000, 70_000];
-  const durationMs = nodes > 8 ? durations[0] : draw.pick(durations);
+  const durationMs = needs.durationMs ?? (nodes > 8 ? durations[0] : draw.pick(durations));
   const horizonMs = draw.pick([25_000, 40_000, 3_600_000]);
   const options: Record<string, string> = {
     'flush-interval': draw.pick(['200ms', '1s']),
@@ -116,8 +117,9 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
     'max-clock-drift': `${draw.pick(DRIFTS_MS)}ms`,
     'peer-timeout': draw.pick(['3s', '3s', '9s']),
     'peer-reconnect-delay-max': '2s',
+    ...needs.options,
   };
-  const durability = drawDurability(draw, hasDisk, hasDatabase);
+  const durability = needs.durability ?? drawDurability(draw, hasDisk, hasDatabase);
   const skewMs = draw.chance(0.4) ? CLOCK_MS_MAX : 0;
   const skewsMs = Array.from({ length: nodes }, () => Math.floor(draw.between(-skewMs, skewMs) / 2));
   const outboxBytesMax = draw.chance(0.45) ? draw.pick([2 << 10, 6 << 10, 16 << 10]) : 64 << 20;
