@@ -75,6 +75,22 @@ function addSortDestination(
   if (destination > 0) found.push({ index: destination, flags });
 }
 
+/** MIGRATE's options that take arguments: a password is never taken for KEYS. */
+const MIGRATE_OPTIONS: Readonly<Record<string, number>> = { AUTH: 1, AUTH2: 2 };
+
+/** MIGRATE's: all that follow KEYS, or else the one in its own place. */
+function addMigrated(found: KeyArgument[], args: ArgumentSource, [{ flags }]: readonly KeySpec[]): void {
+  for (let index = 6; index < args.argc - 1; index++) {
+    if (isKeyword(args, index, 'KEYS')) {
+      if (args.lengths[3] > 0) throw new KeyCountError();
+      addRange(found, args.argc, index + 1, -1, 1, flags);
+      return;
+    }
+    index += MIGRATE_OPTIONS[upperArgument(args, index)] ?? 0;
+  }
+  found.push({ index: 3, flags });
+}
+
 /** The flags of keys that depend on the other arguments: those of SET and BITFIELD. */
 function flagsIn(command: string, args: ArgumentSource, flags: readonly KeyFlag[]): readonly KeyFlag[] {
   if (!flags.includes('variable_flags')) return flags;
@@ -92,6 +108,10 @@ function flagsIn(command: string, args: ArgumentSource, flags: readonly KeyFlag[
  */
 export function keysOf(definition: DefinitionOf<never>, args: ArgumentSource): KeyArgument[] {
   const found: KeyArgument[] = [];
+  if (definition.name === 'migrate') {
+    addMigrated(found, args, definition.keys!);
+    return found;
+  }
   for (const spec of definition.keys ?? []) {
     if (spec.flags.includes('not_key')) continue;
     if (spec.kind === 'range')

@@ -126,4 +126,4 @@ export function eventsOf(source: EventSource): readonly NamedEvent[] {
 }
 
 /** Commands whose keys may go, and are then told of as deleted and nothing else. */
-export const MAY_DELETE: ReadonlySet<string> = new Set(['del', 'unlink', 'getdel', 'getex']);
+export const MAY_DELETE: ReadonlySet<string> = new Set(['del', 'unlink', 'getdel', 'getex', 'migrate']);

@@ -20,6 +20,7 @@ import type { Users } from './acl/users.ts';
 import type { PubSub } from './pubsub.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
+import type { Outbound } from './target-connection.ts';
 import type { Tracking } from './tracking.ts';
 import type { QueuedCommands } from './transaction.ts';
 import type { WatchTable } from './watch-table.ts';
@@ -105,6 +106,8 @@ export interface Node {
   readonly pubsub: PubSub;
   readonly keyspaceEvents: KeyspaceEvents;
   readonly tracking: Tracking;
+  /** How commands reach other servers. */
+  readonly outbound: Outbound;
   readonly log: Logger;
   /** This node's 64-bit id, as two halves. */
   readonly nodeHi: number;

@@ -55,6 +55,7 @@ import { Scripting } from './scripts/scripting.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
 import { Statistics } from './statistics.ts';
+import type { Outbound } from './target-connection.ts';
 import type { Tracking } from './tracking.ts';
 import { trackingFor } from './tracking-start.ts';
 import { Waits } from './waits.ts';
@@ -68,6 +69,8 @@ export interface RuntimeEnvironment extends Environment, JournalEnvironment {
   exit(code: number): void;
   /** Makes the durable stores; a worker thread with them unless it is given. */
   readonly makeEngine?: MakeEngine;
+  /** How commands reach servers that are no peers; as peers are reached unless it is given. */
+  readonly outbound?: Outbound['network'];
   /** What of replication no option sets. */
   readonly replication?: Partial<ReplicatorOptions>;
   /** Tells a data directory from a copy of it; without it there are no copies. */
@@ -109,6 +112,7 @@ export class Runtime implements Node {
   readonly pubsub: PubSub;
   readonly keyspaceEvents: KeyspaceEvents;
   readonly tracking: Tracking;
+  readonly outbound: Outbound;
   readonly log: Logger;
   readonly runId: string;
   readonly startedAtMs: number;
@@ -180,6 +184,7 @@ export class Runtime implements Node {
     this.config = config;
     this.#environment = environment;
     this.#options = options;
+    this.outbound = { time: environment.time, network: environment.outbound ?? environment.network };
     this.log = environment.logger;
     this.flusher = flusher;
     this.runId = environment.random.bytes(20).toString('hex');

@@ -11,7 +11,7 @@ import { TimeHistogram } from './time-histogram.ts';
 
 const REDACTED = Buffer.from('(redacted)');
 
-/** Which arguments are secrets: passwords of AUTH and HELLO, rules of users, values of options that are kept out of the log. */
+/** Which arguments are secrets: passwords of AUTH, HELLO and MIGRATE, rules of users, values of options that are kept out of the log. */
 export function secretsIn(call: Call, command: CommandOf<never>): ReadonlySet<number> {
   const found = new Set<number>();
   if (command.fullName === 'auth') {
@@ -21,6 +21,11 @@ export function secretsIn(call: Call, command: CommandOf<never>): ReadonlySet<nu
   } else if (command.fullName === 'hello') {
     for (let index = 2; index < call.argc; index++) {
       if (call.is(index, 'AUTH')) found.add(index + 1).add(index + 2);
+    }
+  } else if (command.fullName === 'migrate') {
+    for (let index = 6; index < call.argc && !call.is(index, 'KEYS'); index++) {
+      if (call.is(index, 'AUTH')) found.add(++index);
+      else if (call.is(index, 'AUTH2')) found.add(++index).add(++index);
     }
   } else if (command.fullName === 'config|set') {
     for (let index = 2; index < call.argc; index += 2) {

@@ -33,7 +33,7 @@ const TYPE_BY_NAME: readonly [RegExp, ArgumentType][] = [
     /^(seconds|milliseconds|timeout|count|offset|start|end|stop|index|numkeys|cursor|db|destination-db|ttl|bit|len|length|min-match-len|numreplicas|numlocal|client-id|value-integer|frequency|rank|limit|threshold|longitude-int)$/,
     'integer',
   ],
-  [/^(decrement|increment-integer|idle|index\d|protover|bits|idletime)$/, 'integer'],
+  [/^(decrement|increment-integer|idle|index\d|protover|bits|idletime|port)$/, 'integer'],
   [/^(score|longitude|latitude|radius|width|height|min-score|max-score)$/, 'double'],
 ];
 
@@ -86,6 +86,8 @@ class GrammarReader {
       this.#readOptional(items);
     } else if (word === '<' || word === '(') {
       items.push(group(this.readAlternatives(word === '<' ? '>' : ')')));
+    } else if (word === '""') {
+      items.push({ name: 'empty-string', type: 'pure-token', token: word });
     } else if (isToken(word)) {
       items.push(this.#readToken(word.replaceAll('"', '')));
     } else {

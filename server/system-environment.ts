@@ -14,6 +14,7 @@ export function systemEnvironment(config: Config): RuntimeEnvironment {
     time: systemTime,
     random: systemRandom,
     network: tcpNetwork(peerTls(config.values)),
+    outbound: tcpNetwork(),
     log: replicationLog(logger),
     logger,
     wallClockMs: () => Date.now(),

@@ -35,8 +35,11 @@ interface Wait {
   failure: string | null;
 }
 
-/** Commands that need not know what their keys hold, as they write them anew; of SET only the forms without conditions. */
-const BLIND = new Set(['mset', 'setex', 'psetex']);
+/**
+ * Commands that need not know what their keys hold, as they write them anew; of SET only the forms without conditions. MIGRATE has
+ * keys read back by itself, when their turn comes.
+ */
+const BLIND = new Set(['mset', 'setex', 'psetex', 'migrate']);
 const NONE: ReadonlySet<string> = new Set();
 const DEADLINE_WORDS = new Set(['EX', 'PX', 'EXAT', 'PXAT']);
 

@@ -28,6 +28,7 @@ import { lolwutCommands } from './lolwut.ts';
 import { longestCommonSubsequenceCommands } from './longest-common-subsequence.ts';
 import { mantisCommands } from './mantis.ts';
 import { memoryCommands } from './memory.ts';
+import { migrateCommands } from './migrate.ts';
 import { moduleCommands } from './modules.ts';
 import { monitorCommands } from './monitor.ts';
 import { objectCommands } from './object.ts';
@@ -84,6 +85,7 @@ export const allCommands: readonly CommandDefinition[] = [
   ...longestCommonSubsequenceCommands,
   ...mantisCommands,
   ...memoryCommands,
+  ...migrateCommands,
   ...moduleCommands,
   ...monitorCommands,
   ...pubsubCommands,

@@ -1,14 +1,14 @@
 /** DUMP and RESTORE: one key as bytes that Redis and Mantis both read. */
-import { PayloadError, PayloadReader, PayloadWriter, RDB_TYPE_STRING } from '../../protocol/rdb-payload.ts';
+import { PayloadError, PayloadReader, RDB_TYPE_STRING } from '../../protocol/rdb-payload.ts';
 import { setFrequency, setIdleSeconds } from '../../storage/access.ts';
-import { TYPE_STRING } from '../../storage/block.ts';
 import { endChange, openCollection } from '../../storage/collections/local.ts';
 import { deleteKey, setDeadline, setString } from '../../storage/types/string.ts';
 import type { Call } from '../call.ts';
-import { command, CommandError, keyRange, WRONG_TYPE } from '../command.ts';
+import { command, CommandError, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
+import { payloadOf } from '../dump-payload.ts';
 import { useKey } from '../key-use.ts';
-import { codecOfRdbType, codecOfType } from '../value-codecs.ts';
+import { codecOfRdbType } from '../value-codecs.ts';
 
 const FREQUENCY_MAX = 255;
 const NOT_SET = -1;
@@ -20,21 +20,8 @@ function dump(call: Call): void {
     reply.nil();
     return;
   }
-  const payload = payloadOf(call, ref);
+  const payload = payloadOf(call.keyspace, ref);
   reply.bulk(payload, 0, payload.length);
-}
-
-function payloadOf({ keyspace }: Call, ref: number): Buffer {
-  const type = keyspace.typeOf(ref);
-  if (type === TYPE_STRING) {
-    keyspace.readValue(ref);
-    const writer = new PayloadWriter(RDB_TYPE_STRING);
-    writer.string(keyspace.valueBuffer, keyspace.valueStart, keyspace.valueLength);
-    return writer.finish();
-  }
-  const codec = codecOfType(type);
-  if (codec === undefined) throw new CommandError(WRONG_TYPE);
-  return codec.dump(keyspace, keyspace.collectionAt(ref));
 }
 
 interface RestoreOptions {

@@ -21,6 +21,8 @@ import type { Tracking } from '../../server/tracking.ts';
 import { trackingFor } from '../../server/tracking-start.ts';
 import { WatchTable } from '../../server/watch-table.ts';
 import { Applied } from '../../replication/applied.ts';
+import { systemTime } from '../../replication/system.ts';
+import { tcpNetwork } from '../../replication/tcp.ts';
 import { Clock } from '../../storage/clock.ts';
 import { Keyspace } from '../../storage/keyspace.ts';
 import { type Argument, encodeRequest } from './resp-client.ts';
@@ -125,6 +127,7 @@ export class CommandHarness {
       sessions: new Map<number, Session>(),
       statistics: new Statistics(),
       watches: new WatchTable(),
+      outbound: { time: systemTime, network: tcpNetwork() },
       log: pino({ level: 'silent' }),
       nodeHi: 1,
       nodeLo: options.nodeId ?? 1,
