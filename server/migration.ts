@@ -34,6 +34,8 @@ export interface MigrationRequest {
 /** What may be sent and unanswered. One value may be larger. */
 const UNANSWERED_BYTES = 1024 * 1024;
 const UNANSWERED_KEYS = 256;
+/** Keys that are read back from the stores at once. */
+const READ_BACK_KEYS = 64;
 /** How often is looked whether CLIENT PAUSE is over. */
 const PAUSE_STEP_MS = 10;
 /** What is told of an error of the other server. */
@@ -85,7 +87,7 @@ export class Migration {
       if (!isAnyThere && !(await this.#isAnyStored())) return 'NOKEY';
       await this.#target.connect(this.#request.host, this.#request.port);
       await this.#greet();
-      for (const key of this.#request.keys) await this.#send(key);
+      await this.#sendAll();
       while (this.#sent.length > 0) await this.#settle();
       return this.#refusal ?? this.#replyOfKept() ?? 'OK';
     } catch (error) {
@@ -111,7 +113,7 @@ export class Migration {
 
   async #isAnyStored(): Promise<boolean> {
     for (const key of this.#request.keys) {
-      await this.#readBack(key);
+      await this.#readBack([key]);
       if (this.#find(key) !== 0) return true;
     }
     return false;
@@ -124,19 +126,21 @@ export class Migration {
     return keyspace.lookup(keyspace.databases[this.#request.database], key, 0, key.length);
   }
 
-  /** Has a key that was evicted read back. */
-  async #readBack(key: Buffer): Promise<void> {
+  /** Has those of the keys read back that were evicted. */
+  async #readBack(keys: readonly Buffer[]): Promise<void> {
     const { keyspace, readThrough, config, outbound } = this.#node;
     const { database } = this.#request;
     if (readThrough === undefined || readThrough === null) return;
-    if (!keyspace.isPartial(keyspace.databases[database], key, 0, key.length)) return;
+    const isEvicted = (key: Buffer): boolean => keyspace.isPartial(keyspace.databases[database], key, 0, key.length);
+    const evicted = keys.filter(isEvicted).map((key) => ({ database, key }));
+    if (evicted.length === 0) return;
     const timeoutMs = config.values['read-through-timeout'];
     const late = Promise.withResolvers<never>();
     const timer = outbound.time.setTimer(timeoutMs, () =>
       late.reject(new MigrationError(`ERR the durable store has not answered within ${timeoutMs} ms`)),
     );
     try {
-      const fetched = readThrough.fetch([{ database, key }]).catch((error: StoreError) => {
+      const fetched = readThrough.fetch(evicted).catch((error: StoreError) => {
         throw new MigrationError(`ERR the durable store cannot be read: ${error.message}`);
       });
       await Promise.race([fetched, late.promise]);
@@ -194,9 +198,19 @@ export class Migration {
     throw new MigrationError('refused');
   }
 
+  async #sendAll(): Promise<void> {
+    const { keys } = this.#request;
+    for (let at = 0; at < keys.length; at += READ_BACK_KEYS) {
+      const some = keys.slice(at, at + READ_BACK_KEYS);
+      await this.#readBack(some);
+      for (const key of some) await this.#send(key);
+    }
+  }
+
   async #send(key: Buffer): Promise<void> {
     while (this.#sent.length >= UNANSWERED_KEYS || this.#sentBytes > UNANSWERED_BYTES) await this.#settle();
-    await this.#readBack(key);
+    // Evicted again meanwhile.
+    await this.#readBack([key]);
     const ref = this.#find(key);
     // It has expired, or is deleted: there is nothing to move.
     if (ref === 0) return;
@@ -235,7 +249,7 @@ export class Migration {
   /** Deletes a key that the other server has taken, unless it is no longer what was sent. */
   async #remove(sent: Sent): Promise<void> {
     await this.#untilNotPaused();
-    await this.#readBack(sent.key);
+    await this.#readBack([sent.key]);
     const { keyspace, writeRefusal } = this.#node;
     const isThere = this.#find(sent.key) !== 0;
     // It expires there as well.
