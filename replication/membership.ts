@@ -252,8 +252,8 @@ export class Membership {
     return this.#least((member) => member.compared.before);
   }
 
-  /** A repair has brought removals from this stamp on: the comparisons with others knew nothing of them. */
-  removalsCame(from: Member, stamp: Stamp): void {
+  /** A repair, or null for a database, has brought removals from this stamp on: the comparisons with others knew nothing of them. */
+  removalsCame(from: Member | null, stamp: Stamp): void {
     for (const member of this.members.values()) {
       if (member === from) continue;
       const { running, last, before } = member.compared;

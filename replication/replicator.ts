@@ -12,6 +12,7 @@ import type { Environment, Listener, Timer } from './environment.ts';
 import { type HorizonFacts, later, stampText } from './horizon.ts';
 import { Mesh } from './mesh.ts';
 import { Outbox } from './outbox.ts';
+import { oldestRemoval } from './record-guard.ts';
 import type { Replica, Stamp } from './replica.ts';
 import type { Member } from './membership.ts';
 import {
@@ -201,6 +202,12 @@ export class Replicator {
   noteReaped(stamp: Stamp): void {
     const { horizon } = this.#mesh;
     horizon.reaped = later(horizon.reaped, stamp);
+  }
+
+  /** Records of others have come from a database: with removals, of which the comparisons with members knew nothing. */
+  noteLoaded(records: Buffer): void {
+    const oldest = oldestRemoval(records, 0, records.length);
+    if (oldest !== null) this.#mesh.membership.removalsCame(null, oldest);
   }
 
   get reapedStamp(): Stamp {

@@ -44,7 +44,7 @@ export class Housekeeping {
     this.#dispatcher = dispatcher;
     this.#listener = listener;
     this.#time = time;
-    this.#reaper = new Reaper(runtime.keyspace, runtime.flusher);
+    this.#reaper = new Reaper(runtime.keyspace, runtime.flusher, (records) => runtime.takeRows(records));
     runtime.blocking.onBlock = () => this.#schedule();
     runtime.keyspace.objects.onGarbage = () => this.#freeSoon();
     runtime.keyspace.prunesInSteps = true;

@@ -9,6 +9,8 @@ export interface Runtime extends Node {
   renewClockBound(): Promise<void>;
   /** Keeps over a restart who the members are, and how far tombstones may be dropped. */
   keepHorizon(nowMs: number): Promise<void>;
+  /** Merges what a database that others write has of keys that this node would forget, as at the start. */
+  takeRows(records: Buffer): Promise<void>;
   /** Tombstones up to here may be dropped. */
   readonly reapedStamp: { readonly hi: number; readonly lo: number };
 }

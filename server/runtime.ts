@@ -3,7 +3,7 @@
  * write passes through is wired here: listener → dispatcher → keyspace → feed → peers and durable stores.
  */
 import type { Logger } from 'pino';
-import { RecordWriter } from '../protocol/change-record.ts';
+import { RecordError, RecordWriter } from '../protocol/change-record.ts';
 import { packWritten, unpackWritten } from '../protocol/written.ts';
 import { compareStamp } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
@@ -380,6 +380,21 @@ export class Runtime implements Node {
       const failed = (error: unknown): void => this.log.error({ err: error }, 'cannot keep what was applied');
       this.flusher?.meta.set(APPLIED, bytes).catch(failed);
     };
+  }
+
+  async takeRows(records: Buffer): Promise<void> {
+    const { keyspace, log } = this;
+    const { time } = this.#environment;
+    try {
+      const rows = await this.#horizon.withoutForgotten(keyspace, records, time);
+      if (this.#stopping !== null || rows.length === 0) return;
+      this.replicator?.noteLoaded(rows);
+      await hydrateWithin(keyspace, rows, Infinity, time);
+      if (this.keyspaceEvents.isOn) this.keyspaceEvents.raiseMerged();
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      log.warn({ err: error }, 'MySQL has rows that cannot be merged; they stay there');
+    }
   }
 
   get reapedStamp(): { readonly hi: number; readonly lo: number } {

@@ -14,6 +14,7 @@ import { HeldSlices } from './held-slices.ts';
 import { LevelEngine } from './level-engine.ts';
 import { countRecords, type DrainTarget, MysqlDrainer } from './mysql-drainer.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
+import type { TakeRecords } from './removals.ts';
 import { SliceQueue } from './slice-queue.ts';
 import { TableWatch, type WatchedTable } from './table-watch.ts';
 import { type ProgressTarget, Takeover } from './takeover.ts';
@@ -222,7 +223,7 @@ export class FlushEngine implements StoreEngine {
     await this.#level?.merge(records);
   }
 
-  async remove(registers: Buffer): Promise<Buffer> {
+  async remove(registers: Buffer, stampMsMax: number, onNewer: TakeRecords): Promise<Buffer> {
     await this.#drainer?.drained();
     await this.#heldSlices?.settled();
     const work = async (): Promise<Buffer> => {
@@ -230,6 +231,7 @@ export class FlushEngine implements StoreEngine {
       const staying = await this.#removeOutlivedRows(registers);
       const rest = recordsToRemove(registers, staying);
       if (rest.length > 0) await this.removeExactly(rest);
+      if (staying.length > 0) await this.#mysql?.fetch(staying, onNewer, stampMsMax);
       return staying;
     };
     return this.#takeover === null ? work() : this.#takeover.exclusive(work);

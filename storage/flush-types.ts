@@ -6,6 +6,7 @@ import type { QueueBatch } from './backends/level-queue.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import type { RelayedTurn, RelayedTurns } from './relayed-turns.ts';
+import type { TakeRecords } from './removals.ts';
 
 /** The keyspace as the flusher sees it. */
 export interface FlushSource {
@@ -102,8 +103,10 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
    * MySQL has what was written before: otherwise an older row that comes late would stay. Not atomic: when it was interrupted
    * the registers given are still there, and it is to be repeated. Resolves to the keys (key-names.ts) that stay as they are: a
    * database that others write has newer rows of them, which would show without these.
+   * @param stampMsMax rows stamped later (ms since 1970) are left out
+   * @param onNewer takes the rows of the keys that stay; the next are read when it resolves
    */
-  remove(registers: Buffer): Promise<Buffer>;
+  remove(registers: Buffer, stampMsMax: number, onNewer: TakeRecords): Promise<Buffer>;
   /** One part of remove(): gives what was outlived in the embedded store, in bounded pieces, and waits until each is dealt with. */
   outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
   /** The other part: takes out these registers alone. */

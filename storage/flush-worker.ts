@@ -9,6 +9,7 @@ import type { OnRecords } from './backends/backend.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import { FlushEngine } from './flush-engine.ts';
 import type { EngineOptions } from './flush-types.ts';
+import type { TakeRecords } from './removals.ts';
 import { failureOf, type EngineMethod, type FromWorker, type ToWorker } from './worker-messages.ts';
 
 /** Slices of a load that may be under way to the main thread at once. */
@@ -53,7 +54,7 @@ function rowOf(row: RefusedRow): RefusedRow {
 }
 
 /** Sends records in slices, as fast as the other thread uses them up. */
-async function stream(id: number, work: (onRecords: OnRecords) => Promise<void>): Promise<void> {
+async function stream<T>(id: number, work: (onRecords: OnRecords) => Promise<T>): Promise<T> {
   const credit: { left: number; resume: (() => void) | null } = { left: LOAD_WINDOW, resume: null };
   credits.set(id, credit);
   let last: Promise<void> = Promise.resolve();
@@ -63,10 +64,16 @@ async function stream(id: number, work: (onRecords: OnRecords) => Promise<void>)
     post({ type: 'records', id, records, rowsDone, rowsTotal }, [records.buffer as ArrayBuffer]);
   };
   try {
-    await work((...slice) => (last = last.then(() => send(...slice))));
+    return await work((...slice) => (last = last.then(() => send(...slice))));
   } finally {
     credits.delete(id);
   }
+}
+
+function taking(onRecords: OnRecords): TakeRecords {
+  return async (records) => {
+    await onRecords(records, 0, 0);
+  };
 }
 
 /** The engine's methods as the other thread calls them. */
@@ -83,19 +90,10 @@ const methods: {
   readHeld: (_id, { generation, from }) => engine.readHeld(generation, from === null ? null : bufferOf(from)),
   releaseHeld: (_id, { generation, refused }) => engine.releaseHeld(generation, refused.map(rowOf)),
   merge: (_id, { records }) => engine.merge(bufferOf(records)),
-  remove: (_id, { records }) => engine.remove(bufferOf(records)),
-  outlived: (id, { records }) =>
-    stream(id, (onRecords) =>
-      engine.outlived(bufferOf(records), async (slice) => {
-        await onRecords(slice, 0, 0);
-      }),
-    ),
-  fetch: (id, { keys }) =>
-    stream(id, (onRecords) =>
-      engine.fetch(bufferOf(keys), async (slice) => {
-        await onRecords(slice, 0, 0);
-      }),
-    ),
+  remove: (id, { records, stampMsMax }) =>
+    stream(id, (onRecords) => engine.remove(bufferOf(records), stampMsMax, taking(onRecords))),
+  outlived: (id, { records }) => stream(id, (onRecords) => engine.outlived(bufferOf(records), taking(onRecords))),
+  fetch: (id, { keys }) => stream(id, (onRecords) => engine.fetch(bufferOf(keys), taking(onRecords))),
   removeExactly: (_id, { records }) => engine.removeExactly(bufferOf(records)),
   drained: () => engine.drained(),
   refill: () => engine.refill(),

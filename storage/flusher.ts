@@ -26,6 +26,7 @@ import type {
 } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { RemoteEngine } from './remote-engine.ts';
+import type { TakeRecords } from './removals.ts';
 import { untilBrought } from './takeover.ts';
 import type { StoreName, VerifiedStores } from './verification.ts';
 
@@ -319,10 +320,10 @@ export class Flusher {
    * StoreEngine). Resolves when they are gone, which may take as long as MySQL is away, to the keys (key-names.ts) that had to stay;
    * rejects when it is to be tried again.
    */
-  async remove(registers: Buffer): Promise<Buffer> {
+  async remove(registers: Buffer, onNewer: TakeRecords): Promise<Buffer> {
     await Promise.all(this.#inFlight.keys());
     if (!this.canRemove) throw new StoreError('unavailable', 'the durable stores are not ready');
-    return this.#engine.remove(registers);
+    return this.#engine.remove(registers, this.#stampMsMax(), onNewer);
   }
 
   /**

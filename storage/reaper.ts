@@ -12,7 +12,8 @@ import { compareStamp } from '../protocol/stamp.ts';
 import { COUNTER, DEADLINE, EXPIRED, FEED, HIDDEN, OBJECT, STORE } from './block.ts';
 import { dropElements, spentElements, type StampBound } from './collections/reap.ts';
 import type { Keyspace } from './keyspace.ts';
-import { type RemovalSink, Removals } from './removals.ts';
+import { applyRecords } from './merge.ts';
+import { type RemovalSink, Removals, type TakeRecords } from './removals.ts';
 import { decodeCounter } from './types/counter-payload.ts';
 
 const KEYS_A_STEP = 4000;
@@ -28,10 +29,13 @@ export class Reaper {
   #database = 0;
   #at = 0;
 
-  /** @param sink the durable stores; null when there are none */
-  constructor(keyspace: Keyspace, sink: RemovalSink | null = null) {
+  /**
+   * @param sink the durable stores; null when there are none
+   * @param onNewer merges what a database that others write has of keys that would go, unless it is to be merged as it is
+   */
+  constructor(keyspace: Keyspace, sink: RemovalSink | null = null, onNewer: TakeRecords = mergeInto(keyspace)) {
     this.#keyspace = keyspace;
-    this.#removals = sink === null ? null : new Removals(keyspace, sink, isReapable);
+    this.#removals = sink === null ? null : new Removals(keyspace, sink, isReapable, onNewer);
   }
 
   /**
@@ -75,6 +79,10 @@ export class Reaper {
     removals?.send();
     return dropped + (removals?.takeDropped() ?? 0);
   }
+}
+
+function mergeInto(keyspace: Keyspace): TakeRecords {
+  return (records) => Promise.resolve(applyRecords(keyspace, records, 0, records.length));
 }
 
 /** Whether a key is hidden, stored, and every register of it stamped up to the bound, its deadline and its sums included. */

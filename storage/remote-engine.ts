@@ -8,6 +8,7 @@ import type { NodeProgress } from './backends/mysql-progress.ts';
 import type { RefusedRow } from './backends/mysql.ts';
 import type { BackupRequest, EngineEvents, EngineOptions, StoreEngine } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
+import type { TakeRecords } from './removals.ts';
 import { errorOf, type EngineMethod, type FromWorker, type ToWorker } from './worker-messages.ts';
 
 interface PendingCall {
@@ -157,8 +158,8 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'merge', records });
   }
 
-  async remove(registers: Buffer): Promise<Buffer> {
-    return bufferOf((await this.#call({ name: 'remove', records: registers })) as Uint8Array);
+  async remove(registers: Buffer, stampMsMax: number, onNewer: TakeRecords): Promise<Buffer> {
+    return bufferOf((await this.#call({ name: 'remove', records: registers, stampMsMax }, onNewer)) as Uint8Array);
   }
 
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {

@@ -10,6 +10,9 @@ import { keyId, keyIdsOf } from './backends/key-names.ts';
 import type { Database } from './database.ts';
 import { encodeFloor, encodeKey } from './encode.ts';
 import type { Keyspace } from './keyspace.ts';
+import { StayingKeys } from './staying-keys.ts';
+
+export type TakeRecords = (records: Buffer) => Promise<void>;
 
 /** The durable stores as the reaper sees them. */
 export interface RemovalSink {
@@ -18,8 +21,9 @@ export interface RemovalSink {
   /**
    * Resolves when the registers, and what they have outlived, are gone, to the keys (key-names.ts) that had to stay; rejects when it
    * is to be tried again later.
+   * @param onNewer takes what a database that others write has of the keys that stay
    */
-  remove(registers: Buffer): Promise<Buffer>;
+  remove(registers: Buffer, onNewer: TakeRecords): Promise<Buffer>;
 }
 
 const BATCH_BYTES_MAX = 256 << 10;
@@ -28,8 +32,9 @@ const STEPS_AFTER_FAILURE = 20;
 
 interface Candidate {
   database: Database;
-  /** Where the key's first record begins. */
+  /** Where the key's records lie in the batch. */
   offset: number;
+  end: number;
 }
 
 interface Elements {
@@ -41,6 +46,8 @@ export class Removals {
   readonly #keyspace: Keyspace;
   readonly #sink: RemovalSink;
   readonly #isReapable: (keyspace: Keyspace, ref: number, bound: { hi: number; lo: number }) => boolean;
+  readonly #onNewer: TakeRecords;
+  readonly #staying = new StayingKeys();
   readonly #writer = new RecordWriter(1 << 16);
   /** Floors whose dead registers are gone from the stores. */
   readonly #swept = new Map<number, { hi: number; lo: number }>();
@@ -51,14 +58,17 @@ export class Removals {
   #pause = 0;
   #dropped = 0;
 
+  /** @param onNewer merges what others have written of a key that this node would forget, and has not heard of */
   constructor(
     keyspace: Keyspace,
     sink: RemovalSink,
     isReapable: (keyspace: Keyspace, ref: number, bound: { hi: number; lo: number }) => boolean,
+    onNewer: TakeRecords,
   ) {
     this.#keyspace = keyspace;
     this.#sink = sink;
     this.#isReapable = isReapable;
+    this.#onNewer = onNewer;
   }
 
   /** Whether a batch can be begun now. Asked once a step. */
@@ -108,7 +118,18 @@ export class Removals {
       // Its elements' tombstones go first, a part at a time.
       if (!isWhole) writer.length = offset;
     }
-    if (writer.length > offset) this.#keys.push({ database, offset });
+    if (writer.length === offset || this.#hasToStay(database, offset)) return;
+    this.#keys.push({ database, offset, end: writer.length });
+  }
+
+  /** Whether it was in vain with the key that was added last; it is taken back then. */
+  #hasToStay({ number }: Database, offset: number): boolean {
+    const { keyBuffer, keyStart, keyLength, clock } = this.#keyspace;
+    const writer = this.#writer;
+    const name = (): string => keyId(number, keyBuffer.subarray(keyStart, keyStart + keyLength));
+    if (!this.#staying.has(name, writer.buffer.subarray(offset, writer.length), clock.nowMs)) return false;
+    writer.length = offset;
+    return true;
   }
 
   /** Adds elements' tombstones that nobody needs. */
@@ -136,7 +157,7 @@ export class Removals {
     const bound = { hi: clock.hi, lo: clock.lo };
     this.#isUnderWay = true;
     // The records are looked at again when they are gone, so the stores get their own.
-    this.#sink.remove(Buffer.from(records)).then(
+    this.#sink.remove(Buffer.from(records), this.#onNewer).then(
       (staying) => {
         this.#isUnderWay = false;
         if (floor !== null) this.#swept.set(floor.database, { hi: floor.hi, lo: floor.lo });
@@ -166,10 +187,13 @@ export class Removals {
   #dropKeys(keys: Candidate[], records: Buffer, bound: { hi: number; lo: number }, staying: ReadonlySet<string>): void {
     const keyspace = this.#keyspace;
     const reader = new RecordReader();
-    for (const { database, offset } of keys) {
+    for (const { database, offset, end } of keys) {
       reader.read(records, offset);
       const key = records.subarray(reader.keyStart, reader.keyStart + reader.keyLength);
-      if (staying.size > 0 && staying.has(keyId(database.number, key))) continue;
+      if (staying.size > 0 && staying.has(keyId(database.number, key))) {
+        this.#staying.note(keyId(database.number, key), records.subarray(offset, end), keyspace.clock.nowMs);
+        continue;
+      }
       const ref = keyspace.find(database, records, reader.keyStart, reader.keyLength);
       if (ref === 0 || !this.#isReapable(keyspace, ref, bound)) continue;
       keyspace.drop(database, keyspace.hash, ref);

@@ -17,7 +17,8 @@ export type EngineMethod =
   | { name: 'heldGenerations' }
   | { name: 'readHeld'; generation: number; from: Uint8Array | null }
   | { name: 'releaseHeld'; generation: number; refused: RefusedRow[] }
-  | { name: 'merge' | 'remove' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'merge' | 'outlived' | 'removeExactly'; records: Uint8Array }
+  | { name: 'remove'; records: Uint8Array; stampMsMax: number }
   | { name: 'fetch'; keys: Uint8Array }
   | { name: 'readMeta'; key: string }
   | { name: 'writeMeta'; key: string; bytes: Uint8Array }
@@ -26,7 +27,7 @@ export type EngineMethod =
 
 export type ToWorker =
   | { type: 'call'; id: number; call: EngineMethod }
-  /** One slice of the load, or of what was outlived, with this id was used up. */
+  /** One slice of what a call gives in pieces, with this id was used up. */
   | { type: 'credit'; id: number };
 
 export type FromWorker =

@@ -395,22 +395,30 @@ export class MysqlStore implements DurableStore {
     });
   }
 
-  /** Rows are found by an index over the first bytes of the key: `mantis migrate` makes it. */
-  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+  /**
+   * Rows are found by an index over the first bytes of the key: `mantis migrate` makes it.
+   * @param stampMsMax rows stamped later (ms since 1970) are quarantined
+   */
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>, stampMsMax = Infinity): Promise<void> {
     const names = keyNamesOf(keys);
     await this.#asStoreError(async () => {
       for (let from = 0; from < names.length;) {
         let bytes = 0;
         const first = from;
         while (from < names.length && bytes < KEYS_TEXT_BYTES) bytes += 32 + 2 * names[from++].key.length;
-        await this.#fetchSome(names.slice(first, from), onRecords);
+        await this.#fetchSome(names.slice(first, from), onRecords, stampMsMax);
       }
     });
   }
 
-  async #fetchSome(names: readonly KeyName[], onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+  async #fetchSome(
+    names: readonly KeyName[],
+    onRecords: (records: Buffer) => Promise<void>,
+    stampMsMax: number,
+  ): Promise<void> {
     const writer = new RecordWriter(FETCH_SLICE_BYTES);
     const decoder = new RowDecoder(writer);
+    decoder.stampMsMax = stampMsMax;
     const onRow = (row: unknown[]): boolean => {
       const reason = decoder.decode(row);
       if (reason !== null) this.quarantine.add(keyOfRow(row), reason);

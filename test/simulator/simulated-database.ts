@@ -8,7 +8,7 @@ import { stampMs } from '../../protocol/stamp.ts';
 import { Quarantine, StoreError, type OnRecords } from '../../storage/backends/backend.ts';
 import type { NodeProgress, PeerProgress } from '../../storage/backends/mysql-progress.ts';
 import type { RefusedRow } from '../../storage/backends/mysql.ts';
-import { keyId, type KeyName, packKeyNames } from '../../storage/backends/key-names.ts';
+import { keyId, keyIdsOf, type KeyName, packKeyNames } from '../../storage/backends/key-names.ts';
 import { isOutlived, outlivedOf, outlives } from '../../storage/backends/outlived.ts';
 import { splitRecords } from '../../storage/backends/record-tools.ts';
 import { registerKeyLength, writeRegisterKey } from '../../storage/backends/register-key.ts';
@@ -191,9 +191,18 @@ class SimulatedTable implements MysqlTable {
     return this.#exchange(() => this.#database.rows.size === 0);
   }
 
-  /** Nothing is evicted here, and so nothing is read back. */
-  fetch(): Promise<void> {
-    return Promise.resolve();
+  async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const names = keyIdsOf(keys);
+    const reader = new RecordReader();
+    const writer = new RecordWriter();
+    await this.#exchange(() => {
+      for (const row of this.#database.rows.values()) {
+        reader.read(row, 0);
+        const key = row.subarray(reader.keyStart, reader.keyStart + reader.keyLength);
+        if (names.has(keyId(reader.database, key))) writer.raw(row, 0, row.length);
+      }
+    });
+    if (writer.length > 0) await onRecords(writer.take());
   }
 
   async load(onRecords: OnRecords, stampMsMax = Infinity): Promise<void> {

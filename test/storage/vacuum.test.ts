@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { RecordReader } from '../../protocol/change-record.ts';
 import { migrate } from '../../storage/backends/mysql-schema.ts';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
+import { splitRecords } from '../../storage/backends/record-tools.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { expireDue } from '../../storage/expiry.ts';
 import { FlushEngine } from '../../storage/flush-engine.ts';
 import { Flusher } from '../../storage/flusher.ts';
 import { dirtyCount, drainDirty, noteDirty } from '../../storage/outflow.ts';
 import { Reaper } from '../../storage/reaper.ts';
-import type { RemovalSink } from '../../storage/removals.ts';
+import type { RemovalSink, TakeRecords } from '../../storage/removals.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { SeededRandom, withSeed } from '../support/seed.ts';
 import { storeEnvironment } from '../support/store-environment.ts';
@@ -53,7 +54,13 @@ class StoredNode {
   readonly #reaper: Reaper;
   nowMs: number;
 
-  constructor(dataDir: string | null, mysql: string | null, nowMs: number, sinkOf = (sink: RemovalSink) => sink) {
+  constructor(
+    dataDir: string | null,
+    mysql: string | null,
+    nowMs: number,
+    sinkOf = (sink: RemovalSink) => sink,
+    onNewer?: TakeRecords,
+  ) {
     this.nowMs = nowMs;
     this.replica = new Replica(1, () => this.nowMs);
     const { keyspace } = this.replica;
@@ -79,7 +86,7 @@ class StoredNode {
       },
       time,
     );
-    this.#reaper = new Reaper(keyspace, sinkOf(this.flusher));
+    this.#reaper = new Reaper(keyspace, sinkOf(this.flusher), onNewer);
   }
 
   async start(): Promise<void> {
@@ -311,8 +318,8 @@ describe('the vacuum', () => {
     ['beside an embedded store', true],
     ['without one', false],
   ])('of a database that others write, %s', (_what, isEmbedded) => {
-    const newNode = (url: string): StoredNode =>
-      new StoredNode(isEmbedded ? temporaryFolder('vacuum') : null, url, Date.now());
+    const newNode = (url: string, onNewer?: TakeRecords): StoredNode =>
+      new StoredNode(isEmbedded ? temporaryFolder('vacuum') : null, url, Date.now(), undefined, onNewer);
     const rowsOf = (url: string): Promise<unknown[]> =>
       mariadb.query(`SELECT kind, k FROM ${url.split('/').at(-1)}.mantis_registers ORDER BY kind, k`);
 
@@ -365,9 +372,41 @@ describe('the vacuum', () => {
       await again.flusher.close(5000);
     });
 
-    it('leaves a key that has lapsed where it is as long as the database alone has something newer of it', async () => {
+    it('hears of what the database alone has newer of a key that is gone, and then takes away what nobody shows', async () => {
       const url = await newDatabase();
       const node = newNode(url);
+      await node.start();
+      const gone = await Writer.open(url, node);
+      gone.replica.put(TYPE_HASH, 'lapsed', 'field', 'v');
+      gone.replica.expireAt('lapsed', node.nowMs + 300);
+      gone.replica.put(TYPE_SET, 'deleted', 'old', '');
+      node.replica.apply(await gone.write());
+      node.pass(10);
+      node.replica.delete('deleted');
+      await node.flusher.flushMysqlNow(10_000);
+      gone.replica.keyspace.clock.observe(node.replica.keyspace.clock.hi, node.replica.keyspace.clock.lo);
+      gone.replica.put(TYPE_HASH, 'lapsed', 'late', 'v');
+      gone.replica.put(TYPE_SET, 'deleted', 'added', '');
+      await gone.write();
+      await gone.close();
+      node.pass(1000);
+      await node.settle();
+      expect(node.replica.view()).toEqual(['deleted type 3: added=']);
+      const lapsed = `SELECT k FROM ${url.split('/').at(-1)}.mantis_registers WHERE k='lapsed'`;
+      expect(await mariadb.query(lapsed)).toEqual([]);
+      const view = node.replica.view();
+      await node.flusher.close(5000);
+      const again = newNode(url);
+      again.nowMs = node.nowMs;
+      await again.start();
+      expect(again.replica.view()).toEqual(view);
+      await again.flusher.close(0);
+    });
+
+    it('leaves a key that has lapsed where it is while what the database alone has of it does not count', async () => {
+      const url = await newDatabase();
+      const offered: number[] = [];
+      const node = newNode(url, (records) => Promise.resolve(void offered.push(splitRecords(records).length)));
       await node.start();
       const gone = await Writer.open(url, node);
       gone.replica.put(TYPE_HASH, 'hash', 'field', 'v');
@@ -386,6 +425,10 @@ describe('the vacuum', () => {
       });
       await node.sweep(100);
       expect(node.replica.database.index.count).toBe(1);
+      // It is asked for once an hour.
+      expect(offered).toEqual([2]);
+      node.pass(HOUR_MS);
+      await waitFor('another look', () => (node.step(), offered.length === 2));
       const again = new StoredNode(null, url, node.nowMs);
       await again.start();
       again.pass(0);
@@ -502,9 +545,9 @@ function unreliable(sink: RemovalSink, random: SeededRandom): RemovalSink {
     get canRemove() {
       return sink.canRemove;
     },
-    remove: async (records) => {
+    remove: async (records, onNewer) => {
       if (random.chance(0.2)) throw new Error('before');
-      const staying = await sink.remove(records);
+      const staying = await sink.remove(records, onNewer);
       if (random.chance(0.2)) throw new Error('after');
       return staying;
     },
