@@ -2,6 +2,7 @@
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import { categoriesOf } from './acl-categories.ts';
 import type { CommandOf, KeyFlag, KeySpec } from './command-definition.ts';
+import { tipsOf } from './command-tips.ts';
 import { legacyRangeOf, shownFlags } from './key-extraction.ts';
 import { parseSyntax, type SyntaxArgument } from './syntax-grammar.ts';
 
@@ -107,7 +108,9 @@ export function replyCommandInfo(reply: ReplyWriter, command: Command): void {
     reply,
     categoriesOf(command).map((category) => `@${category}`),
   );
-  reply.set(0);
+  const tips = tipsOf(command.fullName);
+  reply.set(tips.length);
+  for (const tip of tips) reply.bulkString(tip);
   reply.set(keys.length);
   for (const spec of keys) replyKeySpec(reply, spec);
   reply.set(command.subcommandTable.size);

@@ -25,10 +25,7 @@ afterAll(async () => {
 });
 
 const PARTS = ['name', 'arity', 'flags', 'first key', 'last key', 'step', 'categories', 'tips', 'keys'] as const;
-/** Redis's words on its specifications, and hints for clients of clusters, are not ours to repeat. */
-const NOT_COMPARED: readonly string[] = ['tips'];
-
-/** A key specification without its note, and without the mark that its flags depend on the arguments. */
+/** A key specification without Redis's words on it, and without the mark that its flags depend on the arguments. */
 function plainKeys(specs: Reply): unknown {
   return (specs as Reply[][]).map((spec) => {
     const pairs = spec[0] === 'notes' ? spec.slice(2) : spec;
@@ -41,7 +38,9 @@ function flatten(info: Reply, into: Map<string, Record<string, unknown>>): void 
   const parts = info as Reply[];
   const shown: Record<string, unknown> = {};
   PARTS.forEach((part, index) => {
-    if (!NOT_COMPARED.includes(part)) shown[part] = part === 'keys' ? plainKeys(parts[index]) : parts[index];
+    if (part === 'keys') shown[part] = plainKeys(parts[index]);
+    else if (part === 'tips') shown[part] = (parts[index] as string[]).sort();
+    else shown[part] = parts[index];
   });
   into.set(String(parts[0]), shown);
   for (const subcommand of parts[9] as Reply[]) flatten(subcommand, into);
