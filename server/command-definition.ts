@@ -1,6 +1,6 @@
 /**
- * One definition per command. COMMAND, its documentation, arity checks, access categories, docs/commands.md and the test
- * that every command ran come from it. `C` is what a handler is called with; what only describes commands leaves it open.
+ * One definition per command. COMMAND, its documentation, arity checks, access categories, docs/commands.md and the tests of
+ * all definitions come from it. `C` is what a handler is called with; what only describes commands leaves it open.
  */
 import type { TimeHistogram } from './time-histogram.ts';
 
