@@ -114,7 +114,8 @@ export class RequestDecoder implements ArgumentSource, WordSink {
 
   /** What was fed of a request that is not complete, and put aside, about: room that is kept for more is left out. */
   get gatheredBytes(): number {
-    return this.heldBytes + (this.carrying ? this.own.length + this.argc * 8 : 0);
+    const held = this.heldBytes === 0 ? 0 : this.end - this.position;
+    return held + (this.carrying ? this.own.length + this.argc * 8 : 0);
   }
 
   /**
@@ -126,8 +127,7 @@ export class RequestDecoder implements ArgumentSource, WordSink {
     this.ahead?.forget(this);
     if (this.position < this.end) {
       // Bytes still wait behind a request that pauses its connection; these go behind them.
-      const rest = this.input.subarray(this.position, this.end);
-      this.takeInput(Buffer.concat([rest, buffer.subarray(start, end)]));
+      this.putBehind(buffer, start, end);
       return;
     }
     this.input = buffer;
@@ -187,12 +187,24 @@ export class RequestDecoder implements ArgumentSource, WordSink {
     return REQUEST;
   }
 
-  private takeInput(input: Buffer): void {
+  private takeInput(input: Buffer, length = input.length): void {
     this.ahead?.forget(this);
     this.input = input;
     this.position = 0;
-    this.end = input.length;
+    this.end = length;
     this.heldBytes = input.length;
+  }
+
+  /** Puts bytes behind those that wait. Their copy doubles, so that a pipeline of any length is put aside in linear time. */
+  private putBehind(buffer: Buffer, start: number, end: number): void {
+    const length = this.end + end - start;
+    if (this.heldBytes < length) {
+      const needed = length - this.position;
+      const grown = Buffer.allocUnsafeSlow(Math.min(needed * 2, Math.max(needed, GATHERED_BYTES_MAX)));
+      this.takeInput(grown, this.input.copy(grown, 0, this.position, this.end));
+    }
+    buffer.copy(this.input, this.end, start, end);
+    this.end += end - start;
   }
 
   private parseMultibulk(): Outcome {

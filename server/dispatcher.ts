@@ -13,7 +13,7 @@ import type { CommandOf } from './command-definition.ts';
 import { CommandError } from './command-error.ts';
 import { isHttp, refusalWhileListening, unknownCommand, unknownSubcommand, wrongArity } from './command-errors.ts';
 import type { CommandControl, Node, PauseMode } from './node.ts';
-import { putOff } from './put-off.ts';
+import { putAside, putOff } from './put-off.ts';
 import { refuseForeign } from './foreign-protocol.ts';
 import { countError, silence } from './reply-mode.ts';
 import { runWithEvents } from './run-with-events.ts';
@@ -24,12 +24,10 @@ import type { Waits } from './waits.ts';
 
 /** Replies are handed to the transport when they have grown to this, also in the middle of a pipeline. */
 const REPLY_FLUSH_BYTES = 64 * 1024;
-/** A client that takes its replies this slowly is not read from until it has caught up. */
+/** The commands of a client that takes its replies this slowly wait until it has caught up. */
 const PENDING_BYTES_PAUSE = 1024 * 1024;
 /** What a client may leave unread before it has authenticated (CVE-2025-21605). */
 const PENDING_BYTES_BEFORE_AUTH = 1024;
-/** What a client may send while a blocking command of its own waits, before it is no longer read from. */
-const KEPT_BYTES_MAX = 64 * 1024;
 const ERROR_MARK = 45;
 /** The first byte of a TLS client's hello. */
 const TLS_HANDSHAKE = 22;
@@ -89,16 +87,12 @@ export class Dispatcher implements CommandControl {
     if (session.decoder.gatheredBytes > 0 && this.#node.clientMemory.isOverQueryLimit(session, end - start)) return;
     session.decoder.feed(buffer, start, end);
     if (session.blocked === null && !session.held) this.#drain(session);
-    else this.#keep(session);
+    else putAside(session, this.#hasToRead(session));
   }
 
-  /**
-   * Puts aside what a session that waits has sent. One in a blocking command is read on, as long as that is little: a client that
-   * leaves is only noticed while it is read from.
-   */
-  #keep(session: Session): void {
-    session.decoder.hold();
-    if (session.held || session.decoder.pendingBytes > KEPT_BYTES_MAX) session.transport.pause();
+  /** Whether its commands wait for nothing but that it takes its replies. */
+  #hasToRead(session: Session): boolean {
+    return session.held && !this.#pause.held.has(session) && !this.#gated.has(session);
   }
 
   /** Runs what a session's decoder holds after its wait has ended. */
@@ -152,7 +146,7 @@ export class Dispatcher implements CommandControl {
     if (this.gate !== null && this.#node.keyspace.changes !== changes) this.#gateReplies(this.gate, session, reply);
     else this.#flush(session, reply, session.commandCount - commandCount > 1);
     if (session.closing && !session.held) session.transport.close();
-    else if (session.blocked !== null || session.held) this.#keep(session);
+    else if (session.blocked !== null || session.held) putAside(session, this.#hasToRead(session));
   }
 
   #runRequests(session: Session, reply: ReplyWriter, changes: number): void {
@@ -215,7 +209,7 @@ export class Dispatcher implements CommandControl {
 
   /** The transport has sent what was pending: a session that was held for it goes on. */
   drained(session: Session): void {
-    if (!session.held || this.#pause.held.has(session) || this.#gated.has(session)) return;
+    if (!this.#hasToRead(session)) return;
     session.held = false;
     this.resume(session);
   }

@@ -224,6 +224,30 @@ describe('pausing between pipelined requests', () => {
     expect(decoder.pendingBytes).toBe(0);
   });
 
+  it('a long pipeline that comes in pieces meanwhile is kept in order, and told by its length', () => {
+    const decoder = newDecoder();
+    decoder.feed(bytes, 0, bytes.length);
+    expect(decoder.next()).toBe(1);
+    decoder.hold();
+    const waiting = decoder.gatheredBytes;
+    const words = Array.from({ length: 5000 }, (_, index) => `word${index}`);
+    const pipeline = bytesOf(`c\r\n${words.map((word) => `${word}\r\n`).join('')}`);
+    for (let start = 0; start < pipeline.length; start += 997) {
+      const piece = Buffer.from(pipeline.subarray(start, start + 997));
+      decoder.feed(piece, 0, piece.length);
+      decoder.hold();
+      piece.fill(0);
+      // Some are run in between, so that the rest begins anywhere.
+      if (start % 10 === 0) expect(decoder.next()).toBe(1);
+      decoder.hold();
+    }
+    expect(decoder.gatheredBytes).toBeLessThan(waiting + pipeline.length);
+    const seen = [...argumentsOf(decoder)];
+    while (decoder.next() === 1) seen.push(...argumentsOf(decoder));
+    expect(seen.slice(1)).toEqual(words.slice(-(seen.length - 1)));
+    expect(decoder.pendingBytes).toBe(0);
+  });
+
   it('hold has nothing to keep when all is decoded', () => {
     const decoder = newDecoder();
     decoder.feed(bytes, 0, 11);

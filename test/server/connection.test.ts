@@ -175,7 +175,7 @@ describe.each(['yes', 'no'])('a connection with tcp-direct-write %s', (direct) =
     await other.command('DEL', 'large');
   }, 60_000);
 
-  it('stops reading from a client that does not read, and serves the others meanwhile', async () => {
+  it('lets the commands of a client that does not read wait, and serves the others meanwhile', async () => {
     const lazy = await raw();
     const value = pattern(100_000);
     await other.command('SET', 'wide', value);
@@ -184,7 +184,7 @@ describe.each(['yes', 'no'])('a connection with tcp-direct-write %s', (direct) =
     lazy.socket.pause();
     const count = 3000;
     lazy.write(repeated(encodeRequest(['GET', 'wide']), count));
-    // It is not read from any more once the count stands still.
+    // Its commands wait once the count stands still.
     let last = 0;
     const calls = await waitFor(
       'the client to be paused',
@@ -202,6 +202,20 @@ describe.each(['yes', 'no'])('a connection with tcp-direct-write %s', (direct) =
 
     const wanted = count * (`$${value.length}\r\n`.length + value.length + 2);
     expect((await gather(lazy, wanted)).length).toBe(wanted);
+  }, 60_000);
+
+  it('takes a whole pipeline of a client that reads no reply before it has sent all', async () => {
+    const client = await raw();
+    client.socket.pause();
+    const value = pattern(100_000);
+    const count = 400;
+    client.write(repeated(encodeRequest(['ECHO', value]), count));
+    await waitFor('all requests to be taken', () => client.socket.writableLength === 0, patient);
+    const reply = Buffer.concat([Buffer.from(`$${value.length}\r\n`), value, Buffer.from('\r\n')]);
+    const replies = await gather(client, count * reply.length);
+    for (let index = 0; index < count; index++) {
+      expect(replies.compare(reply, 0, reply.length, index * reply.length, (index + 1) * reply.length)).toBe(0);
+    }
   }, 60_000);
 
   it('closes a client that leaves more unread than client-output-buffer-limit allows', async () => {

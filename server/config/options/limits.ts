@@ -10,7 +10,7 @@ export const limitOptions = {
   'client-query-buffer-limit': option(
     size(1048576),
     '1gb',
-    'Bytes of one incomplete command that are kept for a client.',
+    'Bytes that are kept for a client: of one incomplete command, or of a pipeline whose replies it does not take.',
   ),
   'client-output-buffer-limit': option(
     outputLimits(),
