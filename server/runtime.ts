@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { RecordError, RecordWriter } from '../protocol/change-record.ts';
 import { packWritten, unpackWritten } from '../protocol/written.ts';
-import { compareStamp } from '../protocol/stamp.ts';
+import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
@@ -201,6 +201,7 @@ export class Runtime implements Node {
       hashKey0: seed.readUInt32LE(0),
       hashKey1: seed.readUInt32LE(4),
     });
+    this.keyspace.nodes.owners = [identity.node, ...horizon.writers].map(({ hi, lo }) => formatNodeId(hi, lo));
     this.#clockBound = new ClockBound(clock);
     this.applied = new Applied(identity.writer, () => ({ hi: clock.hi, lo: clock.lo }));
     this.startedAtMs = clock.nowMs;

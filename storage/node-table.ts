@@ -1,4 +1,6 @@
 /** The 64-bit ids of the nodes whose writes this node holds, by the 16-bit index that blocks carry. Entry 0 is this node. */
+import { formatNodeId } from '../protocol/stamp.ts';
+
 /** Blocks name a node in 16 bits. */
 const NODES_MAX = 0x10000;
 const WORD_MAX = 0xffffffff;
@@ -9,6 +11,11 @@ export class NodeTable {
   /** Longer than there are ids. A list of numbers would hold them as floating-point numbers, and they are read for every digest. */
   hi = new Uint32Array(COUNT_FIRST);
   lo = new Uint32Array(COUNT_FIRST);
+  /**
+   * Whose consumer groups this node has, 16 hex digits each: its node id first, which new groups carry and no crash changes, then the
+   * writers that it has been. Of groups of one name it shows that of the last.
+   */
+  owners: readonly string[];
   #count = 0;
   readonly #indexOf = new Map<string, number>();
   /** Ids that were asked for lately, by their lowest bits, each with its index: to look in the map takes a text. */
@@ -17,6 +24,7 @@ export class NodeTable {
   readonly #recentIndex = new Int32Array(RECENT).fill(-1);
 
   constructor(ownHi: number, ownLo: number) {
+    this.owners = [formatNodeId(ownHi, ownLo)];
     this.indexOf(ownHi, ownLo);
     // What is above every origin: floors of databases are compared with it.
     this.indexOf(WORD_MAX, WORD_MAX);

@@ -11,7 +11,7 @@ export const UNKNOWN_COUNT = -1;
  * The names of the elements that are no entries. All are longer than an entry's 16 bytes, and begin with what they are:
  *
  *   meta:node                        what a node knows of the stream
- *   group:node:group                 a group; groups belong to the node that made them
+ *   group:node:group                 a group; groups belong to the node that made them, which goes by its node id, or by a writer's
  *   consumer:node:n:group consumer   n bytes of group, then the consumer, with nothing in between
  *   pending:node:n:group id          n bytes of group, then the entry's 16 bytes
  */
@@ -169,6 +169,8 @@ export class StreamConsumer {
 
 export class StreamGroup {
   readonly name: string;
+  /** The node in the names of its elements. */
+  readonly owner: string;
   readonly pending: PendingList;
   readonly consumers = new Map<string, StreamConsumer>();
   readonly #elements: Elements;
@@ -178,10 +180,11 @@ export class StreamGroup {
   /** How many entries it has read since the stream began, or UNKNOWN_COUNT. */
   entriesRead = UNKNOWN_COUNT;
 
-  constructor(name: string, node: string, elements: Elements) {
+  constructor(name: string, owner: string, elements: Elements) {
     this.name = name;
+    this.owner = owner;
     this.#elements = elements;
-    this.#prefix = Buffer.from(`${PENDING}:${node}:${name.length}:${name}`, 'latin1');
+    this.#prefix = Buffer.from(`${PENDING}:${owner}:${name.length}:${name}`, 'latin1');
     this.pending = new PendingList(elements, this.#prefix);
   }
 

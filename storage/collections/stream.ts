@@ -41,8 +41,9 @@ export class Stream extends Collection {
   readonly #others = new OrderedMembers(this.elements);
   readonly #trees = [this.#live, this.#dead, this.#others];
   readonly #metas = new Map<string, StreamMeta>();
-  readonly #groups = new Map<string, StreamGroup>();
-  /** This node, as names have it. */
+  /** By name; those of one name in the order of their owners. */
+  readonly #groups = new Map<string, StreamGroup[]>();
+  /** The writer that this node is, as names have it. */
   readonly node: string;
   /** A visible entry between `insert` and `shown`: it is in no tree. */
   #fresh = 0;
@@ -145,19 +146,40 @@ export class Stream extends Collection {
 
   /** The consumer group of this name (latin1), or null. */
   group(name: string): StreamGroup | null {
-    const group = this.#groups.get(name);
-    return group !== undefined && group.exists ? group : null;
+    const found = this.#groups.get(name);
+    if (found !== undefined) {
+      for (let index = found.length - 1; index >= 0; index--) if (found[index].exists) return found[index];
+    }
+    return null;
+  }
+
+  /** Who is named by the elements of the consumer group, also before there is one. */
+  ownerOf(name: string): string {
+    return this.group(name)?.owner ?? this.home.nodes.owners[0];
   }
 
   /** This node's groups, by name. */
   get sortedGroups(): StreamGroup[] {
-    return [...this.#groups.values()].filter(({ exists }) => exists).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const shown = [...this.#groups.keys()].map((name) => this.group(name)).filter((group) => group !== null);
+    return shown.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  #needGroup(name: string): StreamGroup {
-    let group = this.#groups.get(name);
-    if (group === undefined) this.#groups.set(name, (group = new StreamGroup(name, this.node, this.elements)));
+  #needGroup(name: string, owner: string): StreamGroup {
+    const { owners } = this.home.nodes;
+    let found = this.#groups.get(name);
+    if (found === undefined) this.#groups.set(name, (found = []));
+    let group = found.find((one) => one.owner === owner);
+    if (group === undefined) {
+      found.push((group = new StreamGroup(name, owner, this.elements)));
+      found.sort((a, b) => owners.indexOf(a.owner) - owners.indexOf(b.owner));
+    }
     return group;
+  }
+
+  #dropGroup(group: StreamGroup): void {
+    const others = this.#groups.get(group.name)!.filter((one) => one !== group);
+    if (others.length === 0) this.#groups.delete(group.name);
+    else this.#groups.set(group.name, others);
   }
 
   #recount(): void {
@@ -275,8 +297,8 @@ export class Stream extends Collection {
         maxDeletedId: parseFormattedId(maxDeletedId),
       });
       this.#recount();
-    } else if (name.node === this.node) {
-      const group = this.#needGroup(name.group);
+    } else if (this.home.nodes.owners.includes(name.node)) {
+      const group = this.#needGroup(name.group, name.node);
       if (name.what === GROUP) {
         const [lastId, entriesRead] = this.#valueOf(ref).split(' ');
         group.exists = true;
@@ -301,8 +323,8 @@ export class Stream extends Collection {
       this.#recount();
       return;
     }
-    if (name.node !== this.node) return;
-    const group = this.#needGroup(name.group);
+    if (!this.home.nodes.owners.includes(name.node)) return;
+    const group = this.#needGroup(name.group, name.node);
     if (name.what === GROUP) {
       group.exists = false;
     } else {
@@ -315,7 +337,7 @@ export class Stream extends Collection {
       }
       if (!consumer.exists && consumer.pending.count === 0) group.consumers.delete(consumer.name);
     }
-    if (group.isGone) this.#groups.delete(group.name);
+    if (group.isGone) this.#dropGroup(group);
   }
 
   override walk(cursor: ElementCursor, limit: number, visit: (ref: number) => void): boolean {
@@ -362,7 +384,7 @@ export class Stream extends Collection {
       before += tree.count;
     }
     if (this.#freed < this.#live.count + this.#dead.count + this.#others.count) return false;
-    for (const group of this.#groups.values()) group.free();
+    for (const group of [...this.#groups.values()].flat()) group.free();
     return this.#trees.every((tree) => tree.freeNodes(limit));
   }
 
@@ -373,7 +395,7 @@ export class Stream extends Collection {
   override get orderBytes(): number {
     let bytes = 0;
     for (const tree of this.#trees) bytes += tree.nodeBytes;
-    for (const group of this.#groups.values()) bytes += group.bytes;
+    for (const groups of this.#groups.values()) for (const group of groups) bytes += group.bytes;
     return bytes;
   }
 }

@@ -163,15 +163,18 @@ export function writeMeta(keyspace: Keyspace, stream: Stream, meta: StreamMeta):
 // ---- groups ----
 
 function groupName(stream: Stream, group: string): Buffer {
-  return Buffer.from(`${GROUP}:${stream.node}:${group}`, 'latin1');
+  return Buffer.from(`${GROUP}:${stream.ownerOf(group)}:${group}`, 'latin1');
 }
 
 function consumerName(stream: Stream, group: string, consumer: string): Buffer {
-  return Buffer.from(`${CONSUMER}:${stream.node}:${group.length}:${group}${consumer}`, 'latin1');
+  return Buffer.from(`${CONSUMER}:${stream.ownerOf(group)}:${group.length}:${group}${consumer}`, 'latin1');
 }
 
 function pendingName(stream: Stream, group: string, id: StreamId): Buffer {
-  return Buffer.concat([Buffer.from(`${PENDING}:${stream.node}:${group.length}:${group}`, 'latin1'), idBytes(id)]);
+  return Buffer.concat([
+    Buffer.from(`${PENDING}:${stream.ownerOf(group)}:${group.length}:${group}`, 'latin1'),
+    idBytes(id),
+  ]);
 }
 
 export function putGroup(
@@ -189,13 +192,15 @@ export function putGroup(
   );
 }
 
-/** Removes a group with its consumers and pending entries. The stream stays, also without entries. */
+/** Removes a group with its consumers and pending entries, and those of the same name that it hid. The stream stays, also without entries. */
 export function removeGroup(keyspace: Keyspace, stream: Stream, group: StreamGroup): void {
   const pending: number[] = [];
   group.pending.visit(0, group.pending.count, (ref) => pending.push(ref));
   for (const ref of pending) removeElement(keyspace, stream, ref);
   for (const { name } of group.sortedConsumers) removeNamed(keyspace, stream, consumerName(stream, group.name, name));
   removeNamed(keyspace, stream, groupName(stream, group.name));
+  const hidden = stream.group(group.name);
+  if (hidden !== null) removeGroup(keyspace, stream, hidden);
   if (stream.length === 0) writeMeta(keyspace, stream, { ...stream.ownMeta, lastId: stream.lastId });
 }
 

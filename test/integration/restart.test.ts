@@ -42,3 +42,37 @@ describe('a node that is stopped by SIGTERM', () => {
     await again.server.stop();
   }, 60_000);
 });
+
+it('a node that was killed has its consumer groups when it starts again, and they outlive a second kill', async () => {
+  const node = await startMantis({ args: ['--flush-interval', '10ms'] });
+  const client = await RespClient.connect(node.port);
+  for (const id of ['1-0', '2-0', '3-0']) await client.command('XADD', 's', id, 'f', 'v');
+  await client.command('XGROUP', 'CREATE', 's', 'g', 0);
+  await client.command('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 2, 'STREAMS', 's', '>');
+  await client.command('WAITAOF', 1, 0, 0);
+  await client.close();
+  await node.server.kill('SIGKILL');
+
+  const second = await startMantis({ dataDir: node.dataDir, args: ['--flush-interval', '10ms'] });
+  const reader = await RespClient.connect(second.port);
+  expect(await reader.command('XPENDING', 's', 'g')).toEqual([2, '1-0', '2-0', [['c', '2']]]);
+  await reader.command('XACK', 's', 'g', '1-0');
+  await reader.command('XREADGROUP', 'GROUP', 'g', 'd', 'STREAMS', 's', '>');
+  await reader.command('WAITAOF', 1, 0, 0);
+  await reader.close();
+  await second.server.kill('SIGKILL');
+
+  const third = await startMantis({ dataDir: node.dataDir });
+  const last = await RespClient.connect(third.port);
+  expect(await last.command('XPENDING', 's', 'g')).toEqual([
+    2,
+    '2-0',
+    '3-0',
+    [
+      ['c', '1'],
+      ['d', '1'],
+    ],
+  ]);
+  await last.close();
+  await third.server.stop();
+}, 60_000);
