@@ -18,6 +18,8 @@ import { SLICE_MS } from './pace.ts';
 export interface PeerTls {
   readonly certificate: string | Buffer;
   readonly key: string | Buffer;
+  /** Of the key, where it has one. */
+  readonly passphrase?: string;
   /** Who signs the peers' certificates; the system's authorities when absent. */
   readonly authority?: string | Buffer;
   /** True = both sides must show a certificate that `authority` has signed. */
@@ -298,6 +300,7 @@ export function tcpNetwork(tls?: PeerTls): Network {
       : {
           cert: tls.certificate,
           key: tls.key,
+          ...(tls.passphrase === undefined ? {} : { passphrase: tls.passphrase }),
           minVersion: 'TLSv1.2' as const,
           ...(tls.authority === undefined ? {} : { ca: tls.authority }),
         };

@@ -6,12 +6,13 @@ import { RequestDecoder, type RequestLimits } from '../protocol/resp-request.ts'
 import { isLoopback } from '../replication/address.ts';
 import { resetAuthentication } from './authentication.ts';
 import { listenProblem } from './config/checks.ts';
+import { ValueError } from './config/option-type.ts';
 import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts';
 import { directWriteAvailable } from './direct-write.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Node } from './node.ts';
 import { Session } from './session.ts';
-import { clientTlsOptions } from './tls-options.ts';
+import { clientDemands, TLS_CONTEXT_OPTIONS, tlsContextOptions } from './tls-options.ts';
 import { TurnReplies } from './turn-replies.ts';
 
 const PROTECTED =
@@ -24,6 +25,7 @@ export class Listener {
   readonly #node: Node;
   readonly #dispatcher: Dispatcher;
   readonly #servers: net.Server[] = [];
+  readonly #tlsServers: tls.Server[] = [];
   readonly #shared = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   readonly #turn = new TurnReplies();
   readonly #limits: RequestLimits;
@@ -51,16 +53,40 @@ export class Listener {
     for (const entry of values.port === 0 ? [] : values.bind) await this.#listen(entry, values.port, false);
     for (const entry of values['tls-port'] === 0 ? [] : values.bind)
       await this.#listen(entry, values['tls-port'], true);
+    if (values['tls-port'] !== 0) this.#followTlsOptions();
     if (values.unixsocket !== '') await this.#listenUnix(values.unixsocket, values.unixsocketperm);
   }
 
   #server(secure: boolean): net.Server {
     const accept = (socket: net.Socket, shared: boolean): void => this.#accept(socket, shared);
-    if (secure) return tls.createServer(clientTlsOptions(this.#node.config.values), (socket) => accept(socket, false));
+    if (secure) {
+      const { values } = this.#node.config;
+      const options = { ...tlsContextOptions(values), ...clientDemands(values) };
+      const server = tls.createServer(options, (socket) => accept(socket, false));
+      this.#tlsServers.push(server);
+      return server;
+    }
     const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) =>
       accept(socket, true),
     );
     return server;
+  }
+
+  /** New connections go by what CONFIG SET says, with the files as they are then. */
+  #followTlsOptions(): void {
+    const { config } = this.#node;
+    const apply = (): void => {
+      try {
+        const options = tlsContextOptions(config.values);
+        for (const server of this.#tlsServers) {
+          server.setSecureContext(options);
+          Object.assign(server, clientDemands(config.values));
+        }
+      } catch (error) {
+        throw new ValueError(error instanceof Error ? error.message : String(error));
+      }
+    };
+    for (const name of TLS_CONTEXT_OPTIONS) config.onChange(name, apply);
   }
 
   async #listen(entry: string, port: number, secure: boolean): Promise<void> {

@@ -85,9 +85,11 @@ function presentAddress(entry: string): string[] {
 export function peerTls(values: ConfigValues): PeerTls | undefined {
   if (!values['peer-tls']) return undefined;
   const authority = values['peer-tls-ca-cert-file'];
+  const passphrase = values['peer-tls-key-file-pass'];
   return {
     certificate: readFileSync(values['peer-tls-cert-file']),
     key: readFileSync(values['peer-tls-key-file']),
+    ...(passphrase === '' ? {} : { passphrase }),
     isMutual: authority !== '',
     ...(authority === '' ? {} : { authority: readFileSync(authority) }),
   };

@@ -64,6 +64,12 @@ function checkSecurity(values: ConfigValues, problems: CheckProblem[]): void {
   if (values['tls-port'] !== 0 && (values['tls-cert-file'] === '' || values['tls-key-file'] === '')) {
     problems.push({ option: 'tls-port', message: "it needs 'tls-cert-file' and 'tls-key-file'" });
   }
+  const isChecked = values['tls-auth-clients'] !== 'no';
+  if (values['tls-port'] !== 0 && isChecked && values['tls-ca-cert-file'] === '' && values['tls-ca-cert-dir'] === '') {
+    const message =
+      "clients' certificates are checked against 'tls-ca-cert-file' or 'tls-ca-cert-dir': name one, or 'tls-auth-clients no'";
+    problems.push({ option: 'tls-port', message });
+  }
   if (
     values['peer-tls'] &&
     (values['peer-tls-cert-file'] === '' ||

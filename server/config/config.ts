@@ -310,7 +310,8 @@ export class Config {
     const told: (() => void)[] = [];
     for (const [option, previous] of before) {
       const value = this.#values.get(option);
-      if (option.definition.type.render(value) === option.definition.type.render(previous)) continue;
+      const { type, isReread } = option.definition;
+      if (!isReread && type.render(value) === type.render(previous)) continue;
       try {
         for (const listener of this.#listeners.get(option) ?? []) {
           listener(value, previous);
@@ -319,7 +320,7 @@ export class Config {
         this.#sources.delete(option);
       } catch (error) {
         for (const [changed, old] of before) this.#put(changed, old);
-        for (const undo of told.reverse()) undo();
+        for (const undo of told.reverse()) attempt(undo);
         if (error instanceof ValueError) return failed(option.name, error.message);
         throw error;
       }

@@ -18,6 +18,8 @@ export interface OptionDefinition<T> {
   readonly secret: 'no' | 'shown' | 'masked';
   /** CONFIG GET shows it under its exact name only. */
   readonly hidden: boolean;
+  /** CONFIG SET of the value that it has counts as a change: what it names may have become another. */
+  readonly isReread: boolean;
   /** Other names, listed by CONFIG GET like the first. */
   readonly aliases: readonly string[];
   readonly since: string;
@@ -32,6 +34,7 @@ export interface OptionTraits {
   protected?: boolean;
   secret?: 'no' | 'shown' | 'masked';
   hidden?: boolean;
+  isReread?: boolean;
   aliases?: readonly string[];
   since?: string;
   instead?: string;
@@ -52,6 +55,7 @@ function define<T>(
     protected: traits.protected ?? false,
     secret: traits.secret ?? 'no',
     hidden: traits.hidden ?? false,
+    isReread: traits.isReread ?? false,
     aliases: traits.aliases ?? [],
     since: traits.since ?? '0.1.0',
     effective,

@@ -29,7 +29,12 @@ function checkHostname(value: string): void {
   }
 }
 
+function refusePath(value: string): void {
+  if (value.includes('/')) throw new ValueError("dbfilename can't be a path, just a filename");
+}
+
 const snapshotOptions = {
+  dbfilename: accepted(text('file name', refusePath), 'dump.rdb', 'Name of the snapshot file.', { protected: true }),
   save: accepted(saveRules(), '', 'When Redis would write a snapshot.', { instead: 'data-dir and flush-interval' }),
   appendonly: switchOption('no', 'Append-only file of Redis.', { instead: 'durability' }),
   appendfsync: accepted(
@@ -237,6 +242,13 @@ const processOptions = {
 };
 
 const memoryOptions = {
+  'active-expire-effort': accepted(
+    integer(1, 10),
+    '1',
+    'How hard expired keys are looked for; ours go at their deadline.',
+  ),
+  'dynamic-hz': switchOption('yes', 'More housekeeping for many clients.'),
+  'stream-node-max-bytes': accepted(size(), '4096', 'Bytes of a stream node.'),
   'lazyfree-lazy-eviction': switchOption('no', 'Freeing in the background; ours always is.'),
   'lazyfree-lazy-expire': switchOption('no', 'Freeing in the background; ours always is.'),
   'lazyfree-lazy-server-del': switchOption('no', 'Freeing in the background; ours always is.'),

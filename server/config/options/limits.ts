@@ -1,6 +1,6 @@
 /** Bounds on clients and on what they send, and the general shape of the server. */
 import { outputLimits, sizeOrPercent } from '../composite-types.ts';
-import { duration, integer, longInteger, size, yesNo } from '../option-type.ts';
+import { duration, integer, longInteger, size } from '../option-type.ts';
 import { option } from '../option-definition.ts';
 
 export const limitOptions = {
@@ -22,15 +22,17 @@ export const limitOptions = {
     '0',
     'Memory of all client buffers together, past which the largest go; 0 is no limit.',
   ),
-  hz: option(integer(0, 2147483647, [1, 500]), '10', 'Rounds of housekeeping a second, 1 to 500.'),
-  'dynamic-hz': option(yesNo(), 'yes', 'Does housekeeping more often when there are many clients.'),
+  hz: option(
+    integer(0, 2147483647, [1, 500]),
+    '10',
+    'What INFO tells as rounds of housekeeping a second, 1 to 500; there are 10.',
+  ),
   'busy-reply-threshold': option(
     duration('ms', 0, 9223372036854775807n),
     '5000',
     'A script that runs longer is stopped with an error; 0 lets it run. Bare numbers are milliseconds.',
     { aliases: ['lua-time-limit'] },
   ),
-  'active-expire-effort': option(integer(1, 10), '1', 'How hard expired keys are looked for, 1 to 10.'),
   'tracking-table-max-keys': option(
     longInteger(),
     '1000000',

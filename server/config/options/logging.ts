@@ -1,7 +1,7 @@
 /** What the server says about itself: log, slow log, latency, keyspace events. */
 import { keyspaceEvents, percentiles } from '../composite-types.ts';
 import { choice, duration, integer, longInteger, text, yesNo } from '../option-type.ts';
-import { option } from '../option-definition.ts';
+import { accepted, option } from '../option-definition.ts';
 
 export const loggingOptions = {
   loglevel: option(choice('debug', 'verbose', 'notice', 'warning'), 'notice', 'How much is logged.'),
@@ -31,7 +31,7 @@ export const loggingOptions = {
     '',
     'Events that are published: K and E choose the channels, the other letters the classes, A is all of them.',
   ),
-  'watchdog-period': option(
+  'watchdog-period': accepted(
     integer(),
     '0',
     'Milliseconds that a turn of the event loop may take before it is logged; 0 is off.',

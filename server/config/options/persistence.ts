@@ -1,6 +1,6 @@
 /** Durable stores, files, and what is promised to a writer. */
 import { directory, directoryOrNone, durability, mysqlUrl } from '../node-types.ts';
-import { duration, text, ValueError, yesNo } from '../option-type.ts';
+import { duration, text, yesNo } from '../option-type.ts';
 import { option } from '../option-definition.ts';
 
 export const persistenceOptions = {
@@ -52,14 +52,7 @@ export const persistenceOptions = {
     'How long a stop may take to drain clients and flush; bare numbers are seconds.',
   ),
   dir: option(directory(), './', 'Working directory: relative paths start here.', { protected: true }),
-  dbfilename: option(text('file name', refusePath), 'dump.rdb', 'File that tools find snapshots under.', {
-    protected: true,
-  }),
   pidfile: option(text('path'), '', 'File that holds the process id while the server runs; empty writes none.', {
     mutable: 'never',
   }),
 };
-
-function refusePath(value: string): void {
-  if (value.includes('/')) throw new ValueError("dbfilename can't be a path, just a filename");
-}

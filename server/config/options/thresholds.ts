@@ -24,7 +24,10 @@ export const thresholdOptions = {
   'zset-max-listpack-value': option(size(), '64', 'Bytes up to which a member of such a sorted set may go.', {
     aliases: ['zset-max-ziplist-value'],
   }),
-  'stream-node-max-bytes': option(size(), '4096', 'Bytes of a stream node; 0 is no limit.'),
-  'stream-node-max-entries': option(longInteger(), '100', 'Entries of a stream node; 0 is no limit.'),
+  'stream-node-max-entries': option(
+    longInteger(),
+    '100',
+    'Entries that XADD and XTRIM with ~ remove at once; 0 is no limit.',
+  ),
   'hll-sparse-max-bytes': option(size(), '3000', 'Bytes up to which a HyperLogLog is sparse.'),
 };
