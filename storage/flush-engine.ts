@@ -131,7 +131,7 @@ export class FlushEngine implements StoreEngine {
       quarantine: store.quarantine,
       writeRows: async (records) => {
         const refused = await store.writeRows(records);
-        if (refused.length === 0) this.#watch?.note(records);
+        if (refused.length === 0) this.#watch?.written(records);
         return refused;
       },
       close: () => store.close(),
@@ -193,7 +193,7 @@ export class FlushEngine implements StoreEngine {
       throw new StoreError('unavailable', this.#drainer.status.lastError ?? 'MySQL does not answer');
     try {
       await this.#mysql.load((records, rowsDone, rowsTotal) => {
-        this.#watch?.note(records);
+        this.#watch?.loaded(records);
         return onRecords(records, rowsDone, rowsTotal);
       }, stampMsMax);
     } catch (error) {
@@ -203,6 +203,7 @@ export class FlushEngine implements StoreEngine {
   }
 
   async write(records: Buffer, seen: readonly RelayedTurn[] | null = null, isGuarded = false): Promise<void> {
+    this.#watch?.stored(records);
     if (this.#level === null) {
       if (seen === null) await this.#slices?.write(records);
       else await this.#heldSlices?.hold(records, seen);
