@@ -16,6 +16,8 @@ import type { SimulatedDatabase } from './simulated-database.ts';
 import { type DiskUser, SimulatedDisk } from './simulated-disk.ts';
 
 export const peerPort = 7000;
+/** The upper half of all node ids; the lower one is a node's number. */
+export const NODE_ID_HI = 0xabc00000;
 /** A moment in 2023; simulated time begins here. */
 export const epochMs = 1_700_000_000_000;
 /** How long after a start that failed comes the next. */

@@ -1,26 +1,25 @@
 /** One simulation from its schedule: runs it, heals everything, and looks whether all that was promised holds. */
 import { createHash } from 'node:crypto';
 import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
-import { compareStamp, formatNodeId, parseNodeId, stampMs } from '../../protocol/stamp.ts';
-import type { PeerStatus } from '../../replication/status.ts';
+import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
-import type { Runtime } from '../../server/runtime.ts';
 import { contentDigest } from '../../server/content-digest.ts';
 import { VirtualWorld } from '../replication/virtual-world.ts';
 import { checkRest, diskProblem, rememberedOf } from './checks.ts';
 import { differenceOf } from './content.ts';
 import { FaultBoard, type FaultCounts } from './faults.ts';
-import { factsOf, Ledger, type Turn } from './ledger.ts';
+import { Ledger } from './ledger.ts';
+import { Losses, rowsOf } from './losses.ts';
 import { Promises } from './promises.ts';
-import { describeRecords, digestOfKey, dumpAll, dumpKey, type Holder, RecordHeap } from './reference.ts';
+import { describeRecords, dumpAll, dumpKey, type Holder } from './reference.ts';
 import { acknowledgedMarks, isDurable, problemOf, resultsOf } from './replies.ts';
+import { RunningChecks } from './running-checks.ts';
 import { type Burst, clockAheadMsMax, type Schedule } from './schedule.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedDatabase } from './simulated-database.ts';
-import { epochMs, peerPort, SimulatedNode } from './simulated-node.ts';
+import { epochMs, NODE_ID_HI, peerPort, SimulatedNode } from './simulated-node.ts';
 import { Violation } from './violation.ts';
 import { Vows } from './vows.ts';
-import { restlessKeys } from './workload.ts';
 
 export interface Outcome {
   readonly seed: number;
@@ -37,14 +36,6 @@ export interface Outcome {
   readonly traceHash: string;
 }
 
-/** A node that has ended. */
-interface Returning {
-  /** What others had written lately by then. */
-  readonly turns: readonly Turn[];
-  /** Until when it is looked at more often; null while it is not back. */
-  untilMs: number | null;
-}
-
 export interface SimulationOptions {
   /** Told of every event. */
   trace?: (line: string) => void;
@@ -54,16 +45,9 @@ export interface SimulationOptions {
   hashes?: boolean;
 }
 
-/** The upper half of all node ids; the lower one is a node's number. */
-const NODE_ID_HI = 0xabc00000;
 const CHECK_MS = 500;
-/** How often is looked whether those that are left have dealt with what had come from one that has ended. */
-const HEARING_MS = 20;
-/** Nodes that come back are looked at more often for a while. */
+/** The same where nodes have come back a moment ago. */
 const RETURN_CHECK_MS = 25;
-const RETURNING_MS = 1500;
-/** What was written shortly before a crash may be lost to its node. */
-const LATELY_MS = 3000;
 const SETTLE_MS = 120_000;
 /** At least so long is everything left alone after the healing. */
 const CALM_MS = 2000;
@@ -74,12 +58,6 @@ const START_AHEAD_MS = 11_000;
 /** Lets everything that waits on promises go on; only where no promise's callback is running. */
 const runMicrotasks = (process as unknown as { _tickCallback(): void })._tickCallback.bind(process);
 
-/** From the text of a status. */
-function stampOf(text: string): Stamp {
-  const [ms, counter] = text.split('-').map(Number);
-  return { hi: Math.floor(ms / 4096), lo: (ms % 4096) * 0x100000 + counter };
-}
-
 export class Simulation {
   readonly schedule: Schedule;
   readonly world: VirtualWorld;
@@ -89,21 +67,14 @@ export class Simulation {
   readonly promises = new Promises();
   readonly faults: FaultBoard;
   readonly #vows: Vows;
+  readonly #losses: Losses;
+  readonly #checks: RunningChecks;
   operations = 0;
   readonly #options: SimulationOptions;
   readonly #hash = createHash('sha256');
-  /** What the disks of nodes that are down hold. */
-  readonly #disks = new Map<SimulatedNode, Holder>();
-  /** Nodes that have ended, or came back a moment ago, each with what it has to show again. */
-  readonly #returning = new Map<SimulatedNode, Returning>();
   readonly #watched = new Map<SimulatedNode, string>();
-  /** What has to be looked at after the crashes of this moment. */
-  #judgement: 'crash' | 'loss' | null = null;
-  /** The nodes that have ended meanwhile, and when. */
-  #ended: { host: string; atMs: number }[] = [];
   #failure: string | null = null;
   #nextCheckMs = CHECK_MS;
-  readonly #aheadMsMax: number;
 
   constructor(schedule: Schedule, options: SimulationOptions = {}) {
     this.schedule = schedule;
@@ -115,11 +86,12 @@ export class Simulation {
     for (let number = 1; number <= schedule.nodes; number++) this.nodes.push(this.#makeNode(number));
     this.faults = new FaultBoard(this);
     this.#vows = new Vows(this, this.ledger);
+    this.#losses = new Losses(this);
+    this.#checks = new RunningChecks(this, clockAheadMsMax(schedule) + START_AHEAD_MS);
     this.database.onProgress = (id, stamp) => {
       const broken = this.#vows.brokenAtProgress(this.nodes[parseNodeId(id)!.lo - 1], parseNodeId(stamp)!);
       if (broken !== null) this.fail(broken);
     };
-    this.#aheadMsMax = clockAheadMsMax(schedule) + START_AHEAD_MS;
     if (this.#isTraced) this.#listen();
   }
 
@@ -147,7 +119,7 @@ export class Simulation {
     node.onUp = () => this.#nodeIsUp(node);
     node.onDown = () => {
       this.crash(node);
-      this.#judge();
+      this.#losses.judge();
     };
     return node;
   }
@@ -206,13 +178,14 @@ export class Simulation {
   #advance(toMs: number): void {
     const { time } = this.world;
     while (time.monotonicMs() < toMs) {
-      const nextMs = this.#returning.size === 0 ? toMs : Math.min(toMs, time.monotonicMs() + RETURN_CHECK_MS);
+      const nextMs = !this.#checks.isAnyReturning ? toMs : Math.min(toMs, time.monotonicMs() + RETURN_CHECK_MS);
       time.run(Math.min(nextMs, this.#nextCheckMs) - time.monotonicMs());
       if (this.#failure !== null) throw new Violation(this.#failure);
-      this.#checkReturning();
+      this.#checks.checkReturning();
       if (time.monotonicMs() < this.#nextCheckMs) continue;
       this.#nextCheckMs += CHECK_MS;
-      this.#check();
+      this.#watch();
+      this.#checks.check();
     }
   }
 
@@ -231,7 +204,7 @@ export class Simulation {
       else {
         this.trace(`fault ${event.kind} at ${this.nodes[event.node].host}`);
         this.faults.apply(event);
-        this.#judge();
+        this.#losses.judge();
       }
       runMicrotasks();
     }
@@ -279,10 +252,9 @@ export class Simulation {
   // ---- what nodes do ----
 
   #nodeIsUp(node: SimulatedNode): void {
-    this.#disks.delete(node);
+    this.#losses.isUp(node);
     this.trace(`${node.host} is up`);
-    const returning = this.#returning.get(node);
-    if (returning !== undefined) returning.untilMs = this.world.time.monotonicMs() + RETURNING_MS;
+    this.#checks.noteUp(node);
     const { replicator } = node.runtime!;
     if (replicator === null) return;
     const publish = replicator.publish.bind(replicator);
@@ -303,145 +275,27 @@ export class Simulation {
     const broken = this.#vows.brokenAtCrash(node);
     if (broken !== null) this.fail(broken);
     if (!wasUp) return;
-    this.#noteEnd(node);
-    this.#disks.set(node, this.#readDisk(node));
-    this.#judgement ??= 'crash';
-    const sinceMs = this.world.time.monotonicMs() - LATELY_MS;
-    const turns = this.ledger.turns.filter((turn) => turn.node !== node.number - 1 && turn.atMs > sinceMs);
-    this.#returning.set(node, { turns, untilMs: null });
-  }
-
-  #noteEnd({ host }: SimulatedNode): void {
-    this.#ended.push({ host, atMs: this.world.time.monotonicMs() });
+    this.#losses.ended(node);
+    this.#checks.noteCrash(node);
   }
 
   leave(node: SimulatedNode): void {
-    this.#noteEnd(node);
+    this.#losses.left(node);
     node.leave();
     this.trace(`${node.host} has left`);
     this.promises.crashed(node.number - 1);
-    this.#disks.delete(node);
-    this.#judgement = 'loss';
   }
 
-  /** A node has stopped in order; without stores that work, what it alone had is gone all the same. */
+  /** A node has stopped in order. */
   stopped(node: SimulatedNode): void {
-    this.#noteEnd(node);
     this.trace(`${node.host} has stopped`);
-    this.#disks.set(node, this.#readDisk(node));
-    this.#judgement ??= 'crash';
-    this.#judge();
+    this.#losses.ended(node);
+    this.#losses.judge();
   }
 
-  /** Notes what crashes took away, as far as they may, once nobody is busy any more with what had come from the nodes before. */
-  #judge(): void {
-    if (this.#judgement === null) return;
-    const { time } = this.world;
-    if (this.#ended.some(({ host }) => this.world.isBeingHeard(host))) {
-      time.setTimer(HEARING_MS, () => this.#judge());
-      return;
-    }
-    const isGone = this.#judgement === 'loss';
-    const nowMs = Math.min(time.monotonicMs(), ...this.#ended.map(({ atMs }) => atMs));
-    this.#judgement = null;
-    this.#ended = [];
-    const { durability, hasDisk, hasDatabase, options } = this.schedule;
-    const hasStore = hasDisk || hasDatabase;
-    const intervalMs = options['flush-interval'] === '1s' ? 1000 : 200;
-    const isTroubled = nowMs < this.faults.storesTroubledUntilMs || !hasStore;
-    const sinceMs = isGone || isTroubled ? 0 : nowMs - 5 * intervalMs - 4000;
-    const isSynced = durability === 'always' || durability === 'mysql';
-    const mayBeLost = (turn: Turn): boolean => {
-      if (isGone) return true;
-      if (isSynced && turn.unanswered === 0 && !isTroubled) return false;
-      return turn.atMs >= sinceMs;
-    };
-    const hit = this.ledger.judge(mayBeLost, this.#holders());
-    for (const turn of hit) this.trace(`lost of n${turn.node + 1}: ${[...turn.lostKeys].join(' ')}`);
-  }
-
-  #readDisk(node: SimulatedNode): Holder {
-    const heap = new RecordHeap();
-    for (const records of node.disk.durableRecords()) heap.add(records);
-    return heap;
-  }
-
-  /** Everything that has a copy now. */
-  #holders(): Holder[] {
-    const holders: Holder[] = [];
-    // Those that have the most come first.
-    for (const { runtime } of this.nodes) {
-      if (runtime !== null) holders.push({ dump: (database, key) => dumpKey(runtime.keyspace, database, key) });
-    }
-    holders.push(...this.#disks.values());
-    if (this.schedule.hasDatabase) holders.push(this.#databaseHolder());
-    return holders;
-  }
-
-  #databaseHolder(): Holder {
-    const rows = new RecordHeap();
-    for (const row of this.database.rows.values()) rows.add(row);
-    return rows;
-  }
-
-  // ---- while it runs ----
-
-  #check(): void {
-    if (this.#options.watch !== undefined) this.#watch(Buffer.from(this.#options.watch, 'latin1'));
-    for (const node of this.nodes) {
-      const runtime = node.serving;
-      if (runtime === null || runtime.replicator === null) continue;
-      this.#checkClock(node);
-      const { outboxBytes, outboxBytesMax, peers } = runtime.replicator.status();
-      if (outboxBytes > outboxBytesMax) throw new Violation(`the outbox of ${node.host} holds ${outboxBytes} bytes`);
-      for (const peer of peers) {
-        const at = parseNodeId(peer.id)!;
-        this.ledger.heard(node.number - 1, stampOf(peer.acknowledged), this.world.time.monotonicMs());
-        const other = this.nodes[at.lo - 1];
-        if (peer.state === 'down' || other.serving === null || other.serving.loading !== null) continue;
-        const stamp = stampOf(peer.acknowledged);
-        const turns = this.ledger.unchecked(node.number - 1, node.starts, stamp, other.number - 1);
-        for (const turn of turns) {
-          this.#checkAcknowledged(node, other, turn);
-        }
-      }
-    }
-  }
-
-  /** Of a node that came back its peers may not believe that it still has what a crash has taken from it. */
-  #checkReturning(): void {
-    for (const [other, returning] of this.#returning) {
-      const { turns, untilMs } = returning;
-      if (other.state === 'gone' || (untilMs !== null && this.world.time.monotonicMs() > untilMs)) {
-        this.#returning.delete(other);
-        continue;
-      }
-      if (untilMs === null || other.serving === null) continue;
-      for (const node of this.nodes) {
-        const ofThisRun = turns.filter((turn) => turn.node === node.number - 1 && turn.run === node.starts);
-        // What a peer says takes a while to put together, and this is asked many times.
-        if (ofThisRun.length === 0) continue;
-        const peer = node.serving === null ? undefined : peerOf(node.serving, other);
-        if (node === other || peer === undefined || peer.state === 'down') continue;
-        // A peer that is cut off has not heard yet that there was a crash.
-        if ((peerOf(other.serving, node)?.direction ?? null) === null) continue;
-        const { hi, lo } = stampOf(peer.acknowledged);
-        for (const turn of ofThisRun) {
-          if (compareStamp(turn.stamp.hi, turn.stamp.lo, hi, lo) <= 0) this.#checkAcknowledged(node, other, turn);
-        }
-      }
-    }
-  }
-
-  /** No stamps are further ahead than the fastest clock, and what a start skips. */
-  #checkClock(node: SimulatedNode): void {
-    const { hi, lo } = node.runtime!.keyspace.clock;
-    const aheadMs = stampMs(hi, lo) - this.trueMs;
-    if (aheadMs > this.#aheadMsMax)
-      throw new Violation(`the stamps of ${node.host} are ${aheadMs} ms ahead, and clocks are not`);
-  }
-
-  #watch(key: Buffer): void {
+  #watch(): void {
+    if (this.#options.watch === undefined) return;
+    const key = Buffer.from(this.#options.watch, 'latin1');
     for (const node of this.nodes) {
       if (node.runtime === null) continue;
       const text = describeRecords(dumpKey(node.runtime.keyspace, 0, key)).join('\n    ');
@@ -449,34 +303,6 @@ export class Simulation {
       this.#watched.set(node, text);
       this.trace(`${node.host} has\n    ${text}`);
     }
-  }
-
-  /** What a peer has acknowledged it holds, or something newer. */
-  #checkAcknowledged(node: SimulatedNode, other: SimulatedNode, turn: Turn): void {
-    const { keyspace } = other.runtime!;
-    const holder: Holder = { dump: (database, key) => dumpKey(keyspace, database, key) };
-    for (let index = 0; index < turn.records.length; index++) {
-      if (turn.lost.has(index)) continue;
-      const record = turn.records[index];
-      const { key, deadlineMs, flags } = factsOf(record);
-      const isRestless = deadlineMs > 0 || (flags & 1) !== 0 || restlessKeys.test(key.toString('latin1'));
-      if (isRestless || this.ledger.isHeld(record, holder)) continue;
-      // Digests say nothing of what was removed, so that a repair need not bring it.
-      if (this.#showsAsAnother(other, record)) continue;
-      throw new Violation(
-        `${other.host} has acknowledged what ${node.host} wrote to ${key.toString('latin1')}, and does not have it:\n` +
-          `written ${describeRecords(record).join()}\nthere ${describeRecords(holder.dump(factsOf(record).database, key)).join('\n')}`,
-      );
-    }
-  }
-
-  /** Whether a node shows the same at the record's key as some other node does. */
-  #showsAsAnother(node: SimulatedNode, record: Buffer): boolean {
-    const { database, key } = factsOf(record);
-    const own = digestOfKey(node.runtime!.keyspace, database, key);
-    return this.nodes.some(
-      (other) => other !== node && other.runtime !== null && digestOfKey(other.runtime.keyspace, database, key) === own,
-    );
   }
 
   // ---- the end ----
@@ -529,7 +355,7 @@ export class Simulation {
     if (gone === undefined || !this.schedule.hasDatabase) return false;
     const { keyspace } = this.living[0].runtime!;
     const living: Holder = { dump: (database, key) => dumpKey(keyspace, database, key) };
-    return this.ledger.hasMore(gone.number - 1, this.#databaseHolder(), living);
+    return this.ledger.hasMore(gone.number - 1, rowsOf(this), living);
   }
 
   /** One node starts again, reads the database, and the others have it from there: that much is promised. */
@@ -601,10 +427,4 @@ export class Simulation {
     const difference = differenceOf(before, dumpAll(this.living[0].runtime!.keyspace));
     throw new Violation(`before (-) and after (+) a restart of all nodes, ${digest} and ${after}:\n${difference}`);
   }
-}
-
-/** A node, as another one sees it. */
-function peerOf(runtime: Runtime, { number }: SimulatedNode): PeerStatus | undefined {
-  const id = formatNodeId(NODE_ID_HI, number);
-  return runtime.replicator?.status().peers.find((peer) => peer.id === id);
 }

@@ -5,7 +5,8 @@ import { compareStamp } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import { factsOf, isRemovalRecord, type Ledger, type Turn } from './ledger.ts';
 import type { Promised } from './promises.ts';
-import { describeRecords, digestOfKey, dumpKey, RecordHeap, withoutBatchFlags } from './reference.ts';
+import { diskOf, rowsOf } from './losses.ts';
+import { describeRecords, digestOfKey, dumpKey, withoutBatchFlags } from './reference.ts';
 import { isDurable, type Stores } from './replies.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { registerIdOf } from './simulated-database.ts';
@@ -95,19 +96,7 @@ export class Vows {
     const { key, database: number } = factsOf(record);
     if (node.runtime === null || !dumpKey(node.runtime.keyspace, number, key).includes(withoutBatchFlags(record)))
       return true;
-    return this.#ledger.isHeld(record, isMysql ? this.#rows() : this.#disk(node));
-  }
-
-  #rows(): RecordHeap {
-    const heap = new RecordHeap();
-    for (const row of this.#stores.database.rows.values()) heap.add(row);
-    return heap;
-  }
-
-  #disk(node: SimulatedNode): RecordHeap {
-    const heap = new RecordHeap();
-    for (const records of node.disk.durableRecords()) heap.add(records);
-    return heap;
+    return this.#ledger.isHeld(record, isMysql ? rowsOf(this.#stores) : diskOf(node));
   }
 }
 
