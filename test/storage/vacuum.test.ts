@@ -2,164 +2,25 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ClassicLevel } from 'classic-level';
 import { join } from 'node:path';
 import { RecordReader } from '../../protocol/change-record.ts';
-import { migrate } from '../../storage/backends/mysql-schema.ts';
-import { MysqlStore } from '../../storage/backends/mysql.ts';
 import { splitRecords } from '../../storage/backends/record-tools.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
-import { expireDue } from '../../storage/expiry.ts';
-import { FlushEngine } from '../../storage/flush-engine.ts';
-import { Flusher } from '../../storage/flusher.ts';
-import { dirtyCount, drainDirty, noteDirty } from '../../storage/outflow.ts';
-import { Reaper } from '../../storage/reaper.ts';
 import type { RemovalSink, TakeRecords } from '../../storage/removals.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { SeededRandom, withSeed } from '../support/seed.ts';
-import { storeEnvironment } from '../support/store-environment.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Replica } from './collections/replicas.ts';
+import { StoredNode, Writer } from './stored-node.ts';
 
 const testFile = 'test/storage/vacuum.test.ts';
 const HOUR_MS = 3_600_000;
 let mariadb: MariadbProcess;
-let databases = 0;
 
 beforeAll(async () => {
   mariadb = await MariadbProcess.create();
 }, 60_000);
 
 afterAll(() => mariadb?.stop());
-
-async function newDatabase(): Promise<string> {
-  const name = `vacuum_${++databases}`;
-  await mariadb.query(`CREATE DATABASE ${name}`);
-  const url = mariadb.url.replace(/[^/]*$/, name);
-  await migrate(url);
-  return url;
-}
-
-const time = {
-  monotonicMs: () => performance.now(),
-  setTimer: (delayMs: number, callback: () => void) => {
-    const timer = setTimeout(callback, delayMs);
-    return { cancel: () => clearTimeout(timer) };
-  },
-  defer: (callback: () => void) => void setImmediate(callback),
-};
-
-/** A keyspace on its stores, whose day passes as fast as the test wants. */
-class StoredNode {
-  readonly replica: Replica;
-  readonly flusher: Flusher;
-  readonly #reaper: Reaper;
-  nowMs: number;
-
-  constructor(
-    dataDir: string | null,
-    mysql: string | null,
-    nowMs: number,
-    sinkOf = (sink: RemovalSink) => sink,
-    onNewer?: TakeRecords,
-  ) {
-    this.nowMs = nowMs;
-    this.replica = new Replica(1, () => this.nowMs);
-    const { keyspace } = this.replica;
-    keyspace.feeding = false;
-    keyspace.digesting = false;
-    this.flusher = new Flusher(
-      {
-        dataDir,
-        mysql,
-        flushIntervalMs: HOUR_MS,
-        backoffMsMax: 50,
-        environment: { ...storeEnvironment, nowMs: () => this.nowMs, random: () => 0.5 },
-        // In this thread: a hundred workers in one process now and then meet a fault of V8's (jit_page.has_value()).
-        makeEngine: (options, events, environment) =>
-          new FlushEngine(options, options.mysqlUrl, null, events, environment),
-      },
-      {
-        get dirtyCount() {
-          return dirtyCount(keyspace);
-        },
-        drainDirty: (writer, bytesMax) => drainDirty(keyspace, writer, bytesMax),
-        noteDirty: () => noteDirty(keyspace),
-      },
-      time,
-    );
-    this.#reaper = new Reaper(keyspace, sinkOf(this.flusher), onNewer);
-  }
-
-  async start(): Promise<void> {
-    const { keyspace } = this.replica;
-    await this.flusher.open();
-    keyspace.storing = false;
-    keyspace.hydrating = true;
-    keyspace.clock.refresh();
-    await this.flusher.hydrate((records) => this.replica.apply(records));
-    keyspace.hydrating = false;
-    keyspace.storing = true;
-  }
-
-  pass(ms: number): void {
-    this.nowMs += ms;
-    this.replica.keyspace.clock.refresh();
-    expireDue(this.replica.keyspace, Number.POSITIVE_INFINITY);
-  }
-
-  step(): number {
-    const { hi, lo } = this.replica.keyspace.clock;
-    return this.#reaper.step({ hi, lo }, { hi, lo });
-  }
-
-  /** Flushes, and reaps until memory holds nothing that commands do not see. */
-  async settle(): Promise<void> {
-    await this.flusher.flushNow();
-    const { keyspace } = this.replica;
-    await waitFor('the vacuum', () => {
-      this.step();
-      return keyspace.databases.every((database) => database.index.count === database.keyCount);
-    });
-  }
-
-  /** Sweeps on for so many steps, whatever there is. */
-  async sweep(steps: number): Promise<void> {
-    await this.flusher.flushNow();
-    for (let step = 0; step < steps; step++) {
-      this.step();
-      await new Promise(setImmediate);
-    }
-  }
-}
-
-/** Another node that writes the same database. */
-class Writer {
-  readonly replica: Replica;
-  readonly #store: MysqlStore;
-
-  private constructor(replica: Replica, store: MysqlStore) {
-    this.replica = replica;
-    this.#store = store;
-  }
-
-  static async open(url: string, { nowMs }: StoredNode): Promise<Writer> {
-    const store = new MysqlStore({ target: url, environment: storeEnvironment });
-    await store.open();
-    const replica = new Replica(2, () => nowMs);
-    replica.keyspace.clock.refresh();
-    return new Writer(replica, store);
-  }
-
-  /** Brings what is new to the database; gives it. */
-  async write(): Promise<Buffer> {
-    const records = this.replica.takeStore(1 << 20);
-    await this.#store.write(records);
-    return records;
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
-  }
-}
 
 async function openTables(dataDir: string): Promise<ClassicLevel<Buffer, Buffer>> {
   const level = new ClassicLevel<Buffer, Buffer>(join(dataDir, 'registers'), {
@@ -239,7 +100,7 @@ describe('the vacuum', () => {
   ])(
     'leaves no dead row in MySQL %s',
     async (_how, isEmbedded) => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const node = new StoredNode(isEmbedded ? temporaryFolder('vacuum') : null, url, Date.now());
       await node.start();
       await liveADay(node, 50);
@@ -257,7 +118,7 @@ describe('the vacuum', () => {
   );
 
   it('takes what a FLUSHDB has covered out of the stores, but for the floor', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('vacuum');
     const node = new StoredNode(dataDir, url, Date.now());
     await node.start();
@@ -285,7 +146,7 @@ describe('the vacuum', () => {
       const failures = new SeededRandom(random.uint32());
       for (const what of ['level', 'mysql', 'both']) {
         const dataDir = what === 'mysql' ? null : temporaryFolder('vacuum');
-        const url = what === 'level' ? null : await newDatabase();
+        const url = what === 'level' ? null : (await mariadb.createMigratedDatabase()).url;
         let nowMs = Date.now();
         let before: string[] = [];
         // A peer that hears of changes now and then, and is heard of.
@@ -324,7 +185,7 @@ describe('the vacuum', () => {
       mariadb.query(`SELECT kind, k FROM ${url.split('/').at(-1)}.mantis_registers ORDER BY kind, k`);
 
     it('takes away with a key that has lapsed the elements that this node never held', async () => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const node = newNode(url);
       await node.start();
       const gone = await Writer.open(url, node);
@@ -344,7 +205,7 @@ describe('the vacuum', () => {
     });
 
     it('shows nothing of a key that has lapsed for what a member writes after its rows have gone', async () => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const node = newNode(url);
       await node.start();
       const gone = await Writer.open(url, node);
@@ -373,7 +234,7 @@ describe('the vacuum', () => {
     });
 
     it('hears of what the database alone has newer of a key that is gone, and then takes away what nobody shows', async () => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const node = newNode(url);
       await node.start();
       const gone = await Writer.open(url, node);
@@ -404,7 +265,7 @@ describe('the vacuum', () => {
     });
 
     it('leaves a key that has lapsed where it is while what the database alone has of it does not count', async () => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const offered: number[] = [];
       const node = newNode(url, (records) => Promise.resolve(void offered.push(splitRecords(records).length)));
       await node.start();
@@ -443,7 +304,7 @@ describe('the vacuum', () => {
   });
 
   it.each(['level', 'mysql', 'both'])('takes away sums that a removal elsewhere has ended, from %s', async (what) => {
-    const url = what === 'level' ? null : await newDatabase();
+    const url = what === 'level' ? null : (await mariadb.createMigratedDatabase()).url;
     const dataDir = what === 'mysql' ? null : temporaryFolder('vacuum');
     const node = new StoredNode(dataDir, url, Date.now());
     await node.start();
@@ -478,7 +339,7 @@ describe('the vacuum', () => {
   });
 
   it('waits while MySQL is away, and keeps the tombstones meanwhile', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('vacuum');
     const node = new StoredNode(dataDir, url, Date.now());
     await node.start();
@@ -498,7 +359,7 @@ describe('the vacuum', () => {
   }, 60_000);
 
   it('reaps nothing before the rows of a MySQL that was absent at start are merged', async () => {
-    const url = await newDatabase();
+    const { url } = await mariadb.createMigratedDatabase();
     const dataDir = temporaryFolder('vacuum');
     const first = new StoredNode(dataDir, url, Date.now());
     await first.start();
