@@ -39,30 +39,63 @@ async function measure(server: MeasuredServer, row: Row): Promise<Measurement> {
   return result;
 }
 
-/** Writes in each durability mode beside Redis with the appendfsync that promises the same, and reads beside a running flush. */
-export async function compareDurability(
-  mantis: (args: string[]) => Contender,
-  { rounds, requests, log }: { rounds: number; requests: number; log: (line: string) => void },
-): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'mantis-bench-'));
-  const redis = (fsync: string): Contender => ({
+/** Runs each row in each round; gives for each row what was measured of both of its pair. */
+async function measureRows(
+  rows: readonly Row[],
+  rounds: number,
+  log: (line: string) => void,
+): Promise<[Measurement[], Measurement[]][]> {
+  const results = rows.map((): [Measurement[], Measurement[]] => [[], []]);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, row] of rows.entries()) {
+      log(`round ${round + 1} of ${rounds}: ${row.title}`);
+      // Who goes first changes from round to round.
+      for (const at of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+        results[index][at].push(await measure(row.pair[at], row));
+      }
+    }
+  }
+  return results;
+}
+
+function cellsOf(row: Row, measured: readonly [Measurement[], Measurement[]]): string[] {
+  const rates = measured.map((list) => list.map(({ commandsPerSecond }) => commandsPerSecond));
+  const delays = measured.map((list) => list.map(({ p99Ms }) => p99Ms));
+  return [
+    row.title,
+    row.pair[1].name,
+    ...rates.map((list) => Math.round(median(list)).toLocaleString('en')),
+    medianRatio(rates[0], rates[1]).toFixed(2),
+    ...delays.map((list) => median(list).toFixed(2)),
+    medianRatio(delays[0], delays[1]).toFixed(2),
+  ];
+}
+
+function redis(fsync: string, folder: string): Contender {
+  return {
     name: `Redis, appendfsync ${fsync}`,
     program: 'redis-server',
     args: (port) => {
       const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'yes'];
       return [...own, '--appendfsync', fsync, '--dir', folder, '--appenddirname', `${fsync}-${port}`];
     },
-  });
-  const mode = (name: string): Contender => ({
-    ...mantis(['--data-dir', join(folder, name), '--durability', name]),
-    name: `Mantis, durability ${name}`,
-  });
+  };
+}
+
+/** Writes in each durability mode beside Redis with the appendfsync that promises the same, and reads beside a running flush. */
+export async function compareDurability(
+  mantis: (args: string[]) => Contender,
+  { rounds, requests, log }: { rounds: number; requests: number; log: (line: string) => void },
+): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'mantis-bench-'));
+  const startPair = async (mode: string, fsync: string): Promise<[MeasuredServer, MeasuredServer]> => {
+    const args = ['--data-dir', join(folder, mode), '--durability', mode];
+    const ours = await MeasuredServer.start({ ...mantis(args), name: `Mantis, durability ${mode}` });
+    return [ours, await MeasuredServer.start(redis(fsync, folder))];
+  };
   try {
-    const always = [await MeasuredServer.start(mode('always')), await MeasuredServer.start(redis('always'))] as const;
-    const interval = [
-      await MeasuredServer.start(mode('interval')),
-      await MeasuredServer.start(redis('everysec')),
-    ] as const;
+    const always = await startPair('always', 'always');
+    const interval = await startPair('interval', 'everysec');
     const without = await MeasuredServer.start({ ...mantis(['--data-dir', 'none']), name: 'Mantis without a store' });
     const set = { command: 'set', writesBeside: false } as const;
     const rows: Row[] = [
@@ -79,31 +112,13 @@ export async function compareDurability(
         writesBeside: true,
       },
     ];
-    const results = rows.map((): [Measurement[], Measurement[]] => [[], []]);
-    for (let round = 0; round < rounds; round++) {
-      for (const [index, row] of rows.entries()) {
-        log(`round ${round + 1} of ${rounds}: ${row.title}`);
-        // Who goes first changes from round to round.
-        for (const at of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-          results[index][at].push(await measure(row.pair[at], row));
-        }
-      }
-    }
+    const results = await measureRows(rows, rounds, log);
     await Promise.all([...always, ...interval, without].map((server) => server.stop()));
-    const cells = rows.map((row, index) => {
-      const rates = results[index].map((list) => list.map(({ commandsPerSecond }) => commandsPerSecond));
-      const delays = results[index].map((list) => list.map(({ p99Ms }) => p99Ms));
-      return [
-        row.title,
-        row.pair[1].name,
-        ...rates.map((list) => Math.round(median(list)).toLocaleString('en')),
-        medianRatio(rates[0], rates[1]).toFixed(2),
-        ...delays.map((list) => median(list).toFixed(2)),
-        medianRatio(delays[0], delays[1]).toFixed(2),
-      ];
-    });
     const header = ['', 'beside', 'Mantis /s', 'other /s', 'ratio', 'Mantis p99 ms', 'other p99 ms', 'ratio'];
-    return table(header, cells);
+    return table(
+      header,
+      rows.map((row, index) => cellsOf(row, results[index])),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

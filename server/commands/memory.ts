@@ -3,6 +3,7 @@ import { SAMPLES_DEFAULT, deadlineBytes, indexBytes, keyBytes } from '../../stor
 import type { Call } from '../call.ts';
 import { command, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
+import { memoryFigures } from '../info/memory-figures.ts';
 import { peekKey } from '../key-use.ts';
 import { helpSubcommand } from '../subcommand-help.ts';
 
@@ -27,10 +28,8 @@ function usage(call: Call): void {
 }
 
 function findings(call: Call): string[] {
-  const { keyspace } = call;
-  const { arena, usedBytes } = keyspace;
+  const { usedBytes, activeBytes: heldBytes } = memoryFigures(call.node);
   const found: string[] = [];
-  const heldBytes = arena.residentBytes - arena.emptyBytes + usedBytes - arena.usedBytes;
   if (heldBytes - usedBytes > FRAGMENTATION_BYTES_MIN && heldBytes > usedBytes * FRAGMENTATION_RATIO_MAX) {
     found.push(
       `Memory is fragmented: ${heldBytes} bytes are held for ${usedBytes} bytes of data. Keys of other sizes were deleted; ` +
@@ -56,31 +55,15 @@ function doctor(call: Call): void {
   call.reply.verbatim(found.length === 0 ? 'No problem with the memory of this node was found.' : found.join('\n'));
 }
 
-function stats(call: Call): void {
-  const { keyspace, reply, node } = call;
-  const { arena, usedBytes } = keyspace;
-  const databases = keyspace.databases.filter((database) => database.keyCount > 0);
-  const keyCount = databases.reduce((total, database) => total + database.keyCount, 0);
-  const indexTotal = keyspace.databases.reduce((total, database) => total + indexBytes(database), 0);
-  const datasetBytes = usedBytes - indexTotal;
-  const peakBytes = Math.max(node.statistics.usedMemoryPeakBytes, usedBytes);
-  const residentBytes = arena.residentBytes + usedBytes - arena.usedBytes;
-  const activeBytes = residentBytes - arena.emptyBytes;
+type Figure = readonly [name: string, value: number, kind: 'bytes' | 'ratio'];
+
+/** What follows the databases: totals, and how the allocator and the process stand to them. */
+function totals(call: Call, keyCount: number): readonly Figure[] {
+  const { usedBytes, peakBytes, overheadBytes, activeBytes, residentBytes } = memoryFigures(call.node);
+  const datasetBytes = usedBytes - overheadBytes;
   const processBytes = process.memoryUsage.rss();
-  const figures: [name: string, value: number, kind: 'bytes' | 'ratio'][] = [
-    ['peak.allocated', peakBytes, 'bytes'],
-    ['total.allocated', usedBytes, 'bytes'],
-    ['startup.allocated', 0, 'bytes'],
-    ['replication.backlog', 0, 'bytes'],
-    ['clients.slaves', 0, 'bytes'],
-    ['clients.normal', 0, 'bytes'],
-    ['cluster.links', 0, 'bytes'],
-    ['aof.buffer', 0, 'bytes'],
-    ['lua.caches', call.node.scripting.cache.bytes, 'bytes'],
-    ['functions.caches', call.node.scripting.libraries.bytes, 'bytes'],
-  ];
-  const totals: typeof figures = [
-    ['overhead.total', indexTotal, 'bytes'],
+  return [
+    ['overhead.total', overheadBytes, 'bytes'],
     ['keys.count', keyCount, 'bytes'],
     ['keys.bytes-per-key', keyCount === 0 ? 0 : Math.floor(usedBytes / keyCount), 'bytes'],
     ['dataset.bytes', datasetBytes, 'bytes'],
@@ -98,15 +81,34 @@ function stats(call: Call): void {
     ['fragmentation', usedBytes === 0 ? 1 : processBytes / usedBytes, 'ratio'],
     ['fragmentation.bytes', processBytes - usedBytes, 'bytes'],
   ];
-  reply.map(figures.length + databases.length + totals.length);
-  for (const figure of figures) replyFigure(call, ...figure);
+}
+
+function stats(call: Call): void {
+  const { keyspace, reply, node } = call;
+  const databases = keyspace.databases.filter((database) => database.keyCount > 0);
+  const keyCount = databases.reduce((total, database) => total + database.keyCount, 0);
+  const before: readonly Figure[] = [
+    ['peak.allocated', memoryFigures(node).peakBytes, 'bytes'],
+    ['total.allocated', keyspace.usedBytes, 'bytes'],
+    ['startup.allocated', 0, 'bytes'],
+    ['replication.backlog', 0, 'bytes'],
+    ['clients.slaves', 0, 'bytes'],
+    ['clients.normal', 0, 'bytes'],
+    ['cluster.links', 0, 'bytes'],
+    ['aof.buffer', 0, 'bytes'],
+    ['lua.caches', node.scripting.cache.bytes, 'bytes'],
+    ['functions.caches', node.scripting.libraries.bytes, 'bytes'],
+  ];
+  const behind = totals(call, keyCount);
+  reply.map(before.length + databases.length + behind.length);
+  for (const figure of before) replyFigure(call, ...figure);
   for (const database of databases) {
     reply.bulkString(`db.${database.number}`);
     reply.map(2);
     replyFigure(call, 'overhead.hashtable.main', indexBytes(database), 'bytes');
     replyFigure(call, 'overhead.hashtable.expires', deadlineBytes(database), 'bytes');
   }
-  for (const figure of totals) replyFigure(call, ...figure);
+  for (const figure of behind) replyFigure(call, ...figure);
 }
 
 function replyFigure(call: Call, name: string, value: number, kind: 'bytes' | 'ratio'): void {

@@ -3,9 +3,9 @@
  * are evicted where `used_memory` passes `evict_beyond`: `maxmemory` less what the process has grown by that nothing counts.
  */
 import { totalmem } from 'node:os';
-import { indexBytes } from '../../storage/memory-usage.ts';
 import type { Node } from '../node.ts';
 import { type Field, humanBytes, percent, ratio } from './fields.ts';
+import { memoryFigures } from './memory-figures.ts';
 
 /** The kernel is asked for the process's memory this often at most. */
 const SAMPLE_MS = 100;
@@ -42,13 +42,15 @@ function clientBytes(node: Node): number {
 }
 
 export function memoryFields(node: Node): Field[] {
-  const { keyspace, statistics, config, scripting } = node;
+  const { config, scripting } = node;
   const { rss, heapUsed, heapTotal, external, arrayBuffers } = processMemory(node);
-  const used = keyspace.usedBytes;
-  const peak = Math.max(statistics.usedMemoryPeakBytes, used);
-  const overhead = keyspace.databases.reduce((total, database) => total + indexBytes(database), 0);
-  const resident = keyspace.arena.residentBytes + used - keyspace.arena.usedBytes;
-  const active = resident - keyspace.arena.emptyBytes;
+  const {
+    usedBytes: used,
+    peakBytes: peak,
+    overheadBytes: overhead,
+    activeBytes: active,
+    residentBytes: resident,
+  } = memoryFigures(node);
   const bound = node.dispatcher.memory?.bound;
   const evictAt = bound?.evictAtBytes ?? Infinity;
   const maxBytes = Number(config.values.maxmemory);
