@@ -1,6 +1,16 @@
 import { LatencyMonitor } from './latency-monitor.ts';
 import { SlowLog } from './slow-log.ts';
 
+const CODE_LENGTH_MAX = 30;
+/** Scripts make up codes; past so many different ones only commands' own are counted by themselves, as in Valkey 8. */
+const CODES_MAX = 128;
+const OWN_CODES: ReadonlySet<string> = new Set(
+  (
+    'ERR WRONGTYPE NOAUTH NOPERM WRONGPASS NOSCRIPT NOPROTO OOM MISCONF LOADING BUSYKEY BUSYGROUP NOGROUP EXECABORT UNBLOCKED ' +
+    'IOERR NOTBUSY INVALIDOBJ'
+  ).split(' '),
+);
+
 /** Counters that INFO shows. CONFIG RESETSTAT sets them back. */
 export class Statistics {
   /** Not set back by CONFIG RESETSTAT: SLOWLOG RESET and LATENCY RESET do that. */
@@ -25,7 +35,7 @@ export class Statistics {
   queryLimitDisconnections = 0;
   protocolErrors = 0;
   usedMemoryPeakBytes = 0;
-  /** Error replies by their code: ERR, WRONGTYPE, … Bounded: codes are our own. */
+  /** Error replies by their code: ERR, WRONGTYPE, … */
   readonly errorCounts = new Map<string, number>();
   /** Commands a second, sampled ten times a second over the last 16 samples. */
   readonly operationSamples = new Float64Array(16);
@@ -65,11 +75,14 @@ export class Statistics {
     else this.deniedChannels++;
   }
 
+  /** @param message an error reply, its code first */
   countError(message: string): void {
     this.errorReplies++;
     const space = message.indexOf(' ');
-    const code = space < 0 ? message : message.slice(0, space);
-    const counted = this.errorCounts.has(code) || this.errorCounts.size < 128 ? code : 'ERRORSTATS_OVERFLOW';
+    // As Redis: what begins with so long a word has no code.
+    const code = space < 0 || space > CODE_LENGTH_MAX ? 'ERR' : message.slice(0, space).replace(/[#:\n\r]/g, '_');
+    const isCounted = this.errorCounts.size < CODES_MAX || this.errorCounts.has(code) || OWN_CODES.has(code);
+    const counted = isCounted ? code : 'ERRORSTATS_OVERFLOW';
     this.errorCounts.set(counted, (this.errorCounts.get(counted) ?? 0) + 1);
   }
 }

@@ -44,6 +44,12 @@ function fileReader(): (path: string) => string {
   return (path) => readFileSync(path === '-' ? 0 : resolve(folder, path), 'utf8');
 }
 
+/** The option of this name that CONFIG GET and SET know. */
+function configurable(name: string): Option | undefined {
+  const option = findOption(name);
+  return option?.definition.unknownToConfig === true ? undefined : option;
+}
+
 /** What CONFIG GET shows: Redis's rendering, with masked secrets masked. */
 function show(option: Option, value: unknown): string {
   const rendered = option.definition.type.render(value);
@@ -171,7 +177,7 @@ export class Config {
     const found = new Map<string, [string, string]>();
     for (const pattern of patterns) {
       if (!isGlob(pattern)) {
-        const option = findOption(pattern);
+        const option = configurable(pattern);
         // A plain name is answered in the letter case in which it was asked, as Redis does.
         if (option !== undefined) this.#add(found, pattern, option);
         continue;
@@ -215,7 +221,7 @@ export class Config {
       const asked = words[at] ?? '';
       const name = asked.toLowerCase();
       const text = words[at + 1] ?? '';
-      const option = findOption(name);
+      const option = configurable(name);
       if (option === undefined) return `ERR Unknown option or number of arguments for CONFIG SET - '${asked}'`;
       const refusal = this.#refusal(option, text, client);
       if (refusal !== null) return failed(name, refusal);

@@ -20,6 +20,8 @@ export interface OptionDefinition<T> {
   readonly hidden: boolean;
   /** CONFIG SET of the value that it has counts as a change: what it names may have become another. */
   readonly isReread: boolean;
+  /** CONFIG GET and SET do not know it: other commands show and change it. */
+  readonly unknownToConfig: boolean;
   /** Other names, listed by CONFIG GET like the first. */
   readonly aliases: readonly string[];
   readonly since: string;
@@ -35,6 +37,7 @@ export interface OptionTraits {
   secret?: 'no' | 'shown' | 'masked';
   hidden?: boolean;
   isReread?: boolean;
+  unknownToConfig?: boolean;
   aliases?: readonly string[];
   since?: string;
   instead?: string;
@@ -56,6 +59,7 @@ function define<T>(
     secret: traits.secret ?? 'no',
     hidden: traits.hidden ?? false,
     isReread: traits.isReread ?? false,
+    unknownToConfig: traits.unknownToConfig ?? false,
     aliases: traits.aliases ?? [],
     since: traits.since ?? '0.1.0',
     effective,

@@ -390,6 +390,10 @@ describe('users of the configuration', () => {
     const listed = await client.command('ACL', 'LIST');
     expect(await client.command('CONFIG', 'REWRITE')).toBe('OK');
     expect(await client.command('CONFIG', 'GET', '*user*')).not.toContain('user');
+    expect(await client.command('CONFIG', 'GET', 'user')).toEqual([]);
+    expect(await client.command('CONFIG', 'SET', 'USER', 'x')).toEqual(
+      new RespError("ERR Unknown option or number of arguments for CONFIG SET - 'USER'"),
+    );
     await client.close();
     expect(readFileSync(path, 'utf8')).not.toMatch(/alice|secret/);
     await server.server.stop();

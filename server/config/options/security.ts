@@ -9,7 +9,7 @@ export const securityOptions = {
     userLines(),
     '',
     'A user of this node and what it may do, as ACL SETUSER takes it; once for each user. Not together with `aclfile`.',
-    { mutable: 'never', secret: 'masked', hidden: true },
+    { mutable: 'never', secret: 'masked', hidden: true, unknownToConfig: true },
   ),
   'admin-user': option(
     text(),

@@ -164,6 +164,27 @@ describe('INFO', () => {
     expect(String(await client.command('INFO', 'cpu'))).toMatch(/^# CPU\r\nused_cpu_sys:\d+\.\d{6}\r\n/);
   });
 
+  it('counts errors by their code, and those that scripts make up past 128 together', async () => {
+    await start();
+    const fail = (message: string): string[] => ['EVAL', 'return {err = ARGV[1]}', '0', message];
+    const made = Array.from({ length: 200 }, (_, index) => fail(`E${index} made up`));
+    const odd = [fail('A:B#C odd'), fail(`${'L'.repeat(30)} as long as may be`), fail(`${'L'.repeat(31)} too long`)];
+    // While it was starting there may have been others.
+    await client.command('CONFIG', 'RESETSTAT');
+    await client.pipeline([...odd, ...made, ['SET', 'a', 1], ['LPUSH', 'a', 1], ['LPUSH', 'a', 1], fail('plain')]);
+    const fields = await info('errorstats');
+    expect(fields).toMatchObject({
+      errorstat_A_B_C: 'count=1',
+      [`errorstat_${'L'.repeat(30)}`]: 'count=1',
+      errorstat_ERR: 'count=2',
+      errorstat_E124: 'count=1',
+      errorstat_WRONGTYPE: 'count=2',
+      errorstat_ERRORSTATS_OVERFLOW: 'count=75',
+    });
+    expect(Object.keys(fields)).toHaveLength(130);
+    expect(await info('stats')).toMatchObject({ total_error_replies: '206' });
+  });
+
   it('begins again at CONFIG RESETSTAT', async () => {
     await start();
     await client.pipeline([['GET', 'missing'], ['FOO'], ['SET', 'a', 1]]);
