@@ -278,7 +278,7 @@ export class Dispatcher implements CommandControl {
 
   #refuse(session: Session, reply: ReplyWriter, command: Command | null, message: string): null {
     if (command !== null) command.rejected++;
-    if (session.queued !== null && command?.name === 'exec') {
+    if (command?.name === 'exec') {
       session.queued = null;
       this.#node.watches.forget(session);
       reply.error(`EXECABORT Transaction discarded because of: ${message.replace(/^ERR /, '')}`);

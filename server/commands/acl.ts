@@ -47,7 +47,7 @@ function categories(call: Call): void {
     return;
   }
   const category = call.text(2).toLowerCase();
-  if (!isCategory(category)) call.fail(`ERR Unknown category '${call.text(2)}'`);
+  if (!isCategory(category)) call.fail(`ERR Unknown category '${call.beginning(2, 128)}'`);
   const found = call.node.commands.all.filter((each) => categoriesOf(each).includes(category));
   replyTexts(
     call,

@@ -86,7 +86,8 @@ function keysOfRequest(call: Call): { request: ArgumentSource; keys: KeyArgument
     found = found.subcommandTable.get(call.latin1(3).toLowerCase());
     if (found === undefined) return call.fail('ERR Invalid command specified');
   }
-  if ((found.keys ?? []).length === 0) return call.fail('ERR The command has no key arguments');
+  if ((found.keys ?? []).every(({ flags }) => flags.includes('not_key')))
+    return call.fail('ERR The command has no key arguments');
   const { arity } = found;
   if (arity > 0 ? request.argc !== arity : request.argc < -arity) {
     return call.fail('ERR Invalid number of arguments specified for command');

@@ -5,7 +5,7 @@ import { endChange, openCollection } from '../../storage/collections/local.ts';
 import { deleteKey, setDeadline, setString } from '../../storage/types/string.ts';
 import type { Call } from '../call.ts';
 import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
+import type { CommandDefinition, CommandFlag } from '../command.ts';
 import { payloadOf } from '../dump-payload.ts';
 import { useKey } from '../key-use.ts';
 import { codecOfRdbType } from '../value-codecs.ts';
@@ -117,6 +117,28 @@ function restoreAccess(call: Call, { frequency, idleSeconds }: RestoreOptions): 
   }
 }
 
+function restoreCommand(
+  name: string,
+  since: string,
+  summary: string,
+  flags: readonly CommandFlag[],
+): CommandDefinition {
+  return command({
+    name,
+    summary,
+    since,
+    group: 'generic',
+    complexity: 'O(N) with N the size of the value',
+    arity: -4,
+    flags: ['write', 'denyoom', ...flags],
+    categories: ['keyspace', 'dangerous'],
+    keys: [keyRange(1, 1, 1, 'OW', 'update')],
+    syntax: 'key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]',
+    merge: 'As SET: the value and its deadline are a new write, and of several, the last one wins.',
+    run: restore,
+  });
+}
+
 export const dumpCommands: readonly CommandDefinition[] = [
   command({
     name: 'dump',
@@ -131,18 +153,6 @@ export const dumpCommands: readonly CommandDefinition[] = [
     syntax: 'key',
     run: dump,
   }),
-  command({
-    name: 'restore',
-    summary: 'Makes a key from the bytes that DUMP gave, here or in Redis.',
-    since: '2.6.0',
-    group: 'generic',
-    complexity: 'O(N) with N the size of the value',
-    arity: -4,
-    flags: ['write', 'denyoom'],
-    categories: ['keyspace', 'dangerous'],
-    keys: [keyRange(1, 1, 1, 'OW', 'update')],
-    syntax: 'key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]',
-    merge: 'As SET: the value and its deadline are a new write, and of several, the last one wins.',
-    run: restore,
-  }),
+  restoreCommand('restore', '2.6.0', 'Makes a key from the bytes that DUMP gave, here or in Redis.', []),
+  restoreCommand('restore-asking', '3.0.0', 'As RESTORE: what nodes of Redis Cluster send for MIGRATE.', ['asking']),
 ];

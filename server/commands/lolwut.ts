@@ -17,6 +17,7 @@ const MANTIS = String.raw`
 `;
 
 function lolwut(call: Call): void {
+  if (call.argc > 2 && call.is(1, 'VERSION')) call.integer(2);
   call.reply.verbatim(`${MANTIS.slice(1)}\nMantis ver. ${mantisVersion}, Redis ver. ${REDIS_VERSION}\n`);
 }
 

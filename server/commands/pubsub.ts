@@ -3,7 +3,7 @@ import { GlobPattern } from '../../protocol/glob.ts';
 import type { Call } from '../call.ts';
 import { command, type CommandDefinition, type CommandFlag, keyRange } from '../command.ts';
 import type { Space } from '../pubsub.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
 
 /** The word of each reply. */
 const WORDS: Record<Space, { subscribe: string; unsubscribe: string }> = {
@@ -29,6 +29,10 @@ function replyChange(call: Call, space: Space, word: string, name: string | null
 
 function subscribe(call: Call, space: Space): void {
   const { session, node, argc } = call;
+  // Messages of shards would come in between the transaction's replies: so Redis, of these alone.
+  if (space === 'shards' && call.inTransaction) {
+    call.fail("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+  }
   for (let index = 1; index < argc; index++) {
     const name = call.latin1(index);
     node.pubsub.subscribe(session, space, name);
@@ -186,7 +190,7 @@ export const pubsubCommands: readonly CommandDefinition[] = [
     syntax: '',
     subcommands: [
       looking('channels', '2.8.0', 'Gives the channels that are listened to.', -2, '[pattern]', (call) => {
-        if (call.argc > 3) call.fail("ERR wrong number of arguments for 'pubsub|channels' command");
+        if (call.argc > 3) wrongSubcommandArguments(call, 'pubsub');
         replyNames(call, 'channels');
       }),
       looking('numsub', '2.8.0', 'Counts the subscribers of channels.', -2, '[channel [channel ...]]', (call) =>
@@ -196,7 +200,7 @@ export const pubsubCommands: readonly CommandDefinition[] = [
         call.reply.integer(call.node.pubsub.patterns.size),
       ),
       looking('shardchannels', '7.0.0', 'Gives the sharded channels that are listened to.', -2, '[pattern]', (call) => {
-        if (call.argc > 3) call.fail("ERR wrong number of arguments for 'pubsub|shardchannels' command");
+        if (call.argc > 3) wrongSubcommandArguments(call, 'pubsub');
         replyNames(call, 'shards');
       }),
       looking(

@@ -23,6 +23,14 @@ function replicaOf(call: Call): void {
 
 function failover(call: Call): void {
   if (call.argc === 2 && call.is(1, 'ABORT')) call.fail('ERR No failover in progress.');
+  const seen = new Set<string>();
+  const isFirst = (word: string): boolean => !seen.has(word) && seen.add(word).size > 0;
+  for (let index = 1; index < call.argc; index++) {
+    if (call.is(index, 'TIMEOUT') && index + 1 < call.argc && isFirst('TIMEOUT')) {
+      if (call.integer(++index) <= 0) call.fail('ERR FAILOVER timeout must be greater than 0');
+    } else if (call.is(index, 'TO') && index + 2 < call.argc && isFirst('TO')) call.integer((index += 2));
+    else if (!call.is(index, 'FORCE') || !isFirst('FORCE')) call.syntaxError();
+  }
   call.fail('ERR FAILOVER requires connected replicas.');
 }
 

@@ -39,13 +39,14 @@ function backgroundSave(call: Call): void {
   const scheduled = call.argc === 2 && call.is(1, 'SCHEDULE');
   if (call.argc > 1 && !scheduled) call.syntaxError();
   const { node, reply } = call;
-  if (node.save.saving) {
-    if (!scheduled) call.fail('ERR Background save already in progress');
+  if (node.save.saving || call.inTransaction) {
+    if (!scheduled && !call.inTransaction) call.fail('ERR Background save already in progress');
     reply.simple('Background saving scheduled');
-    return;
+    if (node.save.saving) return;
+  } else {
+    reply.simple('Background saving started');
   }
   node.saveCopy().catch((error: unknown) => logSaveError(node, error));
-  reply.simple('Background saving started');
 }
 
 function rewriteAppendOnlyFile({ node, reply }: Call): void {

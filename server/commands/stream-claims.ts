@@ -86,7 +86,8 @@ function claimEntry(claim: Claim, id: StreamId): boolean {
   const { call, stream, group, consumer, deliveredMs, retryCount } = claim;
   const { keyspace } = call;
   const ref = group.pending.find(id);
-  let count = 0;
+  // What FORCE makes pending counts as delivered once, and now again.
+  let count = 1;
   if (ref !== 0) {
     const old = readDelivery(keyspace.elements, ref);
     if (claim.idleMs > 0 && keyspace.clock.nowMs - old.deliveredMs < claim.idleMs) return false;
