@@ -69,7 +69,8 @@ export interface Network {
   listen(host: string, port: number, accept: (connection: Connection) => void): Promise<Listener>;
   /** Addresses of a name; an address resolves to itself. */
   resolve(host: string, callback: (problem: string | null, addresses: readonly string[]) => void): void;
-  connect(address: string, port: number): Connection;
+  /** @param host the name that the address is of, or the address: what answers has to prove to be one of the two */
+  connect(address: string, port: number, host?: string): Connection;
 }
 
 export interface Environment {

@@ -158,7 +158,7 @@ export class Mesh implements LinkOwner<Link> {
   }
 
   dial(address: string, port: number, attempt: Attempt): void {
-    this.#attach(this.network.connect(address, port), 'dial', attempt);
+    this.#attach(this.network.connect(address, port, attempt.entry.host), 'dial', attempt);
   }
 
   /** A connection has come in. */

@@ -10,7 +10,13 @@ import {
   Socket,
   type SocketConstructorOpts,
 } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer, TLSSocket } from 'node:tls';
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  createServer as createTlsServer,
+  type PeerCertificate,
+  TLSSocket,
+} from 'node:tls';
 import type { Connection, ConnectionEvents, Listener, Network } from './environment.ts';
 import { SLICE_MS } from './pace.ts';
 
@@ -328,13 +334,20 @@ export function tcpNetwork(tls?: PeerTls): Network {
     return { port: bound, close: () => closeAll(server, open) };
   }
 
-  function connect(address: string, port: number): Connection {
+  function connect(address: string, port: number, host = address): Connection {
     if (tlsOptions === null) {
       const make = (onread: OnReadOpts): Socket => connectTcp({ host: address, port, onread });
       return new TcpConnection(make, address, 'connect');
     }
-    const name = tls!.serverName ?? address;
-    const options = { ...tlsOptions, host: address, port, ...(isIP(name) === 0 ? { servername: name } : {}) };
+    const name = tls!.serverName ?? host;
+    const options = {
+      ...tlsOptions,
+      host: address,
+      port,
+      ...(isIP(name) === 0 ? { servername: name } : {}),
+      checkServerIdentity: (_host: string, certificate: PeerCertificate): Error | undefined =>
+        checkServerIdentity(address, certificate) && checkServerIdentity(name, certificate),
+    };
     return new TcpConnection(() => connectTls(options), address, 'secureConnect');
   }
 

@@ -158,6 +158,16 @@ describe('replication over TCP', () => {
   });
 });
 
+it('goes by the name of a peer that the configuration has, where its certificate has no address', async () => {
+  const named = { certificate: fixture('named.pem'), key: fixture('named.key'), authority: fixture('named.pem') };
+  const first = await startNode(1, {}, { ...named, isMutual: true });
+  const second = await startNode(2, { peers: peersOf(first) }, { ...named, isMutual: true });
+  await waitFor('a link', () => second.replicator.linkedPeers === 1);
+  const other = await startNode(3, { peers: [{ host: '127.0.0.1', port: first.port }] }, { ...named, isMutual: true });
+  await waitFor('a refusal', () => (other.replicator.status().dialing[0]?.failures ?? 0) > 1);
+  expect(other.replicator.status().dialing[0]?.lastError).toMatch(/not in the cert's list|does not match/);
+});
+
 describe('a connection over TCP', () => {
   it('lets other work of the event loop in between what it brings', async () => {
     const total = 512 << 10;

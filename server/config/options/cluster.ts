@@ -68,7 +68,12 @@ export const clusterOptions = {
   'peer-reconnect-delay-max': option(duration('ms', 10), '10s', 'Longest pause between two attempts to reach a peer.'),
   'peer-resolve-interval': option(duration('ms', 100), '5s', 'How often names in `peers` are resolved again.'),
   'peer-tls': option(yesNo(), 'no', 'Peers speak TLS with each other.', START),
-  'peer-tls-cert-file': option(text('path'), '', 'Certificate of this node for its peers, PEM.', START),
+  'peer-tls-cert-file': option(
+    text('path'),
+    '',
+    'Certificate of this node for its peers, PEM. It has the name or the address that they reach this node by, as `peers` and `peer-advertise` say.',
+    START,
+  ),
   'peer-tls-key-file': option(text('path'), '', 'Private key of `peer-tls-cert-file`, PEM.', START),
   'peer-tls-key-file-pass': option(text(), '', 'Passphrase of `peer-tls-key-file`.', {
     mutable: 'start',
