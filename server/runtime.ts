@@ -50,7 +50,7 @@ import { PubSub } from './pubsub.ts';
 import { followPeerSettings } from './peer-settings.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
-import { Saving } from './saving.ts';
+import { Saving, stopTimeoutMs } from './saving.ts';
 import { Scripting } from './scripts/scripting.ts';
 import type { Session } from './session.ts';
 import { StoredContent } from './stored-content.ts';
@@ -474,7 +474,7 @@ export class Runtime implements Node {
     this.listener.closeClients();
     this.#housekeeping.stop();
     this.#http.stop();
-    await this.flusher?.close(request.save ? timeoutMs : 0, async (facts) => {
+    await this.flusher?.close(request.save ? stopTimeoutMs(this.config.values) : 0, async (facts) => {
       await facts.set(APPLIED, packWritten(this.applied.all()));
       await this.#clockBound.close(facts);
       await rememberWriter(this.#identity, facts);

@@ -2,8 +2,17 @@
 import { resolve } from 'node:path';
 import type { Flusher } from '../storage/flusher.ts';
 import { type Verification, Verifier } from '../storage/verification.ts';
+import type { ConfigValues } from './config/option-table.ts';
 import { FACTS_OF_A_CLEAN_STOP } from './identity.ts';
 import type { Node } from './node.ts';
+
+/** In Redis 0 is for a stop that waits for no replica: it saves all the same. */
+const FLUSH_TIMEOUT_MS = 10_000;
+
+/** How long a stop may take with its flush. */
+export function stopTimeoutMs(values: ConfigValues): number {
+  return values['shutdown-timeout'] || FLUSH_TIMEOUT_MS;
+}
 
 export class Saving {
   readonly #node: Node;

@@ -10,6 +10,7 @@ import { mantisVersion } from './config/version.ts';
 import { LoadingProgress } from './loading-progress.ts';
 import { SystemMemory } from './process-memory.ts';
 import { Runtime } from './runtime.ts';
+import { stopTimeoutMs } from './saving.ts';
 import { systemEnvironment } from './system-environment.ts';
 
 const HEAP_GROWING_PERCENT = 30;
@@ -19,7 +20,7 @@ const SAME_PRESS_MS = 1000;
 /** Starts a node and resolves when it serves. @throws Error that says what to do */
 export async function startServer(config: Config): Promise<void> {
   ignoreClosedTerminal();
-  process.chdir(config.values.dir);
+  enter(config.values.dir);
   const environment = systemEnvironment(config);
   const { logger } = environment;
   for (const notice of config.notices) logger.warn(notice);
@@ -36,7 +37,7 @@ export async function startServer(config: Config): Promise<void> {
   handleDefects(runtime);
   await runtime.start();
   progress.end();
-  if (config.values.pidfile !== '') writePidFile(config.values.pidfile);
+  if (config.values.pidfile !== '') writePidFile(runtime, config.values.pidfile);
   announce(runtime);
 }
 
@@ -70,8 +71,29 @@ function announce(runtime: Runtime): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-function writePidFile(path: string): void {
-  writeFileSync(path, `${process.pid}\n`);
+/** The working directory: relative paths start there. */
+function enter(directory: string): void {
+  try {
+    process.chdir(directory);
+  } catch (error) {
+    throw new Error(`cannot work in ${directory}: make the folder, or name another with --dir (${reason(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** As in Redis a file that cannot be written is no reason not to serve. */
+function writePidFile(runtime: Runtime, path: string): void {
+  try {
+    writeFileSync(path, `${process.pid}\n`);
+  } catch (error) {
+    runtime.log.warn(`cannot write the pidfile: make its folder, or name another with --pidfile (${reason(error)})`);
+    return;
+  }
   process.on('exit', () => {
     try {
       unlinkSync(path);
@@ -92,7 +114,7 @@ function handleSignals(runtime: Runtime): void {
     }
     stoppingSinceMs = nowMs;
     runtime.log.info({ signal }, 'stopping: flushing, then exit');
-    const timeoutMs = runtime.config.values['shutdown-timeout'];
+    const timeoutMs = stopTimeoutMs(runtime.config.values);
     const guard = setTimeout(() => {
       runtime.log.error(
         { timeoutMs },
@@ -126,7 +148,7 @@ function handleDefects(runtime: Runtime): void {
     runtime.log.fatal({ err: error }, 'internal error; flushing and stopping');
     process.exitCode = 1;
     const exit = (): void => process.exit(1);
-    setTimeout(exit, runtime.config.values['shutdown-timeout']).unref();
+    setTimeout(exit, stopTimeoutMs(runtime.config.values)).unref();
     runtime.shutdown({ save: true, force: true, now: true }).then(exit, exit);
   };
   process.on('uncaughtException', fail);

@@ -20,6 +20,20 @@ async function fillCollections(client: RespClient): Promise<void> {
 }
 
 describe('a node that is stopped by SIGTERM', () => {
+  it('flushes also with shutdown-timeout 0, which in Redis is for stops that wait for no replica', async () => {
+    const keyCount = 50_000;
+    const node = await startMantis({ args: ['--shutdown-timeout', '0', '--flush-interval', '1h'] });
+    const client = await RespClient.connect(node.port);
+    await client.pipeline(Array.from({ length: keyCount }, (_, index) => ['SET', `kept:${index}`, 'yes']));
+    expect(await node.server.stop(30_000)).toBe(0);
+    await client.close();
+    const again = await startMantis({ dataDir: node.dataDir });
+    const reader = await RespClient.connect(again.port);
+    expect(await reader.command('DBSIZE')).toBe(keyCount);
+    await reader.close();
+    await again.server.stop();
+  }, 60_000);
+
   it('has its collections of more than 1 MiB when it starts again', async () => {
     const node = await startMantis();
     const client = await RespClient.connect(node.port);

@@ -49,7 +49,7 @@ export const persistenceOptions = {
   'shutdown-timeout': option(
     duration('s'),
     '10',
-    'How long a stop may take to drain clients and flush; bare numbers are seconds.',
+    'How long a stop may take to drain clients and flush; bare numbers are seconds. 0 waits for no peer, and flushes within 10 s.',
   ),
   dir: option(directory(), './', 'Working directory: relative paths start here.', { protected: true }),
   pidfile: option(text('path'), '', 'File that holds the process id while the server runs; empty writes none.', {
