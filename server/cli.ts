@@ -88,6 +88,10 @@ function build(argv: readonly string[], actions: CliActions, surroundings: CliSu
   return program;
 }
 
+function isCommand(program: Command, word: string | undefined): boolean {
+  return program.commands.some((command) => command.name() === word);
+}
+
 /** What a person reads when the configuration is wrong: every problem, and how to go on. */
 function explain(error: ConfigError, program: Command): string {
   const [problem] = error.problems;
@@ -109,8 +113,10 @@ export async function runCli(
   surroundings: CliSurroundings,
 ): Promise<number> {
   const program = build(argv, actions, surroundings);
+  // The commands hand all that follows to the configuration, which has no option of that name.
+  const asksForHelp = argv.length === 2 && /^(-h|--help)$/.test(argv[1] ?? '') && isCommand(program, argv[0]);
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(asksForHelp ? ['--help'] : [...argv], { from: 'user' });
     return 0;
   } catch (error) {
     // Help and version end this way too, with code 0.

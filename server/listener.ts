@@ -107,10 +107,17 @@ export class Listener {
   }
 
   async #listenUnix(path: string, permissions: number): Promise<void> {
-    if (existsSync(path)) unlinkSync(path);
     const server = this.#server(false);
-    await listening(server, { path });
-    if (permissions !== 0) chmodSync(path, permissions);
+    try {
+      if (existsSync(path)) unlinkSync(path);
+      await listening(server, { path });
+      if (permissions !== 0) chmodSync(path, permissions);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`cannot listen on ${path}: make its folder, or choose another path with --unixsocket (${why})`, {
+        cause: error,
+      });
+    }
     this.#servers.push(server);
   }
 

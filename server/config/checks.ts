@@ -111,9 +111,11 @@ export function listenProblem(option: OptionName, host: string, port: number, co
   const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   if (code === 'EADDRINUSE') return `${name} is taken by another program; choose another port with --${option}`;
   if (code === 'EACCES') return `this user may not listen on ${name}; choose a port above 1023 with --${option}`;
-  if (code === 'EADDRNOTAVAIL') {
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     const bind = option === 'peer-port' ? 'peer-bind' : option === 'http-port' ? 'http-bind' : 'bind';
-    return `this machine has no address ${host}; choose others with --${bind}`;
+    return code === 'EADDRNOTAVAIL'
+      ? `this machine has no address ${host}; choose others with --${bind}`
+      : `the name ${host} has no address; choose others with --${bind}`;
   }
   return `cannot listen on ${name} (${code ?? 'unknown error'}); choose another port with --${option}`;
 }

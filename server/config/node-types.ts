@@ -176,14 +176,11 @@ export function directoryOrNone(): OptionType<string | null> {
 
 /** For what Redis can do and Mantis cannot: only the value that means "off" is taken. */
 export function onlyValue(allowed: string, instead: string): OptionType<string> {
-  return single({
-    syntax: allowed === '' ? 'empty' : `\`${allowed}\``,
-    parse: (given) => {
-      if (given.toLowerCase() !== allowed) {
-        throw new ValueError(`only '${allowed}' is supported`, instead);
-      }
-      return allowed;
-    },
-    render: (value) => value,
-  });
+  const parse = (given: string): string => {
+    if (given.toLowerCase() !== allowed) throw new ValueError(`only '${allowed}' is supported`, instead);
+    return allowed;
+  };
+  const base = single({ syntax: allowed === '' ? 'empty' : `\`${allowed}\``, parse, render: (value) => value });
+  // `replicaof host port` is two words: what to do instead is said of that as well.
+  return { ...base, parse: (args) => parse(args.join(' ')) };
 }

@@ -182,6 +182,14 @@ describe('a start that cannot be', () => {
     expect(code).toBe(1);
   });
 
+  it('because of a folder or a path names the option', async () => {
+    const ports = ['--port', String(await freePort()), '--peer-port', 'none'];
+    const socket = await runMantis(...ports, ...memory, '--unixsocket', '/none/mantis.sock');
+    expect(socket).toEqual({ code: 1, output: expect.stringMatching(/^mantis: .*\/none\/mantis\.sock.*--unixsocket/) });
+    const folder = await runMantis(...ports, ...memory, '--dir', '/none');
+    expect(folder).toEqual({ code: 1, output: expect.stringMatching(/^mantis: cannot work in \/none.*--dir/) });
+  });
+
   it('because another process has the data-dir says so and ends with 1', async () => {
     const ports = ['--port', String(await freePort()), '--peer-port', 'none'];
     const { code, output } = await runMantis(...ports, '--data-dir', node.dataDir);
@@ -189,6 +197,12 @@ describe('a start that cannot be', () => {
     expect(output).toContain(node.dataDir);
     expect(code).toBe(1);
   });
+});
+
+it('a pidfile that cannot be written is told of, and the node serves', async () => {
+  const serving = await startMantis({ dataDir: 'none', args: ['--pidfile', '/none/mantis.pid'] });
+  await waitFor('a warning', () => /cannot write the pidfile.*--pidfile/.test(serving.server.logs));
+  expect(await serving.server.stop()).toBe(0);
 });
 
 it('-LOADING is answered while what is stored is loaded', async () => {

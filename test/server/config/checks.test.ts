@@ -75,6 +75,9 @@ describe('listenProblem', () => {
     expect(listenProblem('port', '127.0.0.1', 80, 'EACCES')).toContain('above 1023 with --port');
     expect(listenProblem('peer-port', '1.2.3.4', 80, 'EADDRNOTAVAIL')).toContain('--peer-bind');
     expect(listenProblem('http-port', '1.2.3.4', 80, 'EADDRNOTAVAIL')).toContain('--http-bind');
+    expect(listenProblem('port', 'nowhere', 80, 'ENOTFOUND')).toBe(
+      'the name nowhere has no address; choose others with --bind',
+    );
     expect(listenProblem('port', '1.2.3.4', 80, undefined)).toContain('--port');
   });
 });

@@ -87,6 +87,14 @@ describe('the command line', () => {
     expect(help.started).toBeUndefined();
   });
 
+  it.each(['start', 'migrate', 'backup', 'verify'])('prints its help for %s --help, too', async (command) => {
+    for (const flag of ['--help', '-h']) {
+      const ran = await run([command, flag]);
+      expect([ran.code, ran.started]).toEqual([0, undefined]);
+      expect(ran.out).toContain('Usage: mantis');
+    }
+  });
+
   it('ends with 1 and every problem, and starts nothing', async () => {
     const ran = await run(['start', '--prot', '1', '--maxmemory', '5xx'], { MANTIS_HZ: 'x' });
     expect([ran.code, ran.started]).toEqual([1, undefined]);
@@ -94,6 +102,11 @@ describe('the command line', () => {
     expect(ran.error).toContain("  --prot (argument 2): unknown option 'prot'; did you mean 'port'?\n");
     expect(ran.error).toContain("  --maxmemory (argument 4): '5xx': argument must be a memory value");
     expect(ran.error).toContain('Try mantis --help.');
+  });
+
+  it('says of a primary in two words what to do instead', async () => {
+    const ran = await run(['--replicaof', '10.0.0.1', '6379']);
+    expect(ran.error).toContain("only '' is supported (every node takes writes; name the others with 'peers')");
   });
 
   it('takes a mistyped command for one', async () => {
