@@ -16,9 +16,6 @@ import type { KeyName } from '../protocol/peer-elements.ts';
 import type { MergeSource } from '../storage/conflicts.ts';
 import type { LongTurnLimits } from '../storage/long-turn.ts';
 
-/** Number of digest buckets; a key's bucket is the upper 16 bits of its key hash. */
-export const bucketCount = 65536;
-
 /** A hybrid logical clock reading, as the two halves of 64 bits (44 bits of milliseconds, 20 bits of counter). */
 export interface Stamp {
   readonly hi: number;

@@ -1,4 +1,4 @@
-import { isLoopback } from './config/checks.ts';
+import { isLoopback } from '../replication/address.ts';
 import type { Session } from './session.ts';
 
 /** Whether the client runs on this machine: connected over the loopback, a Unix socket, or from within the process. */

@@ -1,16 +1,6 @@
 /** What must hold between options, and the addresses and messages that follow from several of them. */
+import { isLoopback } from '../../replication/address.ts';
 import type { ConfigValues, OptionName } from './option-table.ts';
-
-/** Whether an address of `bind` can be reached from this machine only. */
-export function isLoopback(address: string): boolean {
-  const host = address
-    .replace(/^-/, '')
-    .replace(/^\[|\]$/g, '')
-    .replace(/%.*$/, '')
-    .toLowerCase();
-  if (host === 'localhost' || host === '::1' || host === '0:0:0:0:0:0:0:1') return true;
-  return /^(::ffff:)?127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$/.test(host);
-}
 
 /** Port for peers, or null when the node takes part in no cluster. */
 export function peerPortOf(values: ConfigValues): number | null {

@@ -1,5 +1,6 @@
 /** Value types of Mantis's own options: addresses, durability, identities, secrets. */
 import { resolve } from 'node:path';
+import { formatPeerAddress } from '../../replication/address.ts';
 import type { OptionType } from './option-type.ts';
 import { single, ValueError, wordList } from './option-type.ts';
 
@@ -21,8 +22,8 @@ function parseHostPort(given: string): HostPort {
   return { host, port };
 }
 
-function renderHostPort(address: HostPort): string {
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+function renderHostPort({ host, port }: HostPort): string {
+  return formatPeerAddress(host, port);
 }
 
 /** Addresses parted by spaces or commas. */

@@ -139,27 +139,3 @@ function roomFor(keyspace: Keyspace, large: Buffer | null, oldLength: number, ne
   if (oldLength > 0) keyspace.valueBuffer.copy(buffer, 0, keyspace.valueStart, keyspace.valueStart + oldLength);
   return buffer;
 }
-
-/**
- * Gives a key the value and the deadline of another one that is there, as new local writes (COPY, RENAME, MOVE). A
- * counter arrives as a plain number.
- */
-export function copyString(
-  keyspace: Keyspace,
-  source: number,
-  database: Database,
-  key: Buffer,
-  keyStart: number,
-  keyLength: number,
-): void {
-  const deadlineMs = keptDeadline(keyspace, source);
-  const raw = keyspace.flagsOf(source) & RAW;
-  keyspace.readValue(source);
-  const value = Buffer.from(
-    keyspace.valueBuffer.subarray(keyspace.valueStart, keyspace.valueStart + keyspace.valueLength),
-  );
-  const ref = keyspace.find(database, key, keyStart, keyLength);
-  const hash = keyspace.hash;
-  keyspace.beginLocal(deadlineMs);
-  keyspace.put(database, hash, ref, key, keyStart, keyLength, value, 0, value.length, raw, true);
-}

@@ -1,10 +1,9 @@
 /** A replica for tests: registers in a Map, merged by the order of register-order.ts. */
 import { FLAG_DEAD, FLAG_HAS_ELEMENT, KIND_STRING, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
-import { groupDigests } from '../../protocol/peer-repair.ts';
+import { groupDigests, REPAIR_BUCKET_COUNT } from '../../protocol/peer-repair.ts';
 import { compareVersions } from '../../protocol/register-order.ts';
 import { compareStamp, stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
 import {
-  bucketCount,
   listedKeys,
   wholeBucket,
   type CellScan,
@@ -151,7 +150,7 @@ class ModelTaking implements Taking {
 }
 
 export class ModelReplica implements Replica {
-  readonly digests = new Uint32Array(bucketCount * 2);
+  readonly digests = new Uint32Array(REPAIR_BUCKET_COUNT * 2);
   isDigested = true;
   readonly node: Stamp;
   keys = new Map<string, ModelKey>();

@@ -3,7 +3,6 @@ import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { FRAME_FLAG_MORE, FRAME_PART_BYTES } from '../../protocol/peer-frame.ts';
 import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
-import { formatPeerAddress, isLoopback, parsePeerAddress } from '../../replication/address.ts';
 import { checkProofs, prove } from '../../replication/handshake.ts';
 import { KeyTable } from '../../replication/key-table.ts';
 import { Outbox } from '../../replication/outbox.ts';
@@ -179,29 +178,6 @@ describe('the proofs of the secret', () => {
     expect(prove(['secret'], 'dial', transcript)[0].toString('hex')).toBe(
       'f6697981ce1bec20e5246835ab36e4bde32778bbfa96fdcd5481855578edfeb7',
     );
-  });
-});
-
-describe('peer addresses', () => {
-  it.each([
-    ['10.0.0.2:16379', '10.0.0.2', 16379],
-    [' mantis-1.internal:7000 ', 'mantis-1.internal', 7000],
-    ['[::1]:80', '::1', 80],
-  ])('reads %s', (text, host, port) => {
-    expect(parsePeerAddress(text)).toEqual({ host, port });
-    expect(parsePeerAddress(formatPeerAddress(host, port))).toEqual({ host, port });
-  });
-
-  it.each(['', 'host', 'host:', ':80', 'host:0', 'host:65536', '::1:80', 'a b:80', 'host:8e1'])(
-    'refuses "%s"',
-    (text) => {
-      expect(() => parsePeerAddress(text)).toThrow('is not a peer address; write host:peer-port');
-    },
-  );
-
-  it('knows loopback', () => {
-    expect(['127.0.0.1', '::1', 'localhost', '127.9.9.9'].every(isLoopback)).toBe(true);
-    expect(['0.0.0.0', '::', '10.0.0.1', 'localhost.example'].some(isLoopback)).toBe(false);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { COUNTER_BASE_BYTES_MAX } from '../../storage/types/counter.ts';
-import { copyString, editString } from '../../storage/types/string.ts';
+import { freezeKey, thawKey } from '../../storage/frozen-key.ts';
+import { editString } from '../../storage/types/string.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';
 import { Replica, type ReplicaOptions, START_MS } from './replica.ts';
 
@@ -26,7 +27,7 @@ function copy(replica: Replica, from: string, to: string): void {
   const source = replica.lookup(from);
   if (source === 0) return;
   const bytes = Buffer.from(to);
-  copyString(replica.keyspace, source, replica.database(), bytes, 0, bytes.length);
+  thawKey(replica.keyspace, replica.database(), bytes, 0, bytes.length, freezeKey(replica.keyspace, source));
 }
 
 describe('keys and values of every length', () => {

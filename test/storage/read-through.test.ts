@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { StoreError } from '../../storage/backends/backend.ts';
 import { LevelStore } from '../../storage/backends/level.ts';
-import { MemoryStore } from '../../storage/backends/memory.ts';
+import { MemoryStore } from './memory-store.ts';
 import { TYPE_HASH, TYPE_SET } from '../../storage/block.ts';
 import { EvictedKeys } from '../../storage/evicted-keys.ts';
 import { Eviction } from '../../storage/eviction.ts';

@@ -1,27 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { isLoopback, listenProblem, peerBindOf, peerPortOf } from '../../../server/config/checks.ts';
+import { listenProblem, peerBindOf, peerPortOf } from '../../../server/config/checks.ts';
 import type { Setting } from '../../../server/config/sources.ts';
 import { Config } from '../../../server/config/config.ts';
 
 function read(settings: Record<string, Setting>): Config {
   return Config.fromSources({ settings });
 }
-
-describe('isLoopback', () => {
-  it.each(['127.0.0.1', '127.9.8.7', '::1', '-::1', '[::1]', 'localhost', '::ffff:127.0.0.1', '0:0:0:0:0:0:0:1'])(
-    '%s is',
-    (address) => {
-      expect(isLoopback(address)).toBe(true);
-    },
-  );
-
-  it.each(['*', '::*', '0.0.0.0', '::', '10.0.0.1', '128.0.0.1', 'host', '127.example.org', ''])(
-    '%s is not',
-    (address) => {
-      expect(isLoopback(address)).toBe(false);
-    },
-  );
-});
 
 describe('the peer port', () => {
   it('follows the client port, a number, or nothing', () => {

@@ -1,4 +1,4 @@
-/** A durable store that is not durable: for tests and for the simulator, where a restart keeps the object. */
+/** A durable store that is not durable: what a store has to do, at its plainest. A restart keeps the object. */
 import {
   FLAG_BATCH_BEGIN,
   FLAG_BATCH_END,
@@ -7,9 +7,9 @@ import {
   RecordWriter,
 } from '../../protocol/change-record.ts';
 import { compareVersions } from '../../protocol/register-order.ts';
-import type { DurableStore, OnRecords } from './backend.ts';
-import { keyNamesOf } from './key-names.ts';
-import { registerKeyLength, writeRegisterKey } from './register-key.ts';
+import type { DurableStore, OnRecords } from '../../storage/backends/backend.ts';
+import { keyNamesOf } from '../../storage/backends/key-names.ts';
+import { registerKeyLength, writeRegisterKey } from '../../storage/backends/register-key.ts';
 
 const LOAD_SLICE_BYTES = 1 << 20;
 const FETCH_SLICE_BYTES = 128 << 10;
