@@ -11,6 +11,7 @@ import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts
 import { directWriteAvailable } from './direct-write.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Node } from './node.ts';
+import { clientsMost, openFilesMost } from './open-files.ts';
 import { Session } from './session.ts';
 import { clientDemands, TLS_CONTEXT_OPTIONS, tlsContextOptions } from './tls-options.ts';
 import { TurnReplies } from './turn-replies.ts';
@@ -50,11 +51,31 @@ export class Listener {
   /** @throws Error that names the address and the option to change, when one cannot be listened on */
   async start(): Promise<void> {
     const { values } = this.#node.config;
+    this.#boundClients(openFilesMost());
     for (const entry of values.port === 0 ? [] : values.bind) await this.#listen(entry, values.port, false);
     for (const entry of values['tls-port'] === 0 ? [] : values.bind)
       await this.#listen(entry, values['tls-port'], true);
     if (values['tls-port'] !== 0) this.#followTlsOptions();
     if (values.unixsocket !== '') await this.#listenUnix(values.unixsocket, values.unixsocketperm);
+  }
+
+  /** As in Redis: beyond that, clients would take the files that the stores need, and writes would be refused. */
+  #boundClients(openFiles: number): void {
+    const { config, log } = this.#node;
+    const most = clientsMost(openFiles);
+    const asked = config.values.maxclients;
+    if (asked > most) {
+      config.keep('maxclients', most);
+      log.warn(
+        `maxclients is ${most} instead of ${asked}: this process may open ${openFiles} files (ulimit -n, LimitNOFILE)`,
+      );
+    }
+    config.onChange('maxclients', (count) => {
+      if (count > most)
+        throw new ValueError(
+          `the operating system allows ${most} clients with ${openFiles} open files (ulimit -n, LimitNOFILE)`,
+        );
+    });
   }
 
   #server(secure: boolean): net.Server {

@@ -5,7 +5,11 @@ import { option } from '../option-definition.ts';
 
 export const limitOptions = {
   databases: option(integer(1, 65535), '16', 'Number of databases that SELECT can name.', { mutable: 'never' }),
-  maxclients: option(integer(1, 4294967295), '10000', 'Connections of clients at one time; peers are not counted.'),
+  maxclients: option(
+    integer(1, 4294967295),
+    '10000',
+    'Connections of clients at one time, peers not counted; fewer where the process may not open so many files.',
+  ),
   'proto-max-bulk-len': option(size(1048576), '512mb', 'Longest argument of a command, in bytes.'),
   'client-query-buffer-limit': option(
     size(1048576),
