@@ -406,6 +406,8 @@ export class Dispatcher implements CommandControl {
       this.#late.push(write);
       return;
     }
+    // As in Redis, who is told something is not idle: a cache that only listens for what is invalid.
+    session.activeAtMs = this.#node.keyspace.clock.nowMs;
     const reply = this.#outOfTurn;
     reply.reset();
     reply.protocol = session.protocol;

@@ -10,6 +10,7 @@ import { ValueError } from './config/option-type.ts';
 import { Connection, READ_BUFFER_BYTES, withSharedBuffer } from './connection.ts';
 import { directWriteAvailable } from './direct-write.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { isMonitor } from './monitors.ts';
 import type { Node } from './node.ts';
 import { clientsMost, openFilesMost } from './open-files.ts';
 import { Session } from './session.ts';
@@ -230,7 +231,7 @@ export class Listener {
     const timeoutMs = this.#node.config.values.timeout;
     if (timeoutMs === 0) return;
     for (const session of this.#node.sessions.values()) {
-      if (session.blocked !== null || session.subscriptions !== null) continue;
+      if (session.blocked !== null || session.subscriptions !== null || isMonitor(this.#node, session)) continue;
       if (nowMs - session.activeAtMs > timeoutMs) session.transport.close();
     }
   }

@@ -299,6 +299,25 @@ describe.each(['yes', 'no'])('a connection with tcp-direct-write %s', (direct) =
     expect((await info(other, 'used_memory_rss')) - rssBefore).toBeLessThan(64 * mebibyte);
   });
 
+  it('does not take a client for idle that watches, listens or waits', async () => {
+    const connect = (): Promise<RespClient> => RespClient.connect(mantis.port, { protocol: 3 });
+    const [watching, listening, waiting] = await Promise.all([connect(), connect(), connect()]);
+    await watching.command('MONITOR');
+    await listening.command('SUBSCRIBE', 'channel');
+    waiting.write(encodeRequest(['BLPOP', 'nothing', '0']));
+    const idle = await connect();
+    let closedCount = 0;
+    for (const client of [watching, listening, waiting]) void client.closed.then(() => closedCount++);
+    await other.command('CONFIG', 'SET', 'timeout', '1');
+    // MONITOR does not show these: who watches is told nothing.
+    const asking = setInterval(() => void other.command('CONFIG', 'GET', 'timeout'), 100);
+    await idle.closed;
+    clearInterval(asking);
+    await other.command('CONFIG', 'SET', 'timeout', '0');
+    expect(closedCount).toBe(0);
+    await Promise.all([watching, listening, waiting].map((client) => client.close()));
+  });
+
   it('reserves nothing for arguments that are only announced, and closes an idle client after its timeout', async () => {
     const rssBefore = await info(other, 'used_memory_rss');
     const silent = await Promise.all(Array.from({ length: 20 }, raw));

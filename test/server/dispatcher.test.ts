@@ -286,3 +286,13 @@ describe('replies to writes that wait for a commit', () => {
     expect(harness.client.transport.take()).toHaveLength(0);
   });
 });
+
+it('a client that is told something was not idle until then', () => {
+  let nowMs = 1_800_000_000_000;
+  const harness = makeHarness({ wallClockMs: () => nowMs });
+  const listening = harness.connect();
+  nowMs += 5000;
+  harness.run('GET', 'k');
+  harness.dispatcher.sendMessage(listening.session, (reply) => reply.ok());
+  expect(listening.session.activeAtMs).toBe(nowMs);
+});
