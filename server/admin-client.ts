@@ -1,7 +1,12 @@
 /** Asks a running node of this machine one question, for the commands of the command line. */
-import { connect } from 'node:net';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { resolve as resolvePath } from 'node:path';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { isNativeError } from 'node:util/types';
 import type { Config } from './config/config.ts';
+import type { ConfigValues } from './config/option-table.ts';
 
 /** A reply; nil is null. Errors are thrown. */
 export type Answer = string | number | null | Answer[];
@@ -68,18 +73,49 @@ function refusal(error: Error): Error {
   return new Error(`${error.message}: give admin-user and admin-password of one who may run MANTIS`, { cause: error });
 }
 
+interface Way {
+  /** For messages. */
+  readonly where: string;
+  open(): Socket;
+}
+
+/** How the node is reached: by its port, its Unix socket, or else by TLS. @throws NotRunningError when it has none of them */
+function wayTo(values: ConfigValues): Way {
+  const { port, bind, unixsocket, dir } = values;
+  const addresses = bind.map((address) => address.replace(/^-/, ''));
+  const host = addresses.find((address) => !/^(\*|::\*|0\.0\.0\.0)$/.test(address)) ?? '127.0.0.1';
+  if (port !== 0) return { where: `${host}:${port}`, open: () => connect(port, host) };
+  if (unixsocket !== '') {
+    const path = resolvePath(dir, unixsocket);
+    return { where: path, open: () => connect(path) };
+  }
+  const tlsPort = values['tls-port'];
+  if (tlsPort === 0) throw new NotRunningError('the configuration names no port');
+  return { where: `${host}:${tlsPort}`, open: () => openTls(values, host, tlsPort) };
+}
+
+/** It is this machine's own node: it has to show the certificate of its configuration, and is shown the same. */
+function openTls(values: ConfigValues, host: string, port: number): Socket {
+  const cert = readFileSync(resolvePath(values.dir, values['tls-cert-file']));
+  const key = readFileSync(resolvePath(values.dir, values['tls-key-file']));
+  const passphrase = values['tls-key-file-pass'];
+  const own = { cert, key, ...(passphrase === '' ? {} : { passphrase }) };
+  const socket = connectTls({ host, port, ...own, rejectUnauthorized: false }, () => {
+    if (socket.getPeerX509Certificate()?.fingerprint256 === new X509Certificate(cert).fingerprint256) return;
+    socket.destroy(new Error(`what listens on ${host}:${port} shows another certificate than tls-cert-file`));
+  });
+  return socket;
+}
+
 /**
  * Sends a command to the node that this configuration is of, and gives its reply.
  * @throws NotRunningError when nobody listens there; Error with the node's message when it refuses
  */
 export async function askNode(config: Config, words: readonly string[]): Promise<Answer> {
-  const { port, bind } = config.values;
-  if (port === 0) throw new NotRunningError('the configuration names no port');
-  const addresses = bind.map((address) => address.replace(/^-/, ''));
-  const host = addresses.find((address) => !/^(\*|::\*|0\.0\.0\.0)$/.test(address)) ?? '127.0.0.1';
+  const { where, open } = wayTo(config.values);
   const requests = [...login(config), words];
   return new Promise((resolve, reject) => {
-    const socket = connect(port, host);
+    const socket = open();
     let received = '';
     let left = requests.length;
     const fail = (error: Error): void => {
@@ -87,8 +123,8 @@ export async function askNode(config: Config, words: readonly string[]): Promise
       reject(error);
     };
     socket.on('error', (error) => {
-      const isAbsent = isNativeError(error) && 'code' in error && error.code === 'ECONNREFUSED';
-      fail(isAbsent ? new NotRunningError(`no node listens on ${host}:${port}`) : error);
+      const isAbsent = isNativeError(error) && 'code' in error && /^(ECONNREFUSED|ENOENT)$/.test(String(error.code));
+      fail(isAbsent ? new NotRunningError(`no node listens on ${where}`) : error);
     });
     socket.on('close', () => reject(new Error('the node closed the connection before it had answered')));
     socket.on('data', (data) => {
@@ -106,6 +142,9 @@ export async function askNode(config: Config, words: readonly string[]): Promise
         fail(error instanceof Error ? error : new Error(String(error)));
       }
     });
-    socket.write(requests.map(encode).join(''));
+    const send = (): void => void socket.write(requests.map(encode).join(''));
+    // A password is for the node alone.
+    if (socket instanceof TLSSocket) socket.once('secureConnect', send);
+    else send();
   });
 }

@@ -35,18 +35,22 @@ export class Connection implements Transport, DirectWriter, TurnWriter {
   #closing = false;
   #paused = false;
 
-  /** @param onBytes told how many bytes have come into the shared buffer, when the connection is to be used directly */
+  /**
+   * @param onBytes told how many bytes have come into the shared buffer, when the connection is to be used directly
+   * @param unixSocket path of the Unix socket that it came by
+   */
   constructor(
     socket: net.Socket,
     events: ConnectionEvents,
     turn: TurnReplies,
     onBytes: ((bytes: number) => void) | null,
+    unixSocket: string | null = null,
   ) {
     this.socket = socket;
     this.#turn = turn;
     this.#events = events;
-    this.remoteAddress = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
-    this.localAddress = `${socket.localAddress ?? ''}:${socket.localPort ?? 0}`;
+    this.remoteAddress = addressText(unixSocket ?? socket.remoteAddress, socket.remotePort);
+    this.localAddress = addressText(unixSocket ?? socket.localAddress, socket.localPort);
     this.#handle = onBytes === null ? null : handleOf(socket);
     if (onBytes !== null && this.#handle !== null) readDirectly(this.#handle, onBytes);
     this.fileDescriptor = handleOf(socket)?.fd ?? -1;
@@ -134,6 +138,11 @@ export class Connection implements Transport, DirectWriter, TurnWriter {
     this.#paused = false;
     this.socket.resume();
   }
+}
+
+/** As Redis writes it: `127.0.0.1:6379`, `[::1]:6379`, `/path:0`. */
+function addressText(address = '', port = 0): string {
+  return address.includes(':') && !address.startsWith('/') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /**

@@ -36,7 +36,10 @@ const PLAIN: ReadonlyMap<string, NamedEvent> = new Map([
   ...events(string, 'set setex=set psetex=set setnx=set getset=set mset=set msetnx=set bitop=set append setrange'),
   ...events(string, 'incr=incrby decr=incrby incrby decrby=incrby incrbyfloat setbit bitfield=setbit'),
   ...events(string, 'pfadd pfmerge=pfadd'),
-  ...events(generic, 'expire pexpire=expire expireat=expire pexpireat=expire persist restore restore-asking=restore copy=copy_to'),
+  ...events(
+    generic,
+    'expire pexpire=expire expireat=expire pexpireat=expire persist restore restore-asking=restore copy=copy_to',
+  ),
   ...events(list, 'lpush rpush lpushx=lpush rpushx=rpush linsert lset sort=sortstore'),
   ...events(list, 'lpop rpop blpop=lpop brpop=rpop lrem ltrim', true),
   ...events(set, 'sadd sinterstore sunionstore sdiffstore'),

@@ -79,8 +79,8 @@ export class Listener {
     });
   }
 
-  #server(secure: boolean): net.Server {
-    const accept = (socket: net.Socket, shared: boolean): void => this.#accept(socket, shared);
+  #server(secure: boolean, unixSocket: string | null = null): net.Server {
+    const accept = (socket: net.Socket, shared: boolean): void => this.#accept(socket, shared, unixSocket);
     if (secure) {
       const { values } = this.#node.config;
       const options = { ...tlsContextOptions(values), ...clientDemands(values) };
@@ -129,7 +129,7 @@ export class Listener {
   }
 
   async #listenUnix(path: string, permissions: number): Promise<void> {
-    const server = this.#server(false);
+    const server = this.#server(false, path);
     try {
       if (existsSync(path)) unlinkSync(path);
       await listening(server, { path });
@@ -143,7 +143,7 @@ export class Listener {
     this.#servers.push(server);
   }
 
-  #accept(socket: net.Socket, shared: boolean): void {
+  #accept(socket: net.Socket, shared: boolean, unixSocket: string | null): void {
     const { config, statistics, sessions } = this.#node;
     const refusal = this.#refusal(socket);
     if (refusal !== null) {
@@ -159,7 +159,8 @@ export class Listener {
     let onData = (_bytes: number): void => {};
     const own = shared ? withSharedBuffer(socket, buffer, (bytes) => onData(bytes)) : socket;
     const direct = shared && directWriteAvailable && config.values['tcp-direct-write'] !== 'no';
-    const connection = new Connection(own, this.#events(), this.#turn, direct ? (bytes) => onData(bytes) : null);
+    const onBytes = direct ? (bytes: number): void => onData(bytes) : null;
+    const connection = new Connection(own, this.#events(), this.#turn, onBytes, unixSocket);
     const session = new Session(this.#nextId++, connection, decoder, this.#node.keyspace.clock.refresh());
     connection.session = session;
     resetAuthentication(this.#node, session);

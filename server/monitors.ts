@@ -63,7 +63,10 @@ function lineOf(node: Node, from: Session, call: Call): string {
     const length = Math.min(call.lengths[index], ARGUMENT_BYTES_MAX);
     words.push(secrets.has(index) ? '"(redacted)"' : quoted(call.buffer.subarray(start, start + length)));
   }
-  return `${seconds} [${from.database} ${from.transport.remoteAddress}] ${words.join(' ')}`;
+  const { remoteAddress } = from.transport;
+  // Redis names the socket, and no port.
+  const address = remoteAddress.startsWith('/') ? `unix:${remoteAddress.replace(/:0$/, '')}` : remoteAddress;
+  return `${seconds} [${from.database} ${address}] ${words.join(' ')}`;
 }
 
 /** The dispatcher shows the call that it is about to run. */

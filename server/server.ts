@@ -6,6 +6,7 @@ import { formatNodeId } from '../protocol/stamp.ts';
 import { migrate } from '../storage/backends/mysql-schema.ts';
 import { peerPortOf } from './config/checks.ts';
 import type { Config } from './config/config.ts';
+import type { ConfigValues } from './config/option-table.ts';
 import { mantisVersion } from './config/version.ts';
 import { LoadingProgress } from './loading-progress.ts';
 import { SystemMemory } from './process-memory.ts';
@@ -55,20 +56,30 @@ function keepHeapSmall(config: Config): void {
 function announce(runtime: Runtime): void {
   const { values } = runtime.config;
   const peerPort = peerPortOf(values);
-  const host = values.bind[0]?.replace(/^-/, '') ?? '127.0.0.1';
   const stored = [
     ...(values['data-dir'] === null ? [] : [resolve(values['data-dir'])]),
     ...(values.mysql === '' ? [] : ['MySQL']),
   ];
+  const addresses = values.bind.map((address) => address.replace(/^-/, ''));
+  const listed = (port: number): string[] => (port === 0 ? [] : addresses.map((address) => `${address}:${port}`));
+  const socket = values.unixsocket === '' ? [] : [resolve(values.unixsocket)];
   const lines = [
     `Mantis ${mantisVersion} is ready.`,
-    `  clients   ${values.bind.map((address) => `${address.replace(/^-/, '')}:${values.port}`).join(', ')}`,
+    `  clients   ${[...listed(values.port), ...listed(values['tls-port']).map((address) => `${address} (TLS)`), ...socket].join(', ')}`,
     `  peers     ${peerPort === null ? 'none' : `port ${peerPort}`}`,
     `  data      ${stored.length === 0 ? 'in memory only' : stored.join(' and ')}`,
     `  node id   ${formatNodeId(runtime.nodeHi, runtime.nodeLo)}`,
-    `Try:        redis-cli -h ${host === '*' ? '127.0.0.1' : host} -p ${values.port} set greeting hello`,
+    `Try:        redis-cli ${wayIn(values)} set greeting hello`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** What redis-cli is told to reach this node. */
+function wayIn(values: ConfigValues): string {
+  const first = values.bind[0]?.replace(/^-/, '') ?? '127.0.0.1';
+  const host = first === '*' ? '127.0.0.1' : first;
+  if (values.port !== 0) return `-h ${host} -p ${values.port}`;
+  return values.unixsocket === '' ? `--tls -h ${host} -p ${values['tls-port']}` : `-s ${resolve(values.unixsocket)}`;
 }
 
 /** The working directory: relative paths start there. */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '../support/free-port.ts';
-import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
+import { ChildServer } from '../support/child-server.ts';
+import { environment, type MantisProcess, mantisProgram, pinnedNode, startMantis } from '../support/mantis-process.ts';
 import { RespClient } from '../support/resp-client.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { runMantis } from '../integration/command-line.ts';
@@ -127,6 +128,37 @@ describe('CONFIG SET of the certificate', () => {
     await node.server.stop();
   }, 30_000);
 });
+
+it.each(['TLS', 'a Unix socket'])(
+  'mantis verify and backup ask a node that is reached by %s alone',
+  async (way) => {
+    const dataDir = temporaryFolder('node');
+    const tlsPort = await freePort();
+    const files = ['--tls-cert-file', fixture('node.pem'), '--tls-key-file', fixture('node.key')];
+    const certificates = [...files, '--tls-ca-cert-file', authority];
+    const own =
+      way === 'TLS' ? ['--tls-port', String(tlsPort), ...certificates] : ['--unixsocket', join(dataDir, 'socket')];
+    const options = ['--port', '0', '--data-dir', join(dataDir, 'data'), '--requirepass', 'hush', ...own];
+    const node = await ChildServer.start({
+      program: pinnedNode,
+      args: [mantisProgram, ...options],
+      env: environment(),
+      isReady: async () => (await runMantis('verify', ...options)).code === 0,
+    });
+    const verified = await runMantis('verify', ...options);
+    expect(verified).toEqual({ code: 0, output: expect.stringContaining('The stores and memory are alike') });
+    const copied = await runMantis('backup', join(dataDir, 'copy'), ...options);
+    expect(copied).toEqual({ code: 0, output: expect.stringContaining('entries to') });
+    expect(node.logs).toContain(way === 'TLS' ? `127.0.0.1:${tlsPort} (TLS)` : join(dataDir, 'socket'));
+    if (way === 'TLS') {
+      const wrong = ['--tls-cert-file', fixture('stranger.pem'), '--tls-key-file', fixture('stranger.key')];
+      const refused = await runMantis('verify', ...options, ...wrong, '--tls-auth-clients', 'no');
+      expect(refused.code).toBe(1);
+    }
+    await node.stop();
+  },
+  60_000,
+);
 
 describe('a TLS port that cannot be', () => {
   const start = (...args: string[]): Promise<{ code: number; output: string }> =>
