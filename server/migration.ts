@@ -114,6 +114,7 @@ export class Migration {
   async #isAnyStored(): Promise<boolean> {
     for (const key of this.#request.keys) {
       await this.#readBack([key]);
+      this.#goOn();
       if (this.#find(key) !== 0) return true;
     }
     return false;
@@ -147,7 +148,6 @@ export class Migration {
     } finally {
       timer.cancel();
     }
-    this.#goOn();
   }
 
   /** @throws MigrationError when the client is gone */
@@ -211,6 +211,7 @@ export class Migration {
     while (this.#sent.length >= UNANSWERED_KEYS || this.#sentBytes > UNANSWERED_BYTES) await this.#settle();
     // Evicted again meanwhile.
     await this.#readBack([key]);
+    this.#goOn();
     const ref = this.#find(key);
     // It has expired, or is deleted: there is nothing to move.
     if (ref === 0) return;
@@ -238,6 +239,7 @@ export class Migration {
   /** Waits for the answer to what was sent first. */
   async #settle(): Promise<void> {
     const answer = await this.#target.answer();
+    this.#goOn();
     const [sent] = this.#sent;
     if (answer !== '+OK') this.#noteRefusal(answer);
     else if (!this.#request.isCopy) await this.#remove(sent);
@@ -250,6 +252,7 @@ export class Migration {
   async #remove(sent: Sent): Promise<void> {
     await this.#untilNotPaused();
     await this.#readBack([sent.key]);
+    this.#goOn();
     const { keyspace, writeRefusal } = this.#node;
     const isThere = this.#find(sent.key) !== 0;
     // It expires there as well.
