@@ -8,6 +8,7 @@
  */
 import assert from 'node:assert';
 import { PRELUDE } from './lua-prelude.ts';
+import { WIDE_STRUCT } from './lua-struct.ts';
 
 /** A script's words, called `count` times 1,000 instructions: throw to end the script and with it this instance. */
 export interface LuaHost {
@@ -356,7 +357,8 @@ export class LuaMachine {
     this.#replaceHook(thread);
     this.#lock([globals, redis], 0);
     const prelude = "return assert(loadstring(ARGV[1], '@prelude'))()";
-    this.#lock([globals, redis, ...this.#addresses(prelude, PRELUDE, version, String(versionNumber))], 1);
+    const tables = this.#addresses(prelude, PRELUDE, version, String(versionNumber));
+    this.#lock([globals, redis, ...tables, ...this.#addresses(prelude, WIDE_STRUCT)], 1);
   }
 
   #lock(tables: readonly number[], locked: 0 | 1): void {
