@@ -1,6 +1,6 @@
 /**
- * The payloads of the peer channel's small frames, version 1. Little-endian; node ids, incarnations, stamps, hashes and digests
- * are 64 bits big-endian. Text is UTF-8 behind its length. (peer-frame.ts draws the frame around them.)
+ * The payloads of the peer channel's small frames, version 1. Numbers of 64 bits (node ids, incarnations, stamps, wall
+ * clocks, hashes, digests) are big-endian, others little-endian. Text is UTF-8 behind its length. (peer-frame.ts draws the frame around them.)
  *
  *   HELLO   u8 lowest version, u8 highest version, u16 0, u64 node id, u64 incarnation, u64 clock, u64 wall clock in ms,
  *           32 bytes nonce, u16 advertised port (0 = none), u8+text advertised host, u8+text cluster id;

@@ -46,7 +46,11 @@ export const clusterOptions = {
     'Bytes kept for a peer that is slow or away; past them it is repaired instead.',
   ),
   'repair-interval': option(duration('ms', 1), '60s', 'How often this node compares digests with its peers.'),
-  'repair-rate': option(size(65536), '32mb', 'Bytes a second that repairing one peer may take.'),
+  'repair-rate': option(
+    size(65536),
+    '32mb',
+    'Bytes a second that this node may send for repairs, those of all peers together.',
+  ),
   'tombstone-horizon': option(
     duration('ms', 1000, 3650 * DAY_MS),
     '24h',
