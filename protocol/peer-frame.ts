@@ -97,6 +97,7 @@ export const REFUSE_FULL = 16;
 export const REFUSE_STOPPING = 17;
 export const REFUSE_SILENT = 18;
 export const REFUSE_HORIZON = 19;
+export const REFUSE_CERTIFICATE = 20;
 
 /** Bytes that end a link: `code` is one of the REFUSE_ numbers, the message says what was wrong. */
 export class PeerProtocolError extends Error {

@@ -64,9 +64,23 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/**
+ * Takes a connection, which is open already.
+ * @param problem why the other side may not be spoken with; it can be told
+ */
+type Accept = (connection: Connection, problem?: string | null) => void;
+
 export interface Network {
-  /** Accepted connections are open already. Rejects with a message that names address and port. */
-  listen(host: string, port: number, accept: (connection: Connection) => void): Promise<Listener>;
+  /**
+   * Rejects with a message that names address and port.
+   * @param failed told of those who did not come as far as a connection
+   */
+  listen(
+    host: string,
+    port: number,
+    accept: Accept,
+    failed?: (remoteHost: string, why: string) => void,
+  ): Promise<Listener>;
   /** Addresses of a name; an address resolves to itself. */
   resolve(host: string, callback: (problem: string | null, addresses: readonly string[]) => void): void;
   /** @param host the name that the address is of, or the address: what answers has to prove to be one of the two */

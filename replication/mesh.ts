@@ -3,6 +3,7 @@
  * links to one peer stays, and keeps the member list. Knows no sockets and no clock but those it was given.
  */
 import {
+  REFUSE_CERTIFICATE,
   REFUSE_CLOCK,
   REFUSE_FORGOTTEN,
   REFUSE_FULL,
@@ -161,15 +162,24 @@ export class Mesh implements LinkOwner<Link> {
     this.#attach(this.network.connect(address, port, attempt.entry.host), 'dial', attempt);
   }
 
-  /** A connection has come in. */
-  accept(connection: Connection): void {
+  /** A connection has come in. `problem`: why it is refused. */
+  accept(connection: Connection, problem: string | null = null): void {
     let strangers = 0;
     for (const { link } of this.#sessions) if (link.role === 'accept' && link.state !== 'live') strangers++;
     if (this.isPaused || this.#isStopped || strangers >= STRANGERS_MAX) {
       connection.close();
       return;
     }
-    this.#attach(connection, 'accept', null).link.opened(this.nowMs());
+    const session = this.#attach(connection, 'accept', null);
+    session.link.opened(this.nowMs());
+    if (problem === null) return;
+    session.link.refuse(REFUSE_CERTIFICATE, problem);
+    this.pump(session);
+  }
+
+  /** Somebody did not come as far as a connection. */
+  strangerFailed(remoteHost: string, why: string): void {
+    if (!this.isPaused) this.#log.failed(remoteHost, why, this.nowMs());
   }
 
   #attach(connection: Connection, role: 'dial' | 'accept', attempt: Attempt | null): Session {

@@ -25,18 +25,29 @@ export class RefusalLog {
     this.#log = log;
   }
 
+  failed(remoteHost: string, why: string, nowMs: number): void {
+    const message = `refused peer at ${remoteHost}: ${why}`;
+    if (this.#isFresh(message, nowMs)) this.#log.warn(message);
+    else this.#log.debug(message);
+  }
+
+  /** Whether a thing was not told lately; it counts as told now. */
+  #isFresh(key: string, nowMs: number): boolean {
+    const toldAtMs = this.#toldAtMs.get(key);
+    if (toldAtMs !== undefined && nowMs - toldAtMs < AGAIN_AFTER_MS) return false;
+    if (this.#toldAtMs.size >= REMEMBERED_MAX) this.#toldAtMs.clear();
+    this.#toldAtMs.set(key, nowMs);
+    return true;
+  }
+
   ended(link: Link, ending: Ending, isNews: boolean, nowMs: number): void {
     const message = sentence(link, ending);
     const fields = { code: ending.code, role: link.role };
     const key = `${ending.code} ${ending.by} ${link.remoteHost} ${link.peerId ?? ''}`;
-    const toldAtMs = this.#toldAtMs.get(key);
-    const isFresh = toldAtMs === undefined || nowMs - toldAtMs >= AGAIN_AFTER_MS;
-    if (quiet.has(ending.code) || !isNews || (!isFresh && ending.by !== 'network')) {
+    if (quiet.has(ending.code) || !isNews || (!this.#isFresh(key, nowMs) && ending.by !== 'network')) {
       this.#log.debug(message, fields);
       return;
     }
-    if (this.#toldAtMs.size >= REMEMBERED_MAX) this.#toldAtMs.clear();
-    this.#toldAtMs.set(key, nowMs);
     if (grave.has(ending.code)) this.#log.error(message, fields);
     else if (ending.by === 'network' || ending.code === REFUSE_STOPPING) this.#log.info(message, fields);
     else this.#log.warn(message, fields);
@@ -45,9 +56,16 @@ export class RefusalLog {
 
 function sentence(link: Link, ending: Ending): string {
   const peer = link.peerId === null ? `peer at ${link.remoteHost}` : `node ${link.peerId} at ${link.remoteHost}`;
+  if (ending.by === 'network' && link.role === 'dial' && link.hello === null)
+    return `no link to ${peer}: ${ending.message}${hintOf(link)}`;
   if (ending.by === 'network') return `link to ${peer} lost: ${ending.message}`;
   if (ending.by === 'here') return `refused ${peer}: ${ending.message}`;
   if (ending.code === REFUSE_CLOCK)
     return `${peer} refuses this node, whose clock is ahead of it: check the time service here (${ending.message})`;
   return `${peer} refused this node: ${ending.message}`;
+}
+
+/** Who was heard and closed without a word may want TLS, or none. */
+function hintOf({ bytesOut }: Link): string {
+  return bytesOut > 0 ? ' before it said anything; is peer-tls the same on both sides?' : '';
 }

@@ -81,8 +81,11 @@ export class Replicator {
     }
     let port = this.settings.port;
     for (const host of bind) {
-      const listener = await this.#environment.network.listen(host, port, (connection) =>
-        this.#mesh.accept(connection),
+      const listener = await this.#environment.network.listen(
+        host,
+        port,
+        (connection, problem) => this.#mesh.accept(connection, problem),
+        (remoteHost, why) => this.#mesh.strangerFailed(remoteHost, why),
       );
       this.#listeners.push(listener);
       port = listener.port;

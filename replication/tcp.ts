@@ -15,9 +15,10 @@ import {
   connect as connectTls,
   createServer as createTlsServer,
   type PeerCertificate,
+  type TlsOptions,
   TLSSocket,
 } from 'node:tls';
-import type { Connection, ConnectionEvents, Listener, Network } from './environment.ts';
+import type { Connection, ConnectionEvents, Network } from './environment.ts';
 import { SLICE_MS } from './pace.ts';
 
 /** PEM texts of the options peer-tls-cert-file, peer-tls-key-file, peer-tls-ca-cert-file, and peer-tls-auth-clients. */
@@ -48,9 +49,14 @@ const TURN_MS = SLICE_MS;
 /** The kernel is given at most this much in one turn: it takes a millisecond for a few megabytes. */
 const WRITTEN_BYTES_A_TURN = 128 * 1024;
 
+const UNKNOWN_HOST = 'unknown';
 const NO_BYTES = Buffer.alloc(0);
 /** Parts of the queue that are kept to be used again. */
 const SPARE_MAX = 3;
+
+/** Connections of which TLS has yet to make out who is there: so many, for so long each. */
+const GREETINGS_MAX = 128;
+const GREETING_MS = 5000;
 
 type OpenEvent = 'connect' | 'secureConnect';
 
@@ -101,7 +107,7 @@ class TcpConnection implements Connection {
       this.#takeBack();
       setImmediate(() => this.#goOn());
     });
-    socket.on('error', (problem: Error) => (this.#reason = problem.message));
+    socket.on('error', (problem: NodeJS.ErrnoException) => (this.#reason = problemOf(problem)));
     socket.on('close', () => {
       this.#isOver = true;
       this.#end();
@@ -298,6 +304,66 @@ async function closeAll(server: Server, open: ReadonlySet<Socket>): Promise<void
   clearTimeout(timer);
 }
 
+/** Why a certificate, or the want of one, keeps the other side out; null where it does not. */
+function certificateProblem(accepted: Socket, tls: PeerTls | undefined): string | null {
+  if (tls?.isMutual !== true || !(accepted instanceof TLSSocket) || accepted.authorized) return null;
+  return `its certificate is refused (${String(accepted.authorizationError)}): it must be signed by an authority in peer-tls-ca-cert-file`;
+}
+
+const NOT_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_HTTP_REQUEST', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
+
+function problemOf({ code = '', message }: NodeJS.ErrnoException): string {
+  return NOT_TLS.has(code) ? 'it does not speak TLS, which peer-tls wants on both sides' : message;
+}
+
+/** Why TLS could not be begun with who has come. */
+function greetingProblem(problem: NodeJS.ErrnoException): string {
+  const { code = '', message } = problem;
+  if (NOT_TLS.has(code)) return problemOf(problem);
+  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'its TLS handshake took too long';
+  return `its TLS handshake failed (${code || message}): both sides need a certificate that the other one's peer-tls-ca-cert-file has signed`;
+}
+
+/** A server, and what closes the connections that have not come as far as an accepted socket. */
+interface Listening {
+  readonly server: Server;
+  readonly cut: () => void;
+}
+
+/** A TLS server that bounds what it has before it knows who is there, and tells of those with whom it did not come to that. */
+function greetingServer(
+  options: TlsOptions,
+  onSocket: (socket: TLSSocket) => void,
+  failed: (remoteHost: string, why: string) => void = () => undefined,
+): Listening {
+  // Who shows a wrong certificate is told so, and nothing else.
+  const all = { ...options, rejectUnauthorized: false, handshakeTimeout: GREETING_MS };
+  const greetings = new Map<string, Socket>();
+  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+  const server = createTlsServer(all, (socket) => {
+    greetings.delete(nameOf(socket));
+    onSocket(socket);
+  });
+  server.on('connection', (socket: Socket) => {
+    if (greetings.size >= GREETINGS_MAX) {
+      socket.destroy();
+      return;
+    }
+    const name = nameOf(socket);
+    greetings.set(name, socket);
+    socket.once('close', () => greetings.delete(name));
+  });
+  server.on('tlsClientError', (problem, socket) => {
+    greetings.delete(nameOf(socket));
+    // Of those who went by themselves the address is not known any more.
+    if (socket.remoteAddress !== undefined) failed(socket.remoteAddress, greetingProblem(problem));
+    // Node.js leaves one open that took too long.
+    socket.destroy();
+  });
+  const cut = (): void => greetings.forEach((socket) => socket.destroy());
+  return { server, cut };
+}
+
 /** @param tls absent = plain TCP */
 export function tcpNetwork(tls?: PeerTls): Network {
   const tlsOptions =
@@ -311,28 +377,28 @@ export function tcpNetwork(tls?: PeerTls): Network {
           ...(tls.authority === undefined ? {} : { ca: tls.authority }),
         };
 
-  async function listen(host: string, port: number, accept: (connection: Connection) => void): Promise<Listener> {
+  const listen: Network['listen'] = async (host, port, accept, failed) => {
     const open = new Set<Socket>();
     const onSocket = (accepted: Socket): void => {
-      const remoteHost = accepted.remoteAddress ?? 'unknown';
+      const remoteHost = accepted.remoteAddress ?? UNKNOWN_HOST;
       const make = (onread: OnReadOpts): Socket => {
         const socket = tlsOptions === null ? rebuild(accepted, onread) : accepted;
         open.add(socket);
         socket.on('close', () => open.delete(socket));
         return socket;
       };
-      accept(new TcpConnection(make, remoteHost, null));
+      accept(new TcpConnection(make, remoteHost, null), certificateProblem(accepted, tls));
     };
-    const server =
+    const { server, cut }: Listening =
       tlsOptions === null
-        ? createTcpServer({ pauseOnConnect: true }, onSocket)
-        : createTlsServer({ ...tlsOptions, requestCert: tls!.isMutual, rejectUnauthorized: tls!.isMutual }, onSocket);
+        ? { server: createTcpServer({ pauseOnConnect: true }, onSocket), cut: () => undefined }
+        : greetingServer({ ...tlsOptions, requestCert: tls!.isMutual }, onSocket, failed);
     const bound = await listenOn(server, host, port);
     server.removeAllListeners('error');
     // A handshake that fails concerns one peer, not the server.
     server.on('error', () => undefined);
-    return { port: bound, close: () => closeAll(server, open) };
-  }
+    return { port: bound, close: () => (cut(), closeAll(server, open)) };
+  };
 
   function connect(address: string, port: number, host = address): Connection {
     if (tlsOptions === null) {

@@ -85,6 +85,8 @@ export class Listener {
       const { values } = this.#node.config;
       const options = { ...tlsContextOptions(values), ...clientDemands(values) };
       const server = tls.createServer(options, (socket) => accept(socket, false));
+      // Node.js leaves one open with which the handshake took too long.
+      server.on('tlsClientError', (_problem, socket) => socket.destroy());
       this.#tlsServers.push(server);
       return server;
     }

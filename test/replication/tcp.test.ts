@@ -155,7 +155,37 @@ describe('replication over TCP', () => {
     );
     expect(first.replicator.linkedPeers).toBe(1);
     expect([stranger, plain].map((node) => node.replica.keyCount())).toEqual([0, 0]);
+    // Both sides say why.
+    const said = ({ log }: RealNode): string => log.lines.join('\n');
+    expect(said(first)).toMatch(
+      /refused peer at .*: its certificate is refused \(\w+\): it must be signed by an authority/,
+    );
+    expect(said(first)).toMatch(/refused peer at .*: it does not speak TLS, which peer-tls wants on both sides/);
+    expect(said(stranger)).toMatch(/refused this node: its certificate is refused/);
+    expect(said(plain)).toMatch(/no link to peer .* before it said anything; is peer-tls the same on both sides\?/);
   });
+
+  it('holds a bounded number of those with whom TLS has not begun', async () => {
+    const node = await startNode(1, { secrets: ['s'] }, nodeTls);
+    let closed = 0;
+    for (let count = 0; count < 200; count++) {
+      const socket = connect(node.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.once('close', () => closed++).resume();
+    }
+    await waitFor('those beyond the bound to be closed', () => closed === 200 - 128);
+    // The others have some seconds.
+    await waitFor('the others to be closed', () => closed === 200, { deadlineMs: 30_000 });
+    const peers = [{ host: '127.0.0.1', port: node.port }];
+    const second = await startNode(2, { secrets: ['s'], peers }, { ...nodeTls, serverName: 'mantis-test-node' });
+    await waitFor('a link', () => second.replicator.linkedPeers === 1);
+    // Nor does the end of the node wait for one.
+    const silent = connect(node.port, '127.0.0.1');
+    await new Promise((resolve) => silent.once('connect', resolve));
+    const ended = new Promise((resolve) => silent.resume().on('error', resolve).once('close', resolve));
+    await node.replicator.stop();
+    await ended;
+  }, 60_000);
 });
 
 it('goes by the name of a peer that the configuration has, where its certificate has no address', async () => {
