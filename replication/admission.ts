@@ -5,6 +5,7 @@ import {
   REFUSE_NODE_ID,
   REFUSE_SECOND_LINK,
   REFUSE_SELF,
+  REFUSE_VERSION,
   PeerProtocolError,
 } from '../protocol/peer-frame.ts';
 import type { Hello } from '../protocol/peer-message.ts';
@@ -29,11 +30,15 @@ function isSame(a: Stamp, b: Stamp): boolean {
   return compareStamp(a.hi, a.lo, b.hi, b.lo) === 0;
 }
 
-/** @throws PeerProtocolError for a node that cannot be a member */
+/**
+ * @param reaped tombstones up to here may be gone
+ * @throws PeerProtocolError for a node that cannot be a member
+ */
 export function checkHello(
   settings: ReplicatorSettings,
   membership: Membership,
   hello: Hello,
+  reaped: Stamp,
   nowMs: number,
 ): Candidate {
   const node = { hi: hello.nodeHi, lo: hello.nodeLo };
@@ -49,6 +54,11 @@ export function checkHello(
     if (isSame(incarnation, settings.incarnation))
       throw new PeerProtocolError(REFUSE_SELF, 'this address is the node itself');
     throw new PeerProtocolError(REFUSE_NODE_ID, clonedMessage(id));
+  }
+  if (hello.horizon === null && (reaped.hi !== 0 || reaped.lo !== 0)) {
+    const message =
+      'its release knows nothing of the tombstone horizon, and cannot be told what has been deleted: upgrade it';
+    throw new PeerProtocolError(REFUSE_VERSION, message);
   }
   if (membership.isBanned(id, nowMs)) throw new PeerProtocolError(REFUSE_FORGOTTEN, `node ${id} has been forgotten`);
   return { id, node, incarnation };

@@ -11,6 +11,8 @@ import { REFUSE_CLOCK, REFUSE_SECOND_LINK, REFUSE_SELF } from '../protocol/peer-
 const RECHECK_MS = 5000;
 /** A link that lasted this long is dialed again at once when it breaks. */
 const SETTLED_MS = 1000;
+/** After more links in a row that did not, the peer is dialed like one that does not answer: it may end each for the same reason. */
+const SHORT_LINKS_MAX = 3;
 /** A peer that refuses a second link knows one that this node has lost; it takes up to the peer's timeout until it has lost it too. */
 const STALE_LINK_MS = 1000;
 /** An address that turned out to be this node's own is left alone for this long. */
@@ -71,6 +73,8 @@ export class Dialer {
   isPaused = false;
   #owner: DialerOwner;
   #entries = new Map<string, Entry>();
+  /** Links in a row to a node that did not last. */
+  readonly #shortLinks = new Map<string, number>();
 
   constructor(owner: DialerOwner) {
     this.#owner = owner;
@@ -105,9 +109,17 @@ export class Dialer {
   /** Drops the entry of a member. */
   remove(nodeId: string): void {
     this.#entries.delete(`node ${nodeId}`);
+    this.#shortLinks.delete(nodeId);
   }
 
-  /** A link to this node has broken: dial it again soon. Without a node: dial everything now. */
+  /** A link to this node has broken. */
+  lost(nodeId: string, livedMs: number, nowMs: number): void {
+    const shortLinks = livedMs < SETTLED_MS ? (this.#shortLinks.get(nodeId) ?? 0) + 1 : 0;
+    this.#shortLinks.set(nodeId, shortLinks);
+    if (shortLinks <= SHORT_LINKS_MAX) this.wake(nodeId, nowMs);
+  }
+
+  /** Dials a node again soon; without a node: dials everything now. */
   wake(nodeId: string | null, nowMs: number): void {
     for (const entry of this.#entries.values()) {
       const isMeant =

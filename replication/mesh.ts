@@ -217,7 +217,7 @@ export class Mesh implements LinkOwner<Link> {
   }
 
   admit(link: Link, hello: Hello, nowMs: number): Member {
-    const { id, node, incarnation } = checkHello(this.settings, this.membership, hello, nowMs);
+    const { id, node, incarnation } = checkHello(this.settings, this.membership, hello, this.horizon.reaped, nowMs);
     const rival = this.live.get(id);
     if (rival !== undefined) {
       checkRival(link, rival.link, { selfId: this.membership.selfId, id, incarnation }, this.settings, nowMs);
@@ -425,7 +425,7 @@ export class Mesh implements LinkOwner<Link> {
     member.lastEnding = ending;
     member.lastSeenMs = nowMs;
     if (ending.code === REFUSE_CLOCK || ending.code === REFUSE_FORGOTTEN) return;
-    this.dialer.wake(member.id, nowMs);
+    this.dialer.lost(member.id, nowMs - link.liveSinceMs!, nowMs);
     for (const other of this.live.values()) other.link.repair?.soon(nowMs, REPAIR_AFTER_LOSS_MS);
   }
 

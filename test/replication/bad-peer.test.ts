@@ -92,6 +92,16 @@ describe('before authentication', () => {
     });
   });
 
+  it('keeps out whose release cannot be told what has been deleted, once tombstones are gone', async () => {
+    const cluster = await oneNode();
+    new RawPeer(cluster).join().close();
+    cluster.nodes[0].replicator.noteReaped({ hi: 1, lo: 0 });
+    const peer = new RawPeer(cluster);
+    peer.sayHello();
+    peer.sayAuth();
+    expect(peer.refusal).toMatchObject({ reason: REFUSE_VERSION, message: expect.stringContaining('upgrade it') });
+  });
+
   it('closes on a frame over 64 KiB', async () => {
     const peer = new RawPeer(await oneNode());
     const length = Buffer.alloc(4);

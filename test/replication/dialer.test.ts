@@ -38,6 +38,14 @@ class Dialing implements DialerOwner {
     this.dialer.ended(this.attempts.pop()!, ending, 'peer', livedMs, this.nowMs());
   }
 
+  /** The attempt becomes a link that lasts so long. */
+  linkAndLose(livedMs: number): void {
+    const attempt = this.attempts.pop()!;
+    this.dialer.linked(attempt, 'peer');
+    this.dialer.ended(attempt, { code: REFUSE_SILENT, message: 'silent', by: 'here' }, 'peer', livedMs, this.nowMs());
+    this.dialer.lost('peer', livedMs, this.nowMs());
+  }
+
   /** Milliseconds until it dials, or 10,000 when it does not. */
   untilDialed(): number {
     const beganMs = this.nowMs();
@@ -65,6 +73,22 @@ describe('an address is dialed again', () => {
     dialing.linked.add('peer');
     dialing.end(secondLink, 0);
     expect(dialing.untilDialed()).toBe(10_000);
+  });
+
+  it('after growing times where the node ends each link at once, and soon again after one that lasts', () => {
+    const dialing = new Dialing();
+    const waits: number[] = [];
+    const link = (livedMs: number): number => {
+      dialing.linkAndLose(livedMs);
+      return dialing.untilDialed();
+    };
+    dialing.untilDialed();
+    for (let count = 0; count < 10; count++) waits.push(link(20));
+    expect(Math.max(...waits.slice(0, 3))).toBeLessThan(200);
+    expect(Math.min(...waits.slice(7))).toBeGreaterThan(500);
+    expect(waits[9]).toBeGreaterThan(2000);
+    expect(link(5000)).toBeLessThan(200);
+    expect(link(20)).toBeLessThan(200);
   });
 
   it('after a time that doubles up to ten seconds, and at once when it had been linked', () => {
