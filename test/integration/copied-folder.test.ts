@@ -53,10 +53,11 @@ describe('a copy of the folder of a stopped node', () => {
     await untilMeshed([original, other]);
     await other.ask('DEL', 'deleted');
     const deletedAtMs = await stampField(other, 'clock');
-    await waitFor('the tombstone to go', async () => {
+    const isReaped = async (): Promise<boolean> => {
       const reaped = await Promise.all([original, other].map((node) => stampField(node, 'reaped')));
       return reaped.every((one) => one >= deletedAtMs);
-    });
+    };
+    await waitFor('the tombstone to go', isReaped, { deadlineMs: 60_000 });
 
     const copy = await startNode(other, { args: [...args, '--node-id', '00000000000000bb'], dataDir: folder });
     stopAtEnd(() => copy.close());
@@ -72,7 +73,7 @@ describe('a copy of the folder of a stopped node', () => {
     await untilMeshed(nodes);
     await untilAgreed(nodes);
     expect(await other.ask('GET', 'counter')).toBe('22');
-  }, 60_000);
+  }, 180_000);
 
   it('takes nothing from what was counted since, once it is played back', async () => {
     let node = await start(null);
@@ -99,5 +100,5 @@ describe('a copy of the folder of a stopped node', () => {
     await untilMeshed([node, other]);
     await untilAgreed([node, other]);
     expect(await other.ask('GET', 'counter')).toBe('31');
-  }, 60_000);
+  }, 180_000);
 });
