@@ -139,6 +139,28 @@ function checkLimit(call: Call, trimming: Trimming | null, limit: number, isAdd:
   }
 }
 
+/** Of so many entries the lengths tell how long the first ones are about. */
+const SAMPLES = 4;
+/** What an entry takes in a node of Redis's besides its fields and values, about. */
+const ENTRY_OVERHEAD_BYTES = 8;
+
+/**
+ * How many entries a node of Redis's has, about: `stream-node-max-entries`, or as many as `stream-node-max-bytes` has room for
+ * of such as the first `count` of the stream.
+ */
+function entriesOfNode(call: Call, stream: Stream, count: number): number {
+  const { 'stream-node-max-entries': entriesMax, 'stream-node-max-bytes': bytesMax } = call.node.config.values;
+  if (bytesMax === 0 || count === 0) return entriesMax;
+  const { elements } = call.keyspace;
+  const samples = Math.min(count, SAMPLES);
+  let bytes = 0;
+  for (let sample = 0; sample < samples; sample++) {
+    elements.readPayload(stream.at(Math.floor((sample * count) / samples)));
+    bytes += elements.valueLength + ENTRY_OVERHEAD_BYTES;
+  }
+  return Math.min(entriesMax, Math.max(1, Math.floor((bytesMax * samples) / bytes)));
+}
+
 /**
  * How many of the first entries have to go. `~` removes whole nodes of Redis's streams only: here as many entries as would
  * fill them, had all been added one after the other. The last node is whole as it is.
@@ -149,8 +171,8 @@ export function countToTrim(call: Call, stream: Stream, trimming: Trimming, adde
   const { lengthMax, minId, isApproximate, limit } = trimming;
   const excess = lengthMax >= 0 ? Math.max(0, length - lengthMax) : stream.rank(minId);
   if (!isApproximate) return excess;
-  const nodeMost = call.node.config.values['stream-node-max-entries'];
-  if (nodeMost === 0) return 0;
+  if (call.node.config.values['stream-node-max-entries'] === 0) return 0;
+  const nodeMost = entriesOfNode(call, stream, Math.min(excess, stream.length));
   const gone = Math.max(0, stream.removed) % nodeMost;
   let count = 0;
   for (let node = nodeMost - gone; count + node <= excess; node = nodeMost) {

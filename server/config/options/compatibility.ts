@@ -248,7 +248,6 @@ const memoryOptions = {
     'How hard expired keys are looked for; ours go at their deadline.',
   ),
   'dynamic-hz': switchOption('yes', 'More housekeeping for many clients.'),
-  'stream-node-max-bytes': accepted(size(), '4096', 'Bytes of a stream node.'),
   'lazyfree-lazy-eviction': switchOption('no', 'Freeing in the background; ours always is.'),
   'lazyfree-lazy-expire': switchOption('no', 'Freeing in the background; ours always is.'),
   'lazyfree-lazy-server-del': switchOption('no', 'Freeing in the background; ours always is.'),

@@ -24,6 +24,11 @@ export const thresholdOptions = {
   'zset-max-listpack-value': option(size(), '64', 'Bytes up to which a member of such a sorted set may go.', {
     aliases: ['zset-max-ziplist-value'],
   }),
+  'stream-node-max-bytes': option(
+    size(),
+    '4096',
+    'Bytes of entries, about, that XADD and XTRIM with ~ remove at once; 0 is no limit.',
+  ),
   'stream-node-max-entries': option(
     longInteger(),
     '100',

@@ -1,4 +1,4 @@
-import { describe, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { connectionCommands } from '../../../server/commands/connection.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { streamClaimCommands } from '../../../server/commands/stream-claims.ts';
@@ -7,6 +7,7 @@ import { streamInfoCommands } from '../../../server/commands/stream-info.ts';
 import { streamReadCommands } from '../../../server/commands/stream-reads.ts';
 import { streamCommands } from '../../../server/commands/streams.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
+import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
@@ -321,6 +322,29 @@ describe('streams answer as redis-server does', () => {
     });
   }, 60_000);
 });
+
+it.each([
+  ['short', 3, 220],
+  ['long', 300, 120 + 4096 / 300],
+  ['longer than a node', 6000, 121],
+])(
+  'about MAXLEN entries are kept where they are %s: with those of one node of redis-server',
+  async (_size, bytes, most) => {
+    const value = 'v'.repeat(bytes);
+    const requests = Array.from({ length: 300 }, (_, index): Request => {
+      return ['XADD', 's', 'MAXLEN', '~', '120', `${index + 1}-1`, 'f', value];
+    });
+    requests.push(['XLEN', 's']);
+    const harness = new CommandHarness(commands);
+    const ours = requests.map((request) => harness.run(...request).toString('latin1'));
+    const theirs = (await comparison().redisReplies([['FLUSHALL'], ...requests])).slice(1);
+    for (const replies of [theirs, ours]) {
+      const length = Number(replies.at(-1)!.slice(1));
+      expect(length).toBeGreaterThanOrEqual(120);
+      expect(length).toBeLessThanOrEqual(most);
+    }
+  },
+);
 
 function randomRequests(random: SeededRandom): Request[] {
   // Whether a read that gives nothing makes its consumer differs between releases of Redis: all are made first.
