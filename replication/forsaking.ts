@@ -1,4 +1,4 @@
-/** A pass over the own keys that deletes, by the rule, what the node that was resynchronised with does not have. */
+/** Resynchronising: a pass over this node's keys that deletes what the other node lacks, as far as the rule of the repair allows. */
 import type { KeySelection, ReplicaScan, TakeRule, Taking, Replica } from './replica.ts';
 
 /** What a repair in which this node resynchronises goes by. */

@@ -1,4 +1,4 @@
-/** The other nodes that this one knows: who they are, where they are, and how far each is with this node's stream and this node with its. */
+/** The other nodes of the cluster: who and where they are, how far each has followed this node's stream, and this node theirs. */
 import type { MemberAddress } from '../protocol/peer-message.ts';
 import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
 import type { Written } from '../protocol/written.ts';

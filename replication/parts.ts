@@ -1,4 +1,4 @@
-/** What came in several frames. */
+/** Puts together what a peer sends in several frames, up to a bound. */
 import { strict as assert } from 'node:assert';
 import { RECORD_HEADER_BYTES } from '../protocol/change-record.ts';
 import { PeerProtocolError, REFUSE_TOO_LONG } from '../protocol/peer-frame.ts';

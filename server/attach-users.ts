@@ -1,4 +1,4 @@
-/** Puts the users into a node: its sessions feel what changes, and who waits in a command is asked again before it is served. */
+/** Connects users to a node's sessions: a changed user counts at once, and a waiting command is checked again before it is served. */
 import { clientLine } from './client-line.ts';
 import type { Node } from './node.ts';
 

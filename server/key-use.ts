@@ -1,4 +1,4 @@
-/** Keys as commands that read use them: hits and misses are counted, and the key counts as used unless the client says no. */
+/** Finding the keys of commands that read: counts hits and misses, and notes the use of the key unless CLIENT NO-TOUCH is on. */
 import { touchAccess } from '../storage/access.ts';
 import type { Call } from './call.ts';
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The mantis program, once the process has its memory from where it is to have it. */
+/** Where the mantis program begins: malloc gets its settings (allocator.ts) before anything else is loaded. */
 import { settleAllocator } from './allocator.ts';
 
 settleAllocator();

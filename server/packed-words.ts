@@ -1,6 +1,6 @@
 import type { ArgumentSource } from '../protocol/resp-request.ts';
 
-/** Arguments one behind the other, as a request has them. */
+/** Copies arguments into one buffer, one after the other, in the form in which the decoder gives a request. */
 export function packedWords(words: readonly Buffer[]): ArgumentSource {
   const lengths = Int32Array.from(words, ({ length }) => length);
   const starts = new Int32Array(words.length);

@@ -7,9 +7,9 @@ const KEPT_BYTES_MAX = 64 * 1024;
 const UNRUN_BYTES_MAX = 1024 * 1024 * 1024;
 
 /**
- * Puts aside what a session that waits has sent. One in a blocking command is read on, as long as that is little: a client that
- * leaves is only noticed while it is read from. One that has to take replies is read on up to `client-query-buffer-limit`:
- * clients send a whole pipeline before they read its first reply, and would wait for room to send as we would wait for them.
+ * Keeps what a waiting session has sent. A session in a blocking command is still read from while it sends little: only so is it
+ * noticed when the client leaves. A session that has to take replies first is read from up to `client-query-buffer-limit`: many
+ * clients send a whole pipeline before they read the first reply. If we stopped reading, each side would wait for the other.
  */
 export function putAside(session: Session, hasToRead: boolean): void {
   const { decoder, transport } = session;
@@ -21,7 +21,7 @@ export function putAside(session: Session, hasToRead: boolean): void {
   }
 }
 
-/** Keeps the command until its session is resumed. Nothing is run now: null, for whoever looks for the command to run. */
+/** Keeps the command until its session is resumed. Returns null: there is no command to run now. */
 export function putOff(call: Invocation, session: Session): null {
   session.deferred = new QueuedCommands();
   session.deferred.push(call);

@@ -1,12 +1,12 @@
-/** Replies that were written: errors counted, and those taken back that CLIENT REPLY does not want. */
+/** What is done with a reply that was written: errors are counted, and CLIENT REPLY OFF or SKIP takes it back. */
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import type { CommandOf } from './command-definition.ts';
 import type { Session } from './session.ts';
 import type { Statistics } from './statistics.ts';
 
 /**
- * Takes back the reply from `mark` on, unless it is one to SUBSCRIBE and its kin, which are messages rather than replies. SKIP silences itself and the next command; OFF silences itself and what
- * follows.
+ * Takes back the reply from `mark` on. Replies to SUBSCRIBE and its kin stay: they are messages. SKIP silences itself and the next
+ * command; OFF silences itself and all that follows.
  */
 export function silence(session: Session, reply: ReplyWriter, mark: number, command: CommandOf<never> | null): void {
   if (command?.group !== 'pubsub' || !command.flags.includes('noscript')) reply.length = mark;

@@ -1,10 +1,10 @@
-/** Commands whose changes are told of. */
+/** Commands, and the keyspace events that follow from what they change. */
 import type { Call } from './call.ts';
 import type { CommandOf } from './command-definition.ts';
 
 const ZERO = 48;
 
-/** Runs a command and tells of what it has changed. */
+/** Runs a command, and then raises the events for the keys that it has changed. */
 export function runWithEvents(call: Call, command: CommandOf<Call>): void {
   const { keyspaceEvents } = call.node;
   const isNested = keyspaceEvents.begin();

@@ -1,4 +1,4 @@
-/** A node as its own machinery sees it. */
+/** What the parts of a runtime use of it, beside what commands see (node.ts). */
 import type { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { Node } from './node.ts';
 

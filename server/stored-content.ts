@@ -1,4 +1,4 @@
-/** What the durable stores are given of a node. The flusher is there before the keyspace: the stores know the node's identity. */
+/** The node's content as the flusher reads it. The flusher is made before the keyspace, because the stores know the node's identity. */
 import type { RecordWriter } from '../protocol/change-record.ts';
 import { formatNodeId } from '../protocol/stamp.ts';
 import type { NodeProgress } from '../storage/backends/mysql-progress.ts';

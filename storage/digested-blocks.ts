@@ -1,4 +1,4 @@
-/** Blocks with what they refer to, collections and nodes, and the digests of what they show. */
+/** Blocks with the collections and nodes that they refer to. Keeps the digests in step with what the blocks show. */
 import { COUNTER, DEAD, DEADLINE, EXPIRED, HIDDEN, LONG_KEY, OBJECT, PARTIAL, keyEquals } from './block.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Clock } from './clock.ts';

@@ -1,4 +1,4 @@
-/** A key's content out of its place: COPY, RENAME, MOVE and SWAPDB write it anew, as local writes, somewhere else. */
+/** A copy of a key's content, which COPY, RENAME, MOVE and SWAPDB write somewhere else as new local writes. */
 import { setAccess } from './access.ts';
 import { RAW, TYPE_LIST, TYPE_STRING } from './block.ts';
 import { ElementCursor } from './collections/collection.ts';

@@ -1,4 +1,4 @@
-/** The held changes of a node without an embedded store: slices in memory, as many as fit. */
+/** Changes that are held for peers (backends/held-queue.ts) on a node without an embedded store: in memory, as many as fit. */
 import {
   addSeen,
   describeGenerations,

@@ -1,4 +1,4 @@
-/** Moves a block of the arena elsewhere, with all that refers to it, without this being a change of anything. */
+/** Moves a block to another place of the arena and corrects all references to it. No data changes: peers and stores hear nothing. */
 import type { Arena } from './arena.ts';
 import { FEED, HIDDEN, OBJECT, STORE, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM } from './block.ts';
 import {

@@ -1,4 +1,4 @@
-/** The writing of elements that are only a short name and a short value, which most are: without looking at all that one can be. */
+/** A short way to write elements that have a short name and a short value and nothing else, as most have. */
 import { copyByWords, isViewed, viewOf, WORD_COPY_MAX } from '../../protocol/byte-view.ts';
 import type { Arena } from '../arena.ts';
 import { copyBytes } from '../block.ts';
