@@ -2,10 +2,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
 import { Model } from './model.ts';
-import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, readInOrders, type Replica } from './replicas.ts';
+import { deliverAll, history, NODES } from './three-nodes.ts';
 import fc from '../../support/properties.ts';
-
-const NODES = 3;
 
 type Step =
   | {
@@ -67,68 +66,15 @@ function run(replica: Replica, step: Step, world: { nowMs: number }): void {
   }
 }
 
-/** Runs the steps on three nodes that hear from each other only where a step says so; returns what each has sent. */
-function history(
-  steps: Step[],
-  packs = false,
-  afterStep: (replica: Replica) => void = () => {},
-): {
-  replicas: Replica[];
-  sent: Buffer[][];
-  heard: number[][];
-  fresh: (id: number) => Replica;
-  release: () => void;
-} {
-  const world = { nowMs: 1_700_000_000_000 };
-  const now = (): number => world.nowMs;
-  const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
-  // What has yet to be stored is not packed.
-  for (const { keyspace } of replicas) keyspace.storing = !packs;
-  const sent: Buffer[][] = replicas.map(() => []);
-  const heard = replicas.map(() => replicas.map(() => 0));
-  for (const step of steps) {
-    const replica = replicas[step.node];
-    if (packs) for (const each of replicas) each.pack();
-    replica.keyspace.clock.refresh();
-    if (step.do === 'send') {
-      for (; heard[step.to][step.node] < sent[step.node].length; heard[step.to][step.node]++) {
-        if (step.to !== step.node) replicas[step.to].apply(sent[step.node][heard[step.to][step.node]]);
-      }
-    } else {
-      run(replica, step, world);
-      sent[step.node].push(Buffer.from(replica.takeFeed()));
-    }
-    afterStep(replicas[0]);
-  }
-  const taken = [...replicas];
-  const fresh = (id: number): Replica => {
-    const replica = Replica.take(id, now);
-    taken.push(replica);
-    return replica;
-  };
-  const release = (): void => {
-    for (const replica of taken) replica.release();
-  };
-  return { replicas, sent, heard, fresh, release };
-}
-
-function deliverAll(replicas: Replica[], sent: Buffer[][], heard: number[][]): void {
-  for (let to = 0; to < NODES; to++) {
-    for (let from = 0; from < NODES; from++) {
-      if (from === to) continue;
-      for (let at = heard[to][from]; at < sent[from].length; at++) replicas[to].apply(sent[from][at]);
-    }
-  }
-}
-
 describe('merging', () => {
   it('equals a slow model that keeps every record it ever heard of', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
-        const { replicas, sent, heard, release } = history(steps);
-        deliverAll(replicas, sent, heard);
+        const past = history(steps, run);
+        const { replicas, release } = past;
+        deliverAll(past);
         const model = new Model();
-        for (const records of sent.flat()) model.apply(records);
+        for (const records of past.sent.flat()) model.apply(records);
         expect(replicas[0].view()).toEqual(model.view());
         release();
       }),
@@ -139,8 +85,9 @@ describe('merging', () => {
   it('brings all nodes to the same state, whatever they heard of each other and when', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
-        const { replicas, sent, heard, release } = history(steps);
-        deliverAll(replicas, sent, heard);
+        const past = history(steps, run);
+        const { replicas, release } = past;
+        deliverAll(past);
         const [first, ...others] = replicas.map((replica) => replica.view());
         for (const other of others) expect(other).toEqual(first);
         const digests = replicas.map((replica) => replica.digest());
@@ -155,10 +102,11 @@ describe('merging', () => {
     let packed = 0;
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
-        const { replicas, sent, heard, release } = history(steps, true);
-        deliverAll(replicas, sent, heard);
+        const past = history(steps, run, { packs: true });
+        const { replicas, release } = past;
+        deliverAll(past);
         const model = new Model();
-        for (const records of sent.flat()) model.apply(records);
+        for (const records of past.sent.flat()) model.apply(records);
         for (const replica of replicas) {
           replica.pack();
           packed += replica.packedCount;
@@ -176,7 +124,7 @@ describe('merging', () => {
   it('is commutative, associative and idempotent over whole states', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
-        const { replicas, fresh, release } = history(steps);
+        const { replicas, fresh, release } = history(steps, run);
         const all = mergedInOrders(replicas, () => fresh(9));
         for (const replica of all) expect(replica.view()).toEqual(all[0].view());
         expect(new Set(all.map((replica) => replica.digest())).size).toBe(1);
@@ -189,7 +137,7 @@ describe('merging', () => {
   it('gives stores what a node needs to come back as it was', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), fc.integer({ min: 1, max: 200 }), (steps, bytesMax) => {
-        const { replicas, fresh, release } = history(steps);
+        const { replicas, fresh, release } = history(steps, run);
         for (const replica of replicas) {
           const restored = fresh(9);
           restored.apply(Buffer.from(replica.takeStore(bytesMax)));
@@ -210,10 +158,12 @@ describe('merging', () => {
         fc.nat(),
         (steps, flushes, seed) => {
           const stored: Buffer[] = [];
-          const { replicas, sent, heard, fresh, release } = history(steps, false, (replica) => {
+          const afterStep = (replica: Replica): void => {
             if (flushes.next().value === true) stored.push(Buffer.from(replica.takeStore(1000)));
-          });
-          deliverAll(replicas, sent, heard);
+          };
+          const past = history(steps, run, { afterStep });
+          const { replicas, fresh, release } = past;
+          deliverAll(past);
           stored.push(Buffer.from(replicas[0].takeStore(1000)));
           for (const restored of readInOrders(stored, seed, () => fresh(9))) {
             expect(restored.view()).toEqual(replicas[0].view());

@@ -2,12 +2,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { editList, valuesOfList } from './list-edits.ts';
 import { Model } from './model.ts';
-import { mergedInOrders, readInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, readInOrders, type Replica } from './replicas.ts';
+import { deliverAll, history, NODES } from './three-nodes.ts';
 import fc from '../../support/properties.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/storage/collections/list-laws.test.ts';
-const NODES = 3;
 
 interface Edit {
   do: 'rpush' | 'lpush' | 'insert' | 'set' | 'remove';
@@ -54,58 +54,6 @@ function run(replica: Replica, step: Step, world: { nowMs: number }): void {
   }
 }
 
-interface History {
-  replicas: Replica[];
-  sent: Buffer[][];
-  heard: number[][];
-  /** What the first node gave to its store now and then. */
-  stored: Buffer[];
-  fresh: (id: number) => Replica;
-  release: () => void;
-}
-
-/** Runs the steps on three nodes that hear from each other only where a step says so. */
-function history(steps: readonly Step[], stepsToFlush = Infinity, packs = false): History {
-  const world = { nowMs: 1_700_000_000_000 };
-  const now = (): number => world.nowMs;
-  const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
-  // What has yet to be stored is not packed.
-  for (const { keyspace } of replicas) keyspace.storing = !packs;
-  const sent: Buffer[][] = replicas.map(() => []);
-  const heard = replicas.map(() => replicas.map(() => 0));
-  const stored: Buffer[] = [];
-  for (const [index, step] of steps.entries()) {
-    if ((index + 1) % stepsToFlush === 0) stored.push(Buffer.from(replicas[0].takeStore(1000)));
-    const replica = replicas[step.node];
-    if (packs) for (const each of replicas) each.pack();
-    replica.keyspace.clock.refresh();
-    if (step.do === 'send') {
-      for (; heard[step.to][step.node] < sent[step.node].length; heard[step.to][step.node]++) {
-        if (step.to !== step.node) replicas[step.to].apply(sent[step.node][heard[step.to][step.node]]);
-      }
-    } else {
-      run(replica, step, world);
-      sent[step.node].push(Buffer.from(replica.takeFeed()));
-    }
-  }
-  const taken = [...replicas];
-  const fresh = (id: number): Replica => {
-    const replica = Replica.take(id, now);
-    taken.push(replica);
-    return replica;
-  };
-  return { replicas, sent, heard, stored, fresh, release: () => taken.forEach((replica) => replica.release()) };
-}
-
-function deliverAll({ replicas, sent, heard }: History): void {
-  for (let to = 0; to < NODES; to++) {
-    for (let from = 0; from < NODES; from++) {
-      if (from === to) continue;
-      for (let index = heard[to][from]; index < sent[from].length; index++) replicas[to].apply(sent[from][index]);
-    }
-  }
-}
-
 const steps = fc.array(step, { maxLength: 30 });
 
 /** Bursts of pushes and pops, which make runs of many elements, and edits in between that break them up. */
@@ -132,7 +80,7 @@ describe('merging lists', () => {
   it('equals a slow model, on all nodes, in the same order', () => {
     fc.assert(
       fc.property(steps, (steps) => {
-        const past = history(steps);
+        const past = history(steps, run);
         deliverAll(past);
         const model = new Model();
         for (const records of past.sent.flat()) model.apply(records);
@@ -152,7 +100,7 @@ describe('merging lists', () => {
   it.each([false, true])('equals a slow model with runs of many elements, packed between steps: %s', (packs) =>
     withSeed(thisFile, (random) => {
       for (let round = 0; round < 8; round++) {
-        const past = history(Array.from({ length: 80 }, () => burst(random)).flat(), Infinity, packs);
+        const past = history(Array.from({ length: 80 }, () => burst(random)).flat(), run, { packs });
         deliverAll(past);
         const model = new Model();
         for (const records of past.sent.flat()) model.apply(records);
@@ -178,7 +126,7 @@ describe('merging lists', () => {
     let packed = 0;
     fc.assert(
       fc.property(steps, (steps) => {
-        const past = history(steps, Infinity, true);
+        const past = history(steps, run, { packs: true });
         deliverAll(past);
         const model = new Model();
         for (const records of past.sent.flat()) model.apply(records);
@@ -200,7 +148,7 @@ describe('merging lists', () => {
   it('is commutative, associative and idempotent over whole states', () => {
     fc.assert(
       fc.property(steps, (steps) => {
-        const { replicas, fresh, release } = history(steps);
+        const { replicas, fresh, release } = history(steps, run);
         const merged = mergedInOrders(replicas, () => fresh(9));
         for (const replica of merged) {
           expect(replica.view()).toEqual(merged[0].view());
@@ -215,7 +163,7 @@ describe('merging lists', () => {
   it('gives stores what a node needs to come back as it was', () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 200 }), (steps, bytesMax) => {
-        const { replicas, fresh, release } = history(steps);
+        const { replicas, fresh, release } = history(steps, run);
         for (const replica of replicas) {
           const restored = fresh(9);
           restored.apply(Buffer.from(replica.takeStore(bytesMax)));
@@ -231,8 +179,12 @@ describe('merging lists', () => {
   it('gives stores that are flushed now and then what a node needs, in whatever order they are read', () => {
     fc.assert(
       fc.property(steps, fc.nat(), (steps, seed) => {
-        const past = history(steps, 3);
-        const { replicas, stored, fresh, release } = past;
+        const stored: Buffer[] = [];
+        const beforeStep = (first: Replica, index: number): void => {
+          if ((index + 1) % 3 === 0) stored.push(Buffer.from(first.takeStore(1000)));
+        };
+        const past = history(steps, run, { beforeStep });
+        const { replicas, fresh, release } = past;
         deliverAll(past);
         stored.push(Buffer.from(replicas[0].takeStore(1000)));
         for (const restored of readInOrders(stored, seed, () => fresh(9))) {
@@ -247,12 +199,13 @@ describe('merging lists', () => {
 
   it('keeps together what one node pushes in a row', () => {
     const push = (node: number, value: number): Step => ({ do: 'rpush', node, key: 'a', at: 0, value });
-    const past = history([
+    const steps: Step[] = [
       push(0, 0),
       { do: 'send', node: 0, to: 1 },
       ...[1, 2, 3].map((value) => push(0, value)),
       ...[11, 12, 13].map((value) => push(1, value)),
-    ]);
+    ];
+    const past = history(steps, run);
     deliverAll(past);
     const values = valuesOfList(past.replicas[2], 'a').join(' ');
     expect(['0 1 2 3 11 12 13', '0 11 12 13 1 2 3']).toContain(values);
@@ -260,13 +213,14 @@ describe('merging lists', () => {
   });
 
   it('keeps what one node pushes while another pops', () => {
-    const past = history([
+    const steps: Step[] = [
       { do: 'rpush', node: 0, key: 'a', at: 0, value: 1 },
       { do: 'send', node: 0, to: 1 },
       { do: 'remove', node: 0, key: 'a', at: 0, value: 0 },
       { do: 'remove', node: 1, key: 'a', at: 0, value: 0 },
       { do: 'rpush', node: 1, key: 'a', at: 0, value: 2 },
-    ]);
+    ];
+    const past = history(steps, run);
     deliverAll(past);
     for (const replica of past.replicas) expect(valuesOfList(replica, 'a')).toEqual(['2']);
     past.release();

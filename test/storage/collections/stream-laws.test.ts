@@ -11,11 +11,11 @@ import {
   type StreamId,
 } from '../../../storage/types/stream-id.ts';
 import { Model } from './model.ts';
-import { mergedInOrders, Replica } from './replicas.ts';
+import { mergedInOrders, type Replica } from './replicas.ts';
+import { deliverAll, history, NODES } from './three-nodes.ts';
 import fc from '../../support/properties.ts';
 import { editStream, type StreamEdit, type StreamView, viewStream } from './stream-edits.ts';
 
-const NODES = 3;
 const KEYS = ['a', 'b'];
 const ID_BYTES = 16;
 
@@ -66,51 +66,6 @@ function run(replica: Replica, step: Step, world: { nowMs: number }): void {
   }
 }
 
-interface History {
-  replicas: Replica[];
-  sent: Buffer[][];
-  heard: number[][];
-  fresh: (id: number) => Replica;
-  release: () => void;
-}
-
-/** Runs the steps on three nodes that hear from each other only where a step says so. */
-function history(steps: readonly Step[], packs = false): History {
-  const world = { nowMs: 1_700_000_000_000 };
-  const now = (): number => world.nowMs;
-  const replicas = Array.from({ length: NODES }, (_, index) => Replica.take(index + 1, now));
-  // What has yet to be stored is not packed.
-  for (const { keyspace } of replicas) keyspace.storing = !packs;
-  const past = { replicas, sent: replicas.map((): Buffer[] => []), heard: replicas.map(() => replicas.map(() => 0)) };
-  for (const step of steps) {
-    const replica = replicas[step.node];
-    if (packs) for (const each of replicas) each.pack();
-    replica.keyspace.clock.refresh();
-    if (step.do === 'send') {
-      deliver(past, step.node, step.to);
-    } else {
-      run(replica, step, world);
-      past.sent[step.node].push(Buffer.from(replica.takeFeed()));
-    }
-  }
-  const taken = [...replicas];
-  const fresh = (id: number): Replica => {
-    const replica = Replica.take(id, now);
-    taken.push(replica);
-    return replica;
-  };
-  return { ...past, fresh, release: () => taken.forEach((replica) => replica.release()) };
-}
-
-function deliver({ replicas, sent, heard }: Omit<History, 'fresh' | 'release'>, from: number, to: number): void {
-  if (from === to) return;
-  while (heard[to][from] < sent[from].length) replicas[to].apply(sent[from][heard[to][from]++]);
-}
-
-function deliverAll(past: History): void {
-  for (let to = 0; to < NODES; to++) for (let from = 0; from < NODES; from++) deliver(past, from, to);
-}
-
 /** What a node shows of a stream, computed from every element that is left of it. */
 function expectedStream(elements: Map<string, string> | null, node: number): StreamView | null {
   if (elements === null) return null;
@@ -150,7 +105,7 @@ describe('merging streams', () => {
     let pending = 0;
     fc.assert(
       fc.property(steps, (steps) => {
-        const past = history(steps);
+        const past = history(steps, run);
         deliverAll(past);
         const model = new Model();
         for (const records of past.sent.flat()) model.apply(records);
@@ -178,7 +133,7 @@ describe('merging streams', () => {
     let packed = 0;
     fc.assert(
       fc.property(steps, (steps) => {
-        const past = history(steps, true);
+        const past = history(steps, run, { packs: true });
         deliverAll(past);
         const model = new Model();
         for (const records of past.sent.flat()) model.apply(records);
@@ -201,7 +156,7 @@ describe('merging streams', () => {
   it('is commutative, associative and idempotent over whole states', () => {
     fc.assert(
       fc.property(steps, (steps) => {
-        const { replicas, fresh, release } = history(steps);
+        const { replicas, fresh, release } = history(steps, run);
         const merged = mergedInOrders(replicas, () => fresh(2));
         for (const replica of merged) {
           expect(replica.view()).toEqual(merged[0].view());
@@ -217,7 +172,7 @@ describe('merging streams', () => {
   it('gives stores what a node needs to come back as it was, its groups too', () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 200 }), (steps, bytesMax) => {
-        const { replicas, fresh, release } = history(steps);
+        const { replicas, fresh, release } = history(steps, run);
         for (const [index, replica] of replicas.entries()) {
           const restored = fresh(index + 1);
           restored.apply(Buffer.from(replica.takeStore(bytesMax)));
