@@ -3,6 +3,7 @@ import { constants, write } from 'node:fs';
 import { mkdir, open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { levelErrorOf } from './backends/level-errors.ts';
+import { syncFolder } from './backends/sync-folder.ts';
 import type { JournalFile, JournalFolder } from './journal.ts';
 
 /** Folder of the journal inside the data directory. */
@@ -61,14 +62,5 @@ async function listFolder(path: string): Promise<string[]> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

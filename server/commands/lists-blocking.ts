@@ -17,7 +17,7 @@ import {
   wholeKey,
   type KeyBytes,
 } from '../list-use.ts';
-import { timeoutArgument } from '../timeout-argument.ts';
+import { timeoutSecondsArgument } from '../timeout-argument.ts';
 import { MANY_POP_MERGE, MOVE_MERGE, manyPopArguments, moveBetween, popFirst } from './list-moves.ts';
 
 type Take = (keyspace: Keyspace, database: Database, ref: number, key: Buffer, reply: ReplyWriter) => void;
@@ -66,7 +66,7 @@ function popOne(
 
 function blockingPop(call: Call, left: boolean): void {
   const last = call.argc - 1;
-  const timeoutMs = timeoutArgument(call, last);
+  const timeoutMs = timeoutSecondsArgument(call, last);
   for (let index = 1; index < last; index++) {
     const ref = collectionToWrite(call, index, TYPE_LIST);
     if (ref === 0) continue;
@@ -99,16 +99,16 @@ function blockingMove(call: Call, fromLeft: boolean, toLeft: boolean, timeoutMs:
 function blmove(call: Call): void {
   const fromLeft = isLeft(call, 3);
   const toLeft = isLeft(call, 4);
-  blockingMove(call, fromLeft, toLeft, timeoutArgument(call, 5));
+  blockingMove(call, fromLeft, toLeft, timeoutSecondsArgument(call, 5));
 }
 
 function brpoplpush(call: Call): void {
-  blockingMove(call, false, true, timeoutArgument(call, 3));
+  blockingMove(call, false, true, timeoutSecondsArgument(call, 3));
 }
 
 function blmpop(call: Call): void {
   const pop = manyPopArguments(call, 2);
-  const timeoutMs = timeoutArgument(call, 1);
+  const timeoutMs = timeoutSecondsArgument(call, 1);
   if (popFirst(call, pop)) return;
   waitForLists(call, timeoutMs, pop.firstKey, pop.keyCount, (keyspace, database, ref, key, reply) => {
     popMany(keyspace, database, ref, wholeKey(key), pop.left, pop.count, reply);

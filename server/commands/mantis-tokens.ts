@@ -4,7 +4,7 @@ import { mergeWritten } from '../../replication/applied.ts';
 import type { Call } from '../call.ts';
 import { type CommandDefinition, command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { timeoutArgument } from './wait.ts';
+import { timeoutMsArgument } from '../timeout-argument.ts';
 
 function token(call: Call): void {
   const { node } = call;
@@ -42,7 +42,7 @@ function remember(session: Session, asked: readonly Written[]): void {
 function awaitToken(call: Call): void {
   const { node, session, reply } = call;
   const asked = askedIn(call);
-  const timeoutMs = timeoutArgument(call, 3);
+  const timeoutMs = timeoutMsArgument(call, 3);
   if (node.applied.covers(asked)) {
     remember(session, asked);
     reply.integer(1);

@@ -10,7 +10,7 @@ import type { Call } from '../call.ts';
 import { command, keyRange } from '../command.ts';
 import type { CommandDefinition } from '../command.ts';
 import { replyScore, useSortedSetToWrite } from '../sorted-set-use.ts';
-import { timeoutArgument } from '../timeout-argument.ts';
+import { timeoutSecondsArgument } from '../timeout-argument.ts';
 
 interface Pop {
   highest: boolean;
@@ -116,7 +116,7 @@ function popOrWait(call: Call, first: number, end: number, timeoutMs: number, po
 
 function blockingPop(call: Call, highest: boolean): void {
   const last = call.argc - 1;
-  const timeoutMs = timeoutArgument(call, last);
+  const timeoutMs = timeoutSecondsArgument(call, last);
   popOrWait(call, 1, last, timeoutMs, (keyspace, set, key, reply) => replyFirst(keyspace, set, highest, key, reply));
 }
 
@@ -142,7 +142,7 @@ function zmpop(call: Call): void {
 }
 
 function bzmpop(call: Call): void {
-  const timeoutMs = timeoutArgument(call, 1);
+  const timeoutMs = timeoutSecondsArgument(call, 1);
   const { end, pop } = manyArguments(call, 2);
   popOrWait(call, 3, end, timeoutMs, pop);
 }

@@ -4,6 +4,7 @@ import type { Call } from '../call.ts';
 import { type CommandDefinition, command } from '../command.ts';
 import type { Node } from '../node.ts';
 import type { Session } from '../session.ts';
+import { timeoutMsArgument } from '../timeout-argument.ts';
 
 /** A wait asks for acknowledgements in steps of this length, so that one whose client is gone does not outlive it by more. */
 const STEP_MS = 1000;
@@ -11,12 +12,6 @@ const STEP_MS = 1000;
 interface Stamp {
   readonly hi: number;
   readonly lo: number;
-}
-
-export function timeoutArgument(call: Call, index: number): number {
-  const timeoutMs = call.integer(index, 'ERR timeout is not an integer or out of range');
-  if (timeoutMs < 0) call.fail('ERR timeout is negative');
-  return timeoutMs;
 }
 
 function acknowledged(node: Node, stamp: Stamp): number {
@@ -52,7 +47,7 @@ function lastWrite(session: Session): Stamp {
 function wait(call: Call): void {
   const { node, reply } = call;
   const count = call.integer(1);
-  const timeoutMs = timeoutArgument(call, 2);
+  const timeoutMs = timeoutMsArgument(call, 2);
   const stamp = lastWrite(call.session);
   const already = acknowledged(node, stamp);
   if (already >= count || call.inTransaction) {
@@ -76,7 +71,7 @@ function waitAppendOnlyFile(call: Call): void {
   if (localCount < 0 || localCount > 1) call.fail('ERR value is out of range, value must between 0 and 1');
   const peerCount = call.integer(2);
   if (peerCount < 0) call.fail('ERR value is out of range, must be positive');
-  const timeoutMs = timeoutArgument(call, 3);
+  const timeoutMs = timeoutMsArgument(call, 3);
   if (localCount > 0 && node.flusher === null) {
     call.fail('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.');
   }
@@ -100,7 +95,7 @@ function waitAppendOnlyFile(call: Call): void {
 /** MANTIS WAITDB: until the database beside the embedded store has what was written, 1, or the time is over, 0. */
 export function waitForDatabase(call: Call): void {
   const { node, reply } = call;
-  const timeoutMs = timeoutArgument(call, 2);
+  const timeoutMs = timeoutMsArgument(call, 2);
   if (node.flusher?.hasDatabase !== true) {
     call.fail("ERR MANTIS WAITDB waits for a database: name one with the option 'mysql'");
   }

@@ -5,11 +5,12 @@
  */
 import { ClassicLevel } from 'classic-level';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StoreError } from './backend.ts';
 import { META_PREFIX } from './level.ts';
 import { levelErrorOf } from './level-errors.ts';
+import { syncFolder } from './sync-folder.ts';
 
 const ENTRIES_A_READ = 4096;
 const BATCH_BYTES = 1 << 20;
@@ -100,14 +101,4 @@ async function putInPlace(partial: string, directory: string): Promise<void> {
   await rename(partial, directory);
   await syncFolder(dirname(directory));
   await rm(replaced, { recursive: true, force: true });
-}
-
-/** Of a file, too. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
