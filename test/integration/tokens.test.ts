@@ -182,7 +182,7 @@ describe('a token, when nodes end', () => {
     expect(await awaitAt(other, token, 10)).toBe(0);
     expect(await other.ask('GET', 'never')).toBeNull();
     await Promise.all([again.close(), other.close()]);
-  });
+  }, 120_000);
 
   it('is honoured at once by a node that was stopped and started, before it has met anyone', async () => {
     await nodes[1].ask('SET', 'kept', 'by the other');
@@ -199,7 +199,7 @@ describe('a token, when nodes end', () => {
     await alone.close();
     nodes[2] = await startNode(nodes[0], process);
     await untilMeshed(nodes);
-  });
+  }, 120_000);
 });
 
 describe('WAIT', () => {
