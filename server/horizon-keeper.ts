@@ -117,7 +117,11 @@ export class HorizonKeeper {
   /** For each known origin: up to where all of its writes have been here. */
   #bounds(): Map<string, Stamp> {
     const bounds = new Map<string, Stamp>();
-    const members = this.#runtime?.replicator?.knownMembers() ?? this.members;
+    const replicator = this.#runtime?.replicator ?? null;
+    // Rows of those who have left the list stay, too.
+    for (const { id, complete } of (replicator?.horizonFacts() ?? this.facts)?.former ?? [])
+      bounds.set(id, earlier(this.reaped, parse(complete)));
+    const members = replicator?.knownMembers() ?? this.members;
     for (const { id, complete = '', writers = [] } of members) {
       for (const origin of [id, ...writers]) bounds.set(origin, earlier(this.reaped, parse(complete)));
     }

@@ -105,4 +105,38 @@ describe('old rows of MySQL', () => {
       await kill(alone);
     }
   });
+
+  it('of a member that has left the list bring back nothing either', async () => {
+    await mariadb.query('TRUNCATE mantis_registers');
+    const first = await start(null);
+    const second = await start(first);
+    await untilMeshed([first, second]);
+    await second.ask('SET', 'deleted', 'of the gone');
+    await second.ask('HINCRBY', 'hash', 'sum', '6');
+    await second.ask('SET', 'kept', 'of the gone');
+    await untilAgreed([first, second]);
+    for (const node of [first, second]) await node.ask('SAVE');
+    await waitFor('the rows', async () => (await mariadb.query('SELECT id FROM mantis_registers')).length >= 4);
+    await mariadb.query('CREATE TABLE backup_of_all AS SELECT * FROM mantis_registers');
+    await first.ask('DEL', 'deleted', 'hash');
+    const deletedAtMs = await statusMs(first, 'clock');
+    await untilAgreed([first, second]);
+    await waitFor('the tombstones to go', async () => (await statusMs(first, 'reaped')) >= deletedAtMs);
+    const id = /^node_id: (\w+)/m.exec(String(await second.ask('MANTIS', 'STATUS')))?.[1] ?? '';
+    await kill(second);
+    expect(await first.ask('MANTIS', 'FORGET', id)).toBe('OK');
+    await waitFor('the rows to go', async () => {
+      const rows = await mariadb.query(`SELECT id FROM mantis_registers WHERE k IN ('deleted','hash')`);
+      return rows.length === 0 && String(await first.ask('MANTIS', 'PEERS')) === '';
+    });
+    await first.ask('SET', 'after', '1');
+    await first.ask('SAVE');
+    const { dataDir } = first.process;
+    await first.close();
+    running.delete(first);
+    await mariadb.query('REPLACE INTO mantis_registers SELECT * FROM backup_of_all');
+    const alone = await start(null, dataDir);
+    expect(await alone.ask('MGET', 'deleted', 'kept')).toEqual([null, 'of the gone']);
+    expect(await alone.ask('EXISTS', 'hash')).toBe(0);
+  }, 120_000);
 });
