@@ -7,7 +7,7 @@ import { LevelStore } from './backends/level.ts';
 import type { MysqlPool } from './backends/mysql-connections.ts';
 import type { NodeProgress } from './backends/mysql-progress.ts';
 import { MysqlStore, type MysqlStoreOptions, type RefusedRow } from './backends/mysql.ts';
-import { recordsOfKeys, recordsToRemove } from './backends/outlived.ts';
+import { recordsOfKeys, recordsToRemove, sharedDeadlines, withoutKeys } from './backends/outlived.ts';
 import type { StoreEnvironment } from './environment.ts';
 import type { BackupRequest, EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
 import { HeldSlices } from './held-slices.ts';
@@ -30,6 +30,7 @@ type EmbeddedPart = LevelEngine | StoreEngine;
 export type MysqlTable = DrainTarget &
   ProgressTarget &
   Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty' | 'fetch'> &
+  Partial<Pick<MysqlStore, 'newerThan'>> &
   WatchedTable;
 
 /** Makes the stores. */
@@ -228,9 +229,12 @@ export class FlushEngine implements StoreEngine {
     await this.#drainer?.drained();
     await this.#heldSlices?.settled();
     const work = async (): Promise<Buffer> => {
-      await this.outlived(registers, (records) => this.removeExactly(records));
-      const staying = await this.#removeOutlivedRows(registers);
-      const rest = recordsToRemove(registers, staying);
+      const deadlines = sharedDeadlines(registers);
+      const moved = deadlines.length === 0 ? NO_KEYS : ((await this.#mysql?.newerThan?.(deadlines)) ?? NO_KEYS);
+      const going = moved.length === 0 ? registers : withoutKeys(registers, moved);
+      await this.outlived(going, (records) => this.removeExactly(records));
+      const staying = Buffer.concat([moved, await this.#removeOutlivedRows(going)]);
+      const rest = recordsToRemove(going, staying);
       if (rest.length > 0) await this.removeExactly(rest);
       if (staying.length > 0) await this.#mysql?.fetch(staying, onNewer, stampMsMax);
       return staying;

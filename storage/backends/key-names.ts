@@ -42,3 +42,13 @@ export function keyId(database: number, key: Buffer): string {
 export function keyIdsOf(packed: Buffer): Set<string> {
   return new Set(keyNamesOf(packed).map(({ database, key }) => keyId(database, key)));
 }
+
+/** As many as a statement of about so many bytes of hex text names. */
+export function* nameSlices(names: readonly KeyName[], textBytes: number): Generator<KeyName[]> {
+  for (let from = 0; from < names.length;) {
+    const first = from;
+    let bytes = 0;
+    while (from < names.length && bytes < textBytes) bytes += 32 + 2 * names[from++].key.length;
+    yield names.slice(first, from);
+  }
+}

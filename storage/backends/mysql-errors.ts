@@ -117,3 +117,10 @@ export function mysqlErrorOf(error: unknown, server: string): StoreError {
   else if (CROWDED.has(number)) remedy = 'raise its max_connections';
   return new StoreError('unavailable', `MySQL ${server}: ${text}; ${remedy}`, error);
 }
+
+/** A row that no packet can carry. */
+export class RowTooLargeError extends Error {
+  constructor(bytes: number, maxAllowedPacketBytes: number) {
+    super(`row of ${bytes} bytes is larger than the server's max_allowed_packet of ${maxAllowedPacketBytes}`);
+  }
+}

@@ -13,7 +13,7 @@ import {
 } from '../../protocol/change-record.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
-import { keyId, type KeyName, keyNamesOf, packKeyNames } from './key-names.ts';
+import { keyId, type KeyName, keyNamesOf, nameSlices, packKeyNames } from './key-names.ts';
 import { MysqlConnections, type MysqlPool, type ServerLimits } from './mysql-connections.ts';
 import {
   readProgress,
@@ -22,7 +22,7 @@ import {
   type NodeProgress,
   type PeerProgress,
 } from './mysql-progress.ts';
-import { isConflict, isRowFault, isServerFault, mysqlErrorOf } from './mysql-errors.ts';
+import { isConflict, isRowFault, isServerFault, mysqlErrorOf, RowTooLargeError } from './mysql-errors.ts';
 import {
   COLUMNS,
   HEAD_COLUMNS,
@@ -49,8 +49,7 @@ const ROWS_A_STATEMENT = 2000;
 const ROWS_A_PAGE = 20_000;
 const IDS_A_SELECT = 1000;
 const ROWS_A_DELETE = 100; // With more MySQL takes longer to plan for each.
-/** Keys that one statement looks for. */
-const KEYS_TEXT_BYTES = 256 << 10;
+const KEYS_TEXT_BYTES = 256 << 10; // Of the keys that one statement looks for.
 /** A statement is cut here even where max_allowed_packet allows more: larger ones are not faster. */
 const STATEMENT_BYTES_MAX = 4 << 20;
 const STATEMENT_BYTES_MIN = 16 << 10;
@@ -158,8 +157,32 @@ export class MysqlStore implements DurableStore {
 
   /** As writeRows, but for rows that MySQL has already, as new or newer. Also says how many it lacked. */
   async writeMissing(records: Buffer): Promise<{ refused: RefusedRow[]; missingCount: number }> {
-    const rows = rowsOf(records);
     const missing: Buffer[] = [];
+    await this.#eachVersion(records, (row, version) => {
+      if (version === undefined || version < versionTextOf(records, row, this.#reader))
+        missing.push(records.subarray(row.start, row.end));
+    });
+    const refused = missing.length === 0 ? [] : await this.writeRows(Buffer.concat(missing));
+    return { refused, missingCount: missing.length };
+  }
+
+  /**
+   * The keys (key-names.ts) of which one of these registers has a newer row. Of one that has lapsed that may be a later deadline, which
+   * only its own row tells of.
+   */
+  async newerThan(registers: Buffer): Promise<Buffer> {
+    const newer: KeyName[] = [];
+    await this.#eachVersion(registers, (row, version) => {
+      if (version === undefined || version <= versionTextOf(registers, row, this.#reader)) return;
+      const { database, keyStart, keyLength } = this.#reader;
+      newer.push({ database, key: registers.subarray(keyStart, keyStart + keyLength) });
+    });
+    return packKeyNames(newer);
+  }
+
+  /** Gives the versions of the rows of packed records; undefined where there is none. */
+  async #eachVersion(records: Buffer, visit: (row: RowReference, version: string | undefined) => void): Promise<void> {
+    const rows = rowsOf(records);
     await this.#asStoreError(async () => {
       for (let from = 0; from < rows.length; from += IDS_A_SELECT) {
         const part = rows.slice(from, from + IDS_A_SELECT);
@@ -167,15 +190,9 @@ export class MysqlStore implements DurableStore {
         const sql = `SELECT ${VERSION_COLUMNS} FROM mantis_registers WHERE id IN (${ids})`;
         const found = await this.#connections.use((connection) => this.#connections.query(connection, sql));
         const held = new Map(found.map(([id, version]) => [String(id).toLowerCase(), String(version).toLowerCase()]));
-        for (const row of part) {
-          const version = held.get(row.id);
-          if (version === undefined || version < versionTextOf(records, row, this.#reader))
-            missing.push(records.subarray(row.start, row.end));
-        }
+        for (const row of part) visit(row, held.get(row.id));
       }
     });
-    const refused = missing.length === 0 ? [] : await this.writeRows(Buffer.concat(missing));
-    return { refused, missingCount: missing.length };
   }
 
   /** Whether there is no row at all. */
@@ -397,17 +414,13 @@ export class MysqlStore implements DurableStore {
 
   /**
    * Rows are found by an index over the first bytes of the key: `mantis migrate` makes it.
-   * @param stampMsMax rows stamped later (ms since 1970) are quarantined
+   * @param stampMsMax rows stamped later (ms since 1970) are quarantined; when it is given, the rows of the keys themselves, with their
+   * deadlines, come before those of elements
    */
   async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>, stampMsMax = Infinity): Promise<void> {
-    const names = keyNamesOf(keys);
     await this.#asStoreError(async () => {
-      for (let from = 0; from < names.length;) {
-        let bytes = 0;
-        const first = from;
-        while (from < names.length && bytes < KEYS_TEXT_BYTES) bytes += 32 + 2 * names[from++].key.length;
-        await this.#fetchSome(names.slice(first, from), onRecords, stampMsMax);
-      }
+      for (const names of nameSlices(keyNamesOf(keys), KEYS_TEXT_BYTES))
+        await this.#fetchSome(names, onRecords, stampMsMax);
     });
   }
 
@@ -426,7 +439,8 @@ export class MysqlStore implements DurableStore {
     };
     const onEnough = (): Promise<void> => onRecords(writer.take());
     await this.#connections.use(async (connection) => {
-      const sql = `SELECT ${COLUMNS} FROM mantis_registers WHERE ${ofKeysText(names)}`;
+      const order = stampMsMax === Infinity ? '' : ' ORDER BY kind';
+      const sql = `SELECT ${COLUMNS} FROM mantis_registers WHERE ${ofKeysText(names)}${order}`;
       await this.#connections.queryRows(connection, sql, onRow, onEnough);
     });
     if (writer.length > 0) await onEnough();
@@ -482,12 +496,5 @@ export class MysqlStore implements DurableStore {
   close(): Promise<void> {
     this.#connections.close();
     return Promise.resolve();
-  }
-}
-
-/** A row that no packet can carry. */
-class RowTooLargeError extends Error {
-  constructor(bytes: number, maxAllowedPacketBytes: number) {
-    super(`row of ${bytes} bytes is larger than the server's max_allowed_packet of ${maxAllowedPacketBytes}`);
   }
 }

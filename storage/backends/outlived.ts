@@ -3,12 +3,20 @@
  * under a string, the elements under a DEL leave memory, but their rows stay in the stores, dead as long as the row above them
  * is there. So they go first, and the rows that memory knows go last.
  */
-import { KIND_COUNTER, KIND_FLOOR, KIND_STRING, RecordReader, type RecordView } from '../../protocol/change-record.ts';
+import {
+  FLAG_HAS_DEADLINE,
+  KIND_COUNTER,
+  KIND_FLOOR,
+  KIND_STRING,
+  RecordReader,
+  type RecordView,
+} from '../../protocol/change-record.ts';
 import {
   COLLECTION_HASH,
   COLLECTION_SORTED_SET,
   isElementCounterKind,
   isElementKind,
+  isKeyKind,
   KIND_ELEMENT_COUNTER_FIRST,
   KIND_ELEMENT_FIRST,
   KIND_KEY_FIRST,
@@ -91,6 +99,26 @@ export function* outlivedSlices(all: readonly Outlived[]): Generator<Outlived[]>
 /** Whether a stored register would show once the key that was given is gone: it is newer than all that was given of it. */
 export function outlives(record: RecordView, by: Outlived): boolean {
   return by.key !== null && by.element === null && !isUpTo(bornAt(record), by);
+}
+
+/** Those of packed records whose deadline ends more than themselves: of collections and of counters. */
+export function sharedDeadlines(registers: Buffer): Buffer {
+  const reader = new RecordReader();
+  const counters = new Set<string>();
+  for (let at = 0; at < registers.length;) {
+    at = reader.read(registers, at);
+    if (reader.kind === KIND_COUNTER) counters.add(keyId(reader.database, keyBytesOf(reader)));
+  }
+  return filterRecords(registers, (record) => {
+    if ((record.flags & FLAG_HAS_DEADLINE) === 0) return false;
+    return isKeyKind(record.kind) || (counters.size > 0 && counters.has(keyId(record.database, keyBytesOf(record))));
+  });
+}
+
+/** Packed records without those of some keys (key-names.ts). */
+export function withoutKeys(registers: Buffer, keys: Buffer): Buffer {
+  const names = keyIdsOf(keys);
+  return filterRecords(registers, (record) => !names.has(keyId(record.database, keyBytesOf(record))));
 }
 
 /** Packed records without those of some keys (key-names.ts), and without the FLOORs, which stay for good: one for each database. */

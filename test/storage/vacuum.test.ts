@@ -264,6 +264,39 @@ describe('the vacuum', () => {
       await again.flusher.close(0);
     });
 
+    it('shows a key that has lapsed again when the database alone has a later deadline of it', async () => {
+      const url = await newDatabase();
+      const node = newNode(url);
+      await node.start();
+      const gone = await Writer.open(url, node);
+      gone.replica.put(TYPE_HASH, 'hash', 'field', 'v');
+      gone.replica.add(TYPE_HASH, 'hash', 'sum', 3);
+      gone.replica.increment('counter', 5);
+      for (const key of ['hash', 'counter']) gone.replica.expireAt(key, node.nowMs + 300);
+      node.replica.apply(await gone.write());
+      node.replica.increment('counter', 2);
+      await node.flusher.flushMysqlNow(10_000);
+      for (const key of ['hash', 'counter']) gone.replica.expireAt(key, node.nowMs + HOUR_MS);
+      await gone.write();
+      await gone.close();
+      node.pass(1000);
+      expect(node.replica.view()).toEqual([]);
+      await node.flusher.flushNow();
+      await waitFor('what has not lapsed', () => (node.step(), node.replica.view().length === 2));
+      const view = node.replica.view();
+      expect(view.join()).toMatch(/^counter type 1 until \d+: 7,hash type 5 until \d+: field=v sum=3$/);
+      await node.flusher.close(5000);
+      const again = newNode(url);
+      again.nowMs = node.nowMs;
+      await again.start();
+      expect(again.replica.view()).toEqual(view);
+      // In the end all of it goes.
+      again.pass(2 * HOUR_MS);
+      await again.settle();
+      expect(await rowsOf(url)).toEqual([]);
+      await again.flusher.close(5000);
+    });
+
     it('leaves a key that has lapsed where it is while what the database alone has of it does not count', async () => {
       const { url } = await mariadb.createMigratedDatabase();
       const offered: number[] = [];
