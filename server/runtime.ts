@@ -18,7 +18,7 @@ import { Flusher } from '../storage/flusher.ts';
 import type { MakeEngine } from '../storage/flusher-options.ts';
 import { Keyspace } from '../storage/keyspace.ts';
 import { compactStoreRing, drainFeed } from '../storage/outflow.ts';
-import { hydrateWithin, ReadThrough } from '../storage/read-through.ts';
+import { hydrateRows, hydrateWithin, ReadThrough } from '../storage/read-through.ts';
 import { RelayedTurns } from '../storage/relayed-turns.ts';
 import type { Verification } from '../storage/verification.ts';
 import { startDigesting } from '../storage/digest-start.ts';
@@ -324,7 +324,10 @@ export class Runtime implements Node {
         const kept = keep(rows);
         // What does not fit into memory is left to be read on demand: it has to be there then.
         if (this.keyspace.readsThrough) await kept;
-        await hydrateWithin(this.keyspace, rows, bound, time);
+        await hydrateRows(this.keyspace, rows, bound, time, async (keys, onRecords) => {
+          await kept;
+          await flusher.fetch(keys, onRecords);
+        });
       },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));

@@ -1,4 +1,5 @@
 /** Who has to be told of a changed block: the peers at the end of this turn, the durable stores, an observer. */
+import type { KeyName } from './backends/key-names.ts';
 import { FEED, OWED, STORE } from './block.ts';
 import type { Database } from './database.ts';
 import { DigestedBlocks } from './digested-blocks.ts';
@@ -19,6 +20,8 @@ export interface KeyObserver {
 }
 
 export class ChangeTracker extends DigestedBlocks {
+  /** Collections that had lapsed, and have not by what a store gives: what it gave of them before is not here. Null while nobody asks. */
+  revived: KeyName[] | null = null;
   /** Local changes go into the feed: for peers, for the journal, or both. */
   feeding = false;
   /** Other nodes write to the same data set. */

@@ -191,6 +191,26 @@ export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: num
   });
 }
 
+/**
+ * The same for rows of a table, which come in no order: elements of a collection that had lapsed may come before what revives it, and
+ * are not taken then. All of it is read once more.
+ * @param fetch gives all that the stores have of keys (key-names.ts), these rows included
+ */
+export async function hydrateRows(
+  keyspace: Keyspace,
+  rows: Buffer,
+  bytesMax: number,
+  time: TurnTime,
+  fetch: (keys: Buffer, onRecords: (records: Buffer) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  keyspace.revived = [];
+  await hydrateWithin(keyspace, rows, bytesMax, time);
+  const { revived } = keyspace;
+  keyspace.revived = null;
+  if (revived.length === 0) return;
+  await fetch(packKeyNames(revived), (records) => hydrateWithin(keyspace, records, Infinity, time));
+}
+
 /** Takes some keys, of which memory has no room for new ones; returns where the rest begins. */
 function hydrateOutside(keyspace: Keyspace, records: Buffer, start: number): number {
   const reader = new RecordReader();

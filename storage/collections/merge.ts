@@ -123,7 +123,8 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
   const isObject = (keyspace.flagsOf(ref) & OBJECT) !== 0;
   if (isObject && keyspace.typeOf(ref) === type) {
     if (order > 0 || (order === 0 && hasLaterDeadline(keyspace, record, ref))) {
-      const { storing } = keyspace;
+      const { storing, revived } = keyspace;
+      const wasLapsed = (keyspace.flagsOf(ref) & EXPIRED) !== 0;
       if (order > 0 && isLapsed(keyspace, ref)) {
         // Where reading several stores finds that out, none has the floor: one that is read alone would bring back what the key had.
         if (keyspace.hydrating) keyspace.storing = true;
@@ -131,6 +132,10 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
       }
       writeCreation(keyspace, database, hash, ref, record);
       keyspace.storing = storing;
+      if (revived === null || !wasLapsed) return;
+      const now = keyspace.find(database, buffer, keyStart, keyLength);
+      if ((keyspace.flagsOf(now) & EXPIRED) === 0)
+        revived.push({ database: database.number, key: Buffer.from(buffer.subarray(keyStart, keyStart + keyLength)) });
     } else {
       keyspace.merges.refused(order);
     }

@@ -47,4 +47,34 @@ describe('rows that only a member that is gone has written', () => {
     await untilAgreed(nodes);
     for (const node of nodes) expect(await node.ask('SCARD', 'deleted')).toBe(1);
   }, 120_000);
+
+  it('of keys that had lapsed on the disk of a node are all there when it starts', async () => {
+    await Promise.all(nodes.splice(0).map((node) => node.close()));
+    await mariadb.query('TRUNCATE mantis_registers');
+    const args = ['--mysql', mariadb.url, '--flush-interval', '50ms'];
+    const first = await startNode(null, { args });
+    const second = await startNode(first, { args, dataDir: 'none' });
+    nodes.push(second);
+    await untilMeshed([first, second]);
+    const fields = (value: string): string[] => Array.from({ length: 40 }, (_, index) => [`f${index}`, value]).flat();
+    await first.ask('HSET', 'prolonged', ...fields('1'));
+    await first.ask('HSET', 'made anew', ...fields('1'));
+    const deadlineMs = Date.now() + 6000;
+    for (const key of ['prolonged', 'made anew']) await first.ask('PEXPIREAT', key, String(deadlineMs));
+    await untilAgreed([first, second]);
+    const { dataDir } = first.process;
+    await first.close();
+    await second.ask('PERSIST', 'prolonged');
+    await waitFor('the deadline', () => Date.now() > deadlineMs + 200, { deadlineMs: 30_000 });
+    expect(await second.ask('HLEN', 'prolonged')).toBe(40);
+    await second.ask('HSET', 'made anew', ...fields('2'));
+    expect(await second.ask('MANTIS', 'WAITDB', '60000')).toBe(1);
+    nodes.pop();
+    await second.kill();
+    const again = await startNode(null, { args, dataDir });
+    nodes.push(again);
+    expect(await again.ask('HLEN', 'prolonged')).toBe(40);
+    expect(await again.ask('HLEN', 'made anew')).toBe(40);
+    expect(await again.ask('HGET', 'made anew', 'f7')).toBe('2');
+  }, 120_000);
 });
