@@ -303,6 +303,30 @@ export const plantedFaults: readonly PlantedFault[] = [
     '  let hi = elements.stampHiOf(ref);\n',
     '  let hi = elements.stampHiOf(ref) - 1;\n',
   ),
+  // Scripts and transactions.
+  fault(
+    'script-published-in-pieces',
+    27,
+    'server/scripts/script-commands.ts',
+    '    command.calls++;\n    node.statistics',
+    '    node.publish();\n    command.calls++;\n    node.statistics',
+  ),
+  fault(
+    'script-answered-before-the-commit',
+    27,
+    'server/scripts/scripting.ts',
+    '    const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);\n',
+    '    const { changes } = this.#node.keyspace;\n' +
+      '    const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);\n' +
+      '    this.#node.keyspace.changes = changes;\n',
+  ),
+  fault(
+    'transaction-published-in-pieces',
+    3,
+    'server/dispatcher.ts',
+    '      queued.load(index, call);\n',
+    '      queued.load(index, call);\n      this.#node.publish();\n',
+  ),
   // Stores.
   fault(
     'answered-before-the-commit',

@@ -1,6 +1,8 @@
 /** A count of what clients were promised that knows nothing of stamps, merging or replication. */
 import type { Turn } from './ledger.ts';
+import { isError } from './replies.ts';
 import type { Reply } from './simulated-client.ts';
+import { ownRecords } from './wholes.ts';
 import type { Command } from './workload.ts';
 
 /** One write of the kind that nobody else can undo. */
@@ -13,6 +15,15 @@ export interface Promised {
   reply: Reply | undefined;
   /** It was in memory only when its node crashed. */
   isForgotten: boolean;
+  /** What it was run with, in one transaction or script: all of that leaves in one turn. Itself alone for most. */
+  readonly whole: Promised[];
+}
+
+/** What was run as one, and has left in one turn. */
+export interface Whole {
+  readonly turn: Turn;
+  /** What nobody else writes. */
+  readonly own: readonly Buffer[];
 }
 
 /** What a node shows, as the checks ask for it. */
@@ -28,37 +39,55 @@ export interface Shown {
 }
 
 const promisedKeys =
-  /^(mark|gone|brief|count|counts|members|fields|roll|log|stream|shelf|done|scores|seen|passing|tide)(:|$)/;
-
-function isError(reply: Reply | undefined): boolean {
-  return typeof reply === 'string' && reply.startsWith('-');
-}
+  /^(mark|carried|gone|brief|count|counts|members|fields|roll|log|stream|shelf|done|scores|seen|passing|tide)(:|$)/;
 
 export class Promises {
   readonly #all: Promised[] = [];
   #unpublished: Promised[] = [];
   readonly #delivered = new Set<string>();
+  #wholes: Whole[] = [];
 
   static covers(command: Command): boolean {
     return command.length > 1 && promisedKeys.test(command[1]);
   }
 
-  /** A command was run; its reply comes with `answer`. */
-  note(node: number, command: Command): Promised {
-    const promised: Promised = { command, node, turn: null, reply: undefined, isForgotten: false };
+  /**
+   * A command is run; its reply comes with `answer`.
+   * @param whole what was noted before of the same transaction or script
+   */
+  note(node: number, command: Command, whole: Promised[] = []): Promised {
+    const promised: Promised = { command, node, turn: null, reply: undefined, isForgotten: false, whole };
+    whole.push(promised);
     this.#all.push(promised);
     this.#unpublished.push(promised);
     return promised;
   }
 
-  /** A node's turn has left it. */
-  published(node: number, turn: Turn): void {
+  /** A node's turn has left it. @returns what is wrong with it; null when nothing is */
+  published(node: number, turn: Turn): string | null {
+    const wholes = new Set<Promised[]>();
     this.#unpublished = this.#unpublished.filter((promised) => {
       if (promised.node !== node) return true;
       promised.turn = turn;
       turn.unanswered += promised.reply === undefined ? 1 : 0;
+      if (promised.whole.length > 1) wholes.add(promised.whole);
       return false;
     });
+    let torn: string | null = null;
+    for (const whole of wholes) {
+      const commands = whole.map(({ command }) => command);
+      const { own, missingCount } = ownRecords(commands, turn.records);
+      if (own.length > 1) this.#wholes.push({ turn, own });
+      if (own.length > 0 && missingCount > 0)
+        torn ??= `only a part of what node ${node + 1} ran as one left it in one turn: ${commands.map((one) => one.join(' ')).join(', ')}`;
+    }
+    return torn;
+  }
+
+  /** What the last transactions and scripts of a node's run have written. */
+  lastWholes(node: number, run: number, sinceMs: number): Whole[] {
+    this.#wholes = this.#wholes.filter(({ turn }) => turn.atMs >= sinceMs);
+    return this.#wholes.filter(({ turn }) => turn.node === node && turn.run === run);
   }
 
   answer(promised: Promised, reply: Reply): void {
@@ -103,6 +132,7 @@ export class Promises {
   broken(shown: Shown, estimate: (elements: string[]) => number): string | null {
     return (
       this.#brokenMarks(shown) ??
+      this.#brokenCarried(shown) ??
       this.#brokenCounts(shown) ??
       this.#brokenCollections(shown) ??
       this.#brokenShelf(shown) ??
@@ -135,6 +165,18 @@ export class Promises {
       } else if (isThere && end.reply === 1 && this.#isCertain(end)) {
         return `${key} was deleted, and is there again`;
       }
+    }
+    return null;
+  }
+
+  /** What a script has read and written under another key is what it has told of. */
+  #brokenCarried(shown: Shown): string | null {
+    for (const promised of this.#of('SET', /^carried:/)) {
+      const { reply, command } = promised;
+      if (typeof reply !== 'string' || isError(reply)) continue;
+      const there = shown.get(command[1]);
+      if (there !== reply && (there !== null || this.#isCertain(promised)))
+        return `${command[1]} is ${there}, and the script has told of ${reply}`;
     }
     return null;
   }

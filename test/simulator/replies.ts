@@ -11,10 +11,14 @@ import type { Command } from './workload.ts';
 const expected =
   /^-(WRONGTYPE|NOGROUP|BUSYGROUP|ERR (no such key|hash value|value is not|source and destination|index out of range|.*not an integer|.*overflow)|MISCONF|EXECABORT)/;
 
+export function isError(reply: Reply | undefined): boolean {
+  return typeof reply === 'string' && reply.startsWith('-');
+}
+
 /** What is wrong with a reply; null when nothing is. */
 export function problemOf(command: Command, reply: Reply): string | null {
-  if (typeof reply !== 'string' || !reply.startsWith('-') || expected.test(reply)) return null;
-  return `${command.join(' ')} was answered ${reply}`;
+  if (!isError(reply) || expected.test(reply as string)) return null;
+  return `${command.join(' ')} was answered ${String(reply)}`;
 }
 
 /** The replies to what was queued, in the place of QUEUED; what EXEC refused was refused for each. */
@@ -26,11 +30,18 @@ export function resultsOf(replies: readonly Reply[]): Reply[] {
   });
 }
 
+/** A command, and what was answered. */
+export interface Answered {
+  readonly command: Command;
+  /** Null also where a script says nothing of what it has run. */
+  readonly reply: Reply;
+}
+
 /** Keys that are written once and were just acknowledged. */
-export function acknowledgedMarks(commands: readonly Command[], replies: readonly Reply[]): string[] {
-  const isMark = ([name, key]: Command, at: number): boolean =>
-    name === 'SET' && key.startsWith('mark:') && replies[at] === 'OK';
-  return commands.filter(isMark).map(([, key]) => key);
+export function acknowledgedMarks(answered: readonly Answered[]): string[] {
+  const isMark = ({ command: [name, key], reply }: Answered): boolean =>
+    name === 'SET' && /^(mark|carried):/.test(key) && !isError(reply);
+  return answered.filter(isMark).map(({ command }) => command[1]);
 }
 
 /** Everything that a write may have to be in. */

@@ -3,7 +3,8 @@
  * few seeds, besides what these draw; their draws are their own, so that what all others draw stays what it was.
  */
 import { Draw } from './draw.ts';
-import type { Command } from './workload.ts';
+import { carrying, loadingOf, manyInOne, type Way } from './scripted.ts';
+import { type Command, familyNames, Workload } from './workload.ts';
 
 /** Events of a schedule. */
 type SceneEvent =
@@ -44,6 +45,7 @@ const scenes = new Map<number, Scene>([
   [5, lapsesWhileOneIsAway],
   [30, deletesForOneAndCrashes],
   [21, leavesWhatOnlyTheDatabaseHas],
+  [27, runsScripts],
 ]);
 /** Scenes that hardly any seed would have the stores and the time for. */
 const needs = new Map<number, SceneNeeds>([
@@ -324,6 +326,43 @@ function givesALaterDeadline(draw: Draw, { nodes, durationMs }: Stage): SceneEve
     events.push(fault(lapseMs - 200, 'isolate', node, 500));
     events.push(burst(lapseMs - 150, node, [['PEXPIRE', key, '1500']]));
     events.push(burst(lapseMs + 1400 + draw.between(0, 300), other, [['HSET', key, 'new', 'v']]));
+  }
+  return events;
+}
+
+/** Numbers of what scripts write once begin above those of all other requests. */
+const SCRIPTED_FROM = 1_000_000;
+const SCRIPTED_BURSTS = 40;
+const ways: readonly Way[] = ['eval', 'evalsha', 'fcall'];
+
+/**
+ * Scripts that run several commands, or read one key and write another; and crashes shortly after some. Two nodes are asked: with
+ * the 64 MiB of each Lua that begins comes a whole collection of garbage.
+ */
+function runsScripts(draw: Draw, { nodes, durationMs }: Stage): SceneEvent[] {
+  const families = draw.some(familyNames, 3);
+  const workload = new Workload(draw, { families, promiseShare: 0.7, flushes: false, numberedFrom: SCRIPTED_FROM });
+  const events: SceneEvent[] = [];
+  const everyMs = (durationMs - 2000) / SCRIPTED_BURSTS;
+  const first = draw.below(nodes);
+  const asked = [first, (first + 1 + draw.below(nodes - 1)) % nodes];
+  let crashMs = FIRST_MS;
+  for (let number = 0, atMs = 2000; atMs < durationMs; atMs += draw.between(0.5, 1.5) * everyMs, number++) {
+    const node = draw.pick(asked);
+    const way = draw.pick(ways);
+    const scripts = Array.from({ length: 1 + draw.below(3) }, (_unused, place) => {
+      if (draw.chance(0.2))
+        return carrying(`count:${draw.below(4)}`, 1 + draw.below(9), `carried:${number}:${place}`, way);
+      return manyInOne(workload.keyed(2 + draw.below(5)), way, draw.chance(0.1));
+    });
+    const commands = [...loadingOf[way], ...scripts];
+    const isTransaction = way !== 'fcall' && draw.chance(0.1);
+    events.push(burst(atMs, node, isTransaction ? [['MULTI'], ...commands, ['EXEC']] : commands));
+    if (atMs < crashMs || !draw.chance(0.1)) continue;
+    const cutMs = draw.chance(0.5) ? 100 : 0;
+    if (cutMs > 0) events.push(fault(atMs - 1, 'isolate', node, cutMs));
+    events.push(fault(atMs + draw.between(0, 120), 'crash', node, 300 + draw.between(0, 900)));
+    crashMs = atMs + 3000;
   }
   return events;
 }

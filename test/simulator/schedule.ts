@@ -1,6 +1,7 @@
 /** What happens in a simulation, drawn from its seed before it begins: its nodes, what is asked of them, and what goes wrong. */
 import { Draw } from './draw.ts';
 import { drawScenes, sceneNeeds } from './scenes.ts';
+import { effectsOf } from './scripted.ts';
 import { type Command, DEADLINE_MS_MAX, familyNames, Workload } from './workload.ts';
 
 export const faultKinds = [
@@ -152,7 +153,7 @@ function lapsedBy(events: readonly ScheduledEvent[]): number {
   let lapsedByMs = 0;
   for (const event of events) {
     if (event.type !== 'burst') continue;
-    for (const command of event.commands) {
+    for (const command of event.commands.flatMap((one) => effectsOf(one) ?? [one])) {
       const text = deadlineCommands.includes(command[0]) ? command[2] : command[3] === 'PX' ? command[4] : '0';
       lapsedByMs = Math.max(lapsedByMs, event.atMs + Number(text) + CLOCK_MS_MAX + 1000);
     }

@@ -10,12 +10,11 @@ import { differenceOf } from './content.ts';
 import { FaultBoard, type FaultCounts } from './faults.ts';
 import { Ledger } from './ledger.ts';
 import { Losses, rowsOf } from './losses.ts';
-import { Promises } from './promises.ts';
+import { Promises, type Whole } from './promises.ts';
 import { describeRecords, dumpAll, dumpKey, type Holder } from './reference.ts';
-import { acknowledgedMarks, isDurable, problemOf, resultsOf } from './replies.ts';
+import { Requests } from './requests.ts';
 import { RunningChecks } from './running-checks.ts';
-import { type Burst, clockAheadMsMax, type Schedule } from './schedule.ts';
-import { SimulatedClient } from './simulated-client.ts';
+import { clockAheadMsMax, type Schedule } from './schedule.ts';
 import { SimulatedDatabase } from './simulated-database.ts';
 import { epochMs, NODE_ID_HI, peerPort, SimulatedNode } from './simulated-node.ts';
 import { Violation } from './violation.ts';
@@ -48,6 +47,8 @@ export interface SimulationOptions {
 const CHECK_MS = 500;
 /** The same where nodes have come back a moment ago. */
 const RETURN_CHECK_MS = 25;
+/** What was written before that has come to its disk long ago when a node crashes. */
+const LATELY_MS = 6000;
 const SETTLE_MS = 120_000;
 /** At least so long is everything left alone after the healing. */
 const CALM_MS = 2000;
@@ -66,10 +67,10 @@ export class Simulation {
   readonly ledger = new Ledger();
   readonly promises = new Promises();
   readonly faults: FaultBoard;
-  readonly #vows: Vows;
+  readonly vows: Vows;
   readonly #losses: Losses;
   readonly #checks: RunningChecks;
-  operations = 0;
+  readonly #requests: Requests;
   readonly #options: SimulationOptions;
   readonly #hash = createHash('sha256');
   readonly #watched = new Map<SimulatedNode, string>();
@@ -85,14 +86,15 @@ export class Simulation {
     this.database = new SimulatedDatabase(this.world.random);
     for (let number = 1; number <= schedule.nodes; number++) this.nodes.push(this.#makeNode(number));
     this.faults = new FaultBoard(this);
-    this.#vows = new Vows(this, this.ledger);
+    this.vows = new Vows(this, this.ledger);
+    this.#requests = new Requests(this);
     this.#losses = new Losses(this);
     this.#checks = new RunningChecks(this, clockAheadMsMax(schedule) + START_AHEAD_MS);
     this.database.onProgress = (id, stamp) => {
-      const broken = this.#vows.brokenAtProgress(this.nodes[parseNodeId(id)!.lo - 1], parseNodeId(stamp)!);
+      const broken = this.vows.brokenAtProgress(this.nodes[parseNodeId(id)!.lo - 1], parseNodeId(stamp)!);
       if (broken !== null) this.fail(broken);
     };
-    if (this.#isTraced) this.#listen();
+    if (this.isTraced) this.#listen();
   }
 
   #makeNode(number: number): SimulatedNode {
@@ -134,12 +136,12 @@ export class Simulation {
     }
   }
 
-  get #isTraced(): boolean {
+  get isTraced(): boolean {
     return this.#options.trace !== undefined || this.#options.hashes === true;
   }
 
   trace(text: string): void {
-    if (!this.#isTraced) return;
+    if (!this.isTraced) return;
     const line = `${this.world.time.monotonicMs().toFixed(3)} ${text}`;
     this.#hash.update(line);
     this.#options.trace?.(line);
@@ -166,7 +168,7 @@ export class Simulation {
     return {
       seed: schedule.seed,
       violation: this.#failure,
-      operations: this.operations,
+      operations: this.#requests.count,
       events: this.world.time.eventCount,
       fired,
       lost: this.ledger.lostCount,
@@ -200,7 +202,7 @@ export class Simulation {
     runMicrotasks();
     for (const event of schedule.events) {
       this.#advance(event.atMs);
-      if (event.type === 'burst') this.#ask(event);
+      if (event.type === 'burst') this.#requests.ask(event);
       else {
         this.trace(`fault ${event.kind} at ${this.nodes[event.node].host}`);
         this.faults.apply(event);
@@ -209,44 +211,6 @@ export class Simulation {
       runMicrotasks();
     }
     this.#advance(schedule.durationMs);
-  }
-
-  // ---- clients ----
-
-  #ask({ node: index, client: number, commands }: Burst): void {
-    const node = this.nodes[index];
-    const runtime = node.serving;
-    if (runtime === null || runtime.loading !== null) return;
-    let client = node.clients[number];
-    if (client.isClosed) client = node.clients[number] = new SimulatedClient(runtime, 10 + this.operations);
-    if (client.isBusy) return;
-    this.operations += commands.length;
-    if (this.#isTraced) this.trace(`${node.host} is asked ${JSON.stringify(commands)}`);
-    const isTransaction = commands[0][0] === 'MULTI';
-    const run = node.starts;
-    const noted = commands.map((command) => {
-      const isHere = commands[0][0] !== 'SELECT' && Promises.covers(command);
-      return isHere ? this.promises.note(index, command) : null;
-    });
-    client.send(commands, (replies) => {
-      if (this.#isTraced) this.trace(`${node.host} answers ${JSON.stringify(replies)}`);
-      const results = isTransaction ? resultsOf(replies) : replies;
-      for (let at = 0; at < noted.length; at++) {
-        const problem =
-          problemOf(commands[at], results[at]) ?? this.promises.delivered(index, run, commands[at], results[at]);
-        if (problem !== null) this.fail(problem);
-        const promised = noted[at];
-        if (promised !== null) this.promises.answer(promised, results[at]);
-      }
-      const broken = this.#vows.brokenAtReply(node, noted);
-      if (broken !== null) this.fail(broken);
-      for (const key of acknowledgedMarks(commands, replies)) {
-        this.#vows.note(node, key);
-        if (isDurable(this, node, key)) continue;
-        const { durability } = this.schedule;
-        this.fail(`${key} was acknowledged by ${node.host}, and does not hold as durability ${durability} promises`);
-      }
-    });
   }
 
   // ---- what nodes do ----
@@ -262,7 +226,8 @@ export class Simulation {
       const copy = Buffer.from(records);
       const stamp = publish(records, hi, lo);
       const turn = this.ledger.note(node.number - 1, node.starts, this.world.time.monotonicMs(), stamp, copy);
-      this.promises.published(node.number - 1, turn);
+      const torn = this.promises.published(node.number - 1, turn);
+      if (torn !== null) this.fail(torn);
       return stamp;
     };
   }
@@ -272,11 +237,18 @@ export class Simulation {
     node.crash();
     this.trace(`${node.host} has crashed`);
     this.promises.crashed(node.number - 1);
-    const broken = this.#vows.brokenAtCrash(node);
+    const broken = this.vows.brokenAtCrash(node) ?? this.vows.tornAtCrash(node, this.#lastWholes(node));
     if (broken !== null) this.fail(broken);
     if (!wasUp) return;
     this.#losses.ended(node);
     this.#checks.noteCrash(node);
+  }
+
+  /** What a node has run as one lately; of a disk that is in trouble nothing is asked: its flushes are many batches. */
+  #lastWholes({ number, starts }: SimulatedNode): Whole[] {
+    const nowMs = this.world.time.monotonicMs();
+    if (nowMs < this.faults.storesTroubledUntilMs) return [];
+    return this.promises.lastWholes(number - 1, starts, nowMs - LATELY_MS);
   }
 
   leave(node: SimulatedNode): void {

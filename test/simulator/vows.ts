@@ -4,10 +4,10 @@ import { compareVersions } from '../../protocol/register-order.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import { factsOf, isRemovalRecord, type Ledger, type Turn } from './ledger.ts';
-import type { Promised } from './promises.ts';
+import type { Promised, Whole } from './promises.ts';
 import { diskOf, rowsOf } from './losses.ts';
 import { describeRecords, digestOfKey, dumpKey, withoutBatchFlags } from './reference.ts';
-import { isDurable, type Stores } from './replies.ts';
+import { isDurable, isError, type Stores } from './replies.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { registerIdOf } from './simulated-database.ts';
 
@@ -43,6 +43,19 @@ export class Vows {
     return lost === undefined ? null : `${node.host} has acknowledged ${lost.key}, which a crash took from its disk`;
   }
 
+  /** What a node ran as one and a crash has left on its disk in part; null when nothing. */
+  tornAtCrash(node: SimulatedNode, wholes: readonly Whole[]): string | null {
+    if (wholes.length === 0 || !this.#stores.schedule.hasDisk) return null;
+    const disk = diskOf(node);
+    for (const { own, turn } of wholes) {
+      const left = own.filter((record) => this.#ledger.isHeld(record, disk));
+      if (left.length === 0 || left.length === own.length) continue;
+      const names = own.map((record) => `${nameOf(record)}${left.includes(record) ? '' : ' (lost)'}`);
+      return `a crash of ${node.host} has left a part of what was run as one ${turn.atMs}: ${names.join(', ')}`;
+    }
+    return null;
+  }
+
   /** What was acknowledged just now and is not where it has to be, of all that left in the same turns; null when nothing. */
   brokenAtReply(node: SimulatedNode, promised: readonly (Promised | null)[]): string | null {
     const { durability, hasDisk } = this.#stores.schedule;
@@ -50,7 +63,7 @@ export class Vows {
     const turns = new Set<Turn>();
     for (const one of promised) {
       if (one === null || one.turn === null || !writing.has(one.command[0])) continue;
-      if (typeof one.reply === 'string' && one.reply.startsWith('-')) continue;
+      if (isError(one.reply)) continue;
       if (one.turn.run === node.starts) turns.add(one.turn);
     }
     for (const turn of turns) {

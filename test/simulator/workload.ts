@@ -195,12 +195,14 @@ export interface WorkloadOptions {
   /** How much of it are promises. */
   promiseShare: number;
   flushes: boolean;
+  /** Below the number of the first request; what is written once is named by these. */
+  numberedFrom?: number;
 }
 
 export class Workload {
   readonly #draw: Draw;
   readonly #options: WorkloadOptions;
-  #number = 0;
+  #number: number;
   readonly #gone: number[] = [];
   /** What was pushed to the list that elements are inserted into. */
   readonly #logged: number[] = [0];
@@ -210,6 +212,17 @@ export class Workload {
   constructor(draw: Draw, options: WorkloadOptions) {
     this.#draw = draw;
     this.#options = options;
+    this.#number = options.numberedFrom ?? 0;
+  }
+
+  /** Some commands whose second word is their key. */
+  keyed(count: number): Command[] {
+    const commands: Command[] = [];
+    while (commands.length < count) {
+      const command = this.#next();
+      if (!command[0].startsWith('XGROUP') && !command[0].startsWith('XREADGROUP')) commands.push(command);
+    }
+    return commands;
   }
 
   /** One request after the other, to be sent together; `count` at most. */
