@@ -17,8 +17,8 @@ const LATELY_MS = 3000;
 
 /** A node that has ended. */
 interface Returning {
-  /** What others had written lately by then. */
-  readonly turns: readonly Turn[];
+  /** What others had written lately by then and it has not shown since. */
+  turns: readonly Turn[];
   /** Until when it is looked at more often; null while it is not back. */
   untilMs: number | null;
 }
@@ -88,7 +88,11 @@ export class RunningChecks {
     }
   }
 
-  /** Of a node that came back its peers may not believe that it still has what a crash has taken from it. @throws Violation */
+  /**
+   * Of a node that came back its peers may not believe that it still has what a crash has taken from it. What it has shown to have once it
+   * keeps, or something newer.
+   * @throws Violation
+   */
   checkReturning(): void {
     const { nodes, world } = this.#site;
     for (const [other, returning] of this.#returning) {
@@ -98,6 +102,7 @@ export class RunningChecks {
         continue;
       }
       if (untilMs === null || other.serving === null) continue;
+      const shown = new Set<Turn>();
       for (const node of nodes) {
         const ofThisRun = turns.filter((turn) => turn.node === node.number - 1 && turn.run === node.starts);
         // What a peer says takes a while to put together, and this is asked many times.
@@ -108,9 +113,12 @@ export class RunningChecks {
         if ((peerOf(other.serving, node)?.direction ?? null) === null) continue;
         const { hi, lo } = stampOf(peer.acknowledged);
         for (const turn of ofThisRun) {
-          if (compareStamp(turn.stamp.hi, turn.stamp.lo, hi, lo) <= 0) this.#checkAcknowledged(node, other, turn);
+          if (compareStamp(turn.stamp.hi, turn.stamp.lo, hi, lo) > 0) continue;
+          this.#checkAcknowledged(node, other, turn);
+          shown.add(turn);
         }
       }
+      if (shown.size > 0) returning.turns = turns.filter((turn) => !shown.has(turn));
     }
   }
 
