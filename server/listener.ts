@@ -1,6 +1,7 @@
 /** Where clients come in: TCP and Unix sockets, TLS, and the limits on who may. */
 import net from 'node:net';
 import { chmodSync, existsSync, unlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
 import tls from 'node:tls';
 import { RequestDecoder, type RequestLimits } from '../protocol/resp-request.ts';
 import { isLoopback } from '../replication/address.ts';
@@ -131,7 +132,8 @@ export class Listener {
   }
 
   async #listenUnix(path: string, permissions: number): Promise<void> {
-    const server = this.#server(false, path);
+    // Clients are told apart from those of ports by a path that begins with /.
+    const server = this.#server(false, resolve(path));
     try {
       if (existsSync(path)) unlinkSync(path);
       await listening(server, { path });

@@ -1,12 +1,14 @@
 /** Real sockets against the built server, with replies written straight to the handle and without. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type BadRequest, badOnlyHere, badRequests, badRequestsBeforeAuth } from '../support/bad-requests.ts';
 import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
 import { RawClient, RespClient, encodeRequest } from '../support/resp-client.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';
 import type { Reply } from '../support/resp3-parser.ts';
+import { stopAtEnd, temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const mebibyte = 1024 * 1024;
@@ -344,6 +346,19 @@ describe.each(['yes', 'no'])('a connection with tcp-direct-write %s', (direct) =
     expect(await other.command('EXISTS', 'attack')).toBe(0);
   });
 });
+
+it('a client of a Unix socket is a local one, and is shown with its path', async () => {
+  const path = join(temporaryFolder('unix-socket'), 'mantis.sock');
+  const args = ['--peer-port', 'none', '--unixsocket', path, '--enable-debug-command', 'local'];
+  const mantis = await startMantis({ dataDir: 'none', args });
+  stopAtEnd(async () => void (await mantis.server.stop()));
+  const client = await RespClient.connect(0, { host: path });
+  expect(await client.command('DEBUG', 'SLEEP', '0')).toBe('OK');
+  const line = String(await client.command('CLIENT', 'INFO'));
+  expect(line).toContain(` addr=${path}:0 laddr=${path}:0 `);
+  expect(line).toContain(' flags=U ');
+  await client.close();
+}, 40_000);
 
 describe('a connection that has not authenticated', () => {
   let mantis: MantisProcess;

@@ -265,7 +265,7 @@ describe('the vacuum', () => {
     });
 
     it('shows a key that has lapsed again when the database alone has a later deadline of it', async () => {
-      const url = await newDatabase();
+      const { url } = await mariadb.createMigratedDatabase();
       const node = newNode(url);
       await node.start();
       const gone = await Writer.open(url, node);

@@ -17,8 +17,9 @@ export function encodeRequest(args: readonly Argument[]): Buffer {
   return Buffer.concat(parts);
 }
 
+/** @param host an address, or the path of a Unix socket */
 async function open(port: number, host: string): Promise<Socket> {
-  const socket = connect({ port, host, noDelay: true });
+  const socket = connect(host.startsWith('/') ? { path: host } : { port, host, noDelay: true });
   await once(socket, 'connect');
   return socket;
 }
