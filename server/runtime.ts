@@ -3,7 +3,7 @@
  * write passes through is wired here: listener → dispatcher → keyspace → feed → peers and durable stores.
  */
 import type { Logger } from 'pino';
-import { RecordError, RecordWriter } from '../protocol/change-record.ts';
+import { RecordWriter } from '../protocol/change-record.ts';
 import { packWritten, unpackWritten } from '../protocol/written.ts';
 import { compareStamp, formatNodeId } from '../protocol/stamp.ts';
 import { Applied } from '../replication/applied.ts';
@@ -50,6 +50,7 @@ import { PubSub } from './pubsub.ts';
 import { followPeerSettings } from './peer-settings.ts';
 import { flusherOptions, replicatorOptions } from './runtime-options.ts';
 import { ReplicaAdapter } from './replica-adapter.ts';
+import { takeRowsOfOthers } from './rows-of-others.ts';
 import { Saving, stopTimeoutMs } from './saving.ts';
 import { Scripting } from './scripts/scripting.ts';
 import type { Session } from './session.ts';
@@ -386,19 +387,8 @@ export class Runtime implements Node {
     };
   }
 
-  async takeRows(records: Buffer): Promise<void> {
-    const { keyspace, log } = this;
-    const { time } = this.#environment;
-    try {
-      const rows = await this.#horizon.withoutForgotten(keyspace, records, time);
-      if (this.#stopping !== null || rows.length === 0) return;
-      this.replicator?.noteLoaded(rows);
-      await hydrateWithin(keyspace, rows, Infinity, time);
-      if (this.keyspaceEvents.isOn) this.keyspaceEvents.raiseMerged();
-    } catch (error) {
-      if (!(error instanceof RecordError)) throw error;
-      log.warn({ err: error }, 'MySQL has rows that cannot be merged; they stay there');
-    }
+  takeRows(records: Buffer): Promise<void> {
+    return takeRowsOfOthers(this, this.#horizon, records, this.#environment.time, () => this.#stopping !== null);
   }
 
   get reapedStamp(): { readonly hi: number; readonly lo: number } {
