@@ -325,10 +325,7 @@ export class Runtime implements Node {
         const kept = keep(rows);
         // What does not fit into memory is left to be read on demand: it has to be there then.
         if (this.keyspace.readsThrough) await kept;
-        await hydrateRows(this.keyspace, rows, bound, time, async (keys, onRecords) => {
-          await kept;
-          await flusher.fetch(keys, onRecords);
-        });
+        await hydrateRows(this.keyspace, rows, bound, time, (keys, take) => kept.then(() => flusher.fetch(keys, take)));
       },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));
