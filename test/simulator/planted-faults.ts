@@ -286,7 +286,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     'outlived-left-in-the-store',
     7,
     'storage/flush-engine.ts',
-    '    await this.outlived(registers, (records) => this.removeExactly(records));',
+    '    await this.outlived(going, (records) => this.removeExactly(records));',
     '',
   ),
   fault(
