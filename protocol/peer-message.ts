@@ -6,7 +6,7 @@
  *           32 bytes nonce, u16 advertised port (0 = none), u8+text advertised host, u8+text cluster id;
  *           then, where the sender knows of the tombstone horizon: u64 held, u64 reaped, u64 writer id;
  *           a later version may append
- *   AUTH    u8 number of proofs (0 … 2), 32 bytes each: HMAC-SHA-256 (see replication/handshake.ts)
+ *   AUTH    u8 number of proofs (0 … 2), 32 bytes each: HMAC-SHA-256 (see replication/links/handshake.ts)
  *   REFUSE  u16 reason, u16+text
  *   RESUME  u16 flags (1 nothing is missing before it), u64 stamp: what the sender has applied of the receiver's stream
  *   STREAM  u16 flags (1 resumed), u64 stamp: the stream goes on after this stamp
@@ -67,7 +67,7 @@ export interface Hello {
   horizon: HelloHorizon | null;
 }
 
-/** What decides whether one of two nodes has to resynchronise: see replication/horizon.ts. */
+/** What decides whether one of two nodes has to resynchronise: see replication/membership/horizon.ts. */
 export interface HelloHorizon {
   held: StampWords;
   reaped: StampWords;

@@ -213,7 +213,7 @@ export function encodeRepairRecords(
   return sealFrame(frame);
 }
 
-/** What a node that resynchronises may not keep: see replication/horizon.ts. */
+/** What a node that resynchronises may not keep: see replication/membership/horizon.ts. */
 export interface RepairRule {
   /** The sender may have dropped tombstones stamped up to here. */
   reaped: { hi: number; lo: number };

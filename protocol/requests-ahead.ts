@@ -1,6 +1,6 @@
 /**
  * Requests decoded ahead of the one that is run, so that the memory that a whole run of them needs can be fetched at once
- * (storage/look-ahead.ts).
+ * (storage/index/look-ahead.ts).
  *
  * Only the plain form is read: `*1` to `*9`, each argument up to 9,999 bytes, all of it in the fed bytes. At anything else
  * reading ahead stops, and RequestDecoder decodes that request when its turn comes. What is refused, and when, is

@@ -13,8 +13,8 @@
  */
 import type { RecordWriter } from '../protocol/change-record.ts';
 import type { KeyName } from '../protocol/peer-elements.ts';
-import type { MergeSource } from '../storage/conflicts.ts';
-import type { LongTurnLimits } from '../storage/long-turn.ts';
+import type { MergeSource } from '../storage/merging/conflicts.ts';
+import type { LongTurnLimits } from '../storage/merging/long-turn.ts';
 
 /** A hybrid logical clock reading, as the two halves of 64 bits (44 bits of milliseconds, 20 bits of counter). */
 export interface Stamp {

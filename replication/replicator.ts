@@ -4,17 +4,17 @@
  */
 import type { Published } from '../protocol/peer-publish.ts';
 import { formatStamp } from '../protocol/stamp.ts';
-import { AckWaiters } from './ack-waiters.ts';
-import type { ClockStanding } from './clock-watch.ts';
-import { Applied } from './applied.ts';
-import { isLoopback } from './address.ts';
+import { AckWaiters } from './stream/ack-waiters.ts';
+import type { ClockStanding } from './membership/clock-watch.ts';
+import { Applied } from './stream/applied.ts';
+import { isLoopback } from './links/address.ts';
 import type { Environment, Listener, Timer } from './environment.ts';
-import { type HorizonFacts, later, stampText } from './horizon.ts';
-import { Mesh } from './mesh.ts';
-import { Outbox } from './outbox.ts';
-import { oldestRemoval } from './record-guard.ts';
+import { type HorizonFacts, later, stampText } from './membership/horizon.ts';
+import { Mesh } from './links/mesh.ts';
+import { Outbox } from './stream/outbox.ts';
+import { oldestRemoval } from './stream/record-guard.ts';
 import type { Replica, Stamp } from './replica.ts';
-import type { Member } from './membership.ts';
+import type { Member } from './membership/membership.ts';
 import {
   type ChangeableOptions,
   changeSettings,

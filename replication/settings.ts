@@ -1,7 +1,7 @@
 /** The options of replication, with their defaults. Durations are milliseconds, sizes bytes. */
 import { FRAME_BYTES_MAX_DEFAULT, FRAME_PART_BYTES, PEER_VERSION_HIGHEST } from '../protocol/peer-frame.ts';
-import type { PeerAddress } from './address.ts';
-import type { HorizonFacts } from './horizon.ts';
+import type { PeerAddress } from './links/address.ts';
+import type { HorizonFacts } from './membership/horizon.ts';
 import type { Stamp } from './replica.ts';
 
 /** A member as it is kept over a restart. */

@@ -1,12 +1,12 @@
 /** The state of replication for MANTIS PEERS, INFO replication and the dashboard. */
 import { REFUSE_CLOCK } from '../protocol/peer-frame.ts';
 import { formatStamp } from '../protocol/stamp.ts';
-import { formatPeerAddress } from './address.ts';
-import type { ClockStanding } from './clock-watch.ts';
-import type { DialStatus } from './dialer.ts';
-import type { LinkRepair } from './link-repair.ts';
-import type { Member } from './membership.ts';
-import type { Mesh } from './mesh.ts';
+import { formatPeerAddress } from './links/address.ts';
+import type { ClockStanding } from './membership/clock-watch.ts';
+import type { DialStatus } from './links/dialer.ts';
+import type { LinkRepair } from './repair/link-repair.ts';
+import type { Member } from './membership/membership.ts';
+import type { Mesh } from './links/mesh.ts';
 import type { Stamp } from './replica.ts';
 
 /**

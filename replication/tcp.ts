@@ -19,7 +19,7 @@ import {
   TLSSocket,
 } from 'node:tls';
 import type { Connection, ConnectionEvents, Network } from './environment.ts';
-import { SLICE_MS } from './pace.ts';
+import { SLICE_MS } from './repair/pace.ts';
 
 /** PEM texts of the options peer-tls-cert-file, peer-tls-key-file, peer-tls-ca-cert-file, and peer-tls-auth-clients. */
 export interface PeerTls {

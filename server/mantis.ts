@@ -11,16 +11,16 @@ import type { Pool } from 'mysql2';
 import type { Pool as PromisePool } from 'mysql2/promise';
 import { formatNodeId } from '../protocol/stamp.ts';
 import type { DurableStore } from '../storage/backends/backend.ts';
-import { TYPE_STRING } from '../storage/block.ts';
-import type { FlusherStatus } from '../storage/flusher.ts';
+import { TYPE_STRING } from '../storage/arena/block.ts';
+import type { FlusherStatus } from '../storage/flush/flusher.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
-import { finishDigesting } from '../storage/digest-start.ts';
-import { recomputeDigests } from '../storage/register-scan.ts';
+import { finishDigesting } from '../storage/digests/digest-start.ts';
+import { recomputeDigests } from '../storage/digests/register-scan.ts';
 import { incrementExactly, incrementFast } from '../storage/types/counter.ts';
 import { deleteKey, setString } from '../storage/types/string.ts';
 import { Config } from './config/config.ts';
 import { Runtime } from './runtime.ts';
-import { systemEnvironment } from './system-environment.ts';
+import { systemEnvironment } from './runtime/system-environment.ts';
 
 export { type DurableStore, type OnRecords, StoreError, type StoreErrorKind } from '../storage/backends/backend.ts';
 export {

@@ -2,28 +2,28 @@
 import type { Logger } from 'pino';
 import type { ReplyWriter } from '../protocol/resp-reply.ts';
 import type { ArgumentSource } from '../protocol/resp-request.ts';
-import type { Applied } from '../replication/applied.ts';
+import type { Applied } from '../replication/stream/applied.ts';
 import type { Replicator } from '../replication/replicator.ts';
-import type { Flusher } from '../storage/flusher.ts';
-import type { Verification } from '../storage/verification.ts';
+import type { Flusher } from '../storage/flush/flusher.ts';
+import type { Verification } from '../storage/verification/verification.ts';
 import type { Keyspace } from '../storage/keyspace.ts';
-import type { ReadThrough } from '../storage/read-through.ts';
-import type { Blocking } from './blocking.ts';
-import type { CommandTable } from './command-table.ts';
-import type { ClientMemory } from './client-memory.ts';
+import type { ReadThrough } from '../storage/eviction/read-through.ts';
+import type { Blocking } from './waiting/blocking.ts';
+import type { CommandTable } from './definitions/command-table.ts';
+import type { ClientMemory } from './clients/client-memory.ts';
 import type { Config } from './config/config.ts';
-import type { KeyWaiters } from './key-waiters.ts';
-import type { KeyspaceEvents } from './keyspace-events.ts';
-import type { MemoryBound } from './memory-bound.ts';
+import type { KeyWaiters } from './waiting/key-waiters.ts';
+import type { KeyspaceEvents } from './pubsub/keyspace-events.ts';
+import type { MemoryBound } from './memory/memory-bound.ts';
 import type { ScriptControl } from './scripts/script-control.ts';
 import type { Users } from './acl/users.ts';
-import type { PubSub } from './pubsub.ts';
-import type { Session } from './session.ts';
-import type { Statistics } from './statistics.ts';
-import type { Outbound } from './target-connection.ts';
-import type { Tracking } from './tracking.ts';
-import type { QueuedCommands } from './transaction.ts';
-import type { WatchTable } from './watch-table.ts';
+import type { PubSub } from './pubsub/pubsub.ts';
+import type { Session } from './clients/session.ts';
+import type { Statistics } from './monitoring/statistics.ts';
+import type { Outbound } from './migration/target-connection.ts';
+import type { Tracking } from './tracking/tracking.ts';
+import type { QueuedCommands } from './transactions/transaction.ts';
+import type { WatchTable } from './transactions/watch-table.ts';
 
 /** How far the durable stores are loaded; `done` of `total` registers, total 0 while unknown. */
 export interface Loading {

@@ -1,10 +1,10 @@
 /** One of the numbered databases: its index, its counts, its deadlines, and what of it has yet to be sent or stored. */
-import type { Arena } from './arena.ts';
-import { EvictedDigests } from './evicted-digests.ts';
-import { EvictedKeys } from './evicted-keys.ts';
-import { ExpiryHeap } from './expiry-heap.ts';
-import { KeyIndex } from './key-index.ts';
-import { RefRing } from './ref-ring.ts';
+import type { Arena } from './arena/arena.ts';
+import { EvictedDigests } from './digests/evicted-digests.ts';
+import { EvictedKeys } from './eviction/evicted-keys.ts';
+import { ExpiryHeap } from './expiry/expiry-heap.ts';
+import { KeyIndex } from './index/key-index.ts';
+import { RefRing } from './arena/ref-ring.ts';
 
 /** The hidden registers of one key, as change records by kind and element: see collections/shadow.ts. */
 export interface Shadow {

@@ -5,8 +5,8 @@
  * Everything here is synchronous and allocates nothing per command. Results that have several parts are left in fields
  * (`valueBuffer`, `valueStart`, …), valid until the next call.
  */
-import { AccessPolicy, COUNT_INITIAL } from './access-policy.ts';
-import { blockBytesFor } from './arena.ts';
+import { AccessPolicy, COUNT_INITIAL } from './eviction/access-policy.ts';
+import { blockBytesFor } from './arena/arena.ts';
 import {
   COUNTER,
   DEAD,
@@ -25,13 +25,13 @@ import {
   copyIntoBlock,
   longKeySlot,
   valueOffset,
-} from './block.ts';
-import { ChangeTracker } from './change-tracker.ts';
+} from './arena/block.ts';
+import { ChangeTracker } from './changes/change-tracker.ts';
 import type { Clock } from './clock.ts';
 import { CHANGED_KEY_FEED, CHANGED_KEY_STORE, type Collection } from './collections/collection.ts';
 import { Database } from './database.ts';
-import { NOT_DIGESTED } from './digested-blocks.ts';
-import { KeyHasher } from './key-hash.ts';
+import { NOT_DIGESTED } from './digests/digested-blocks.ts';
+import { KeyHasher } from './index/key-hash.ts';
 
 const MARKS = FEED | STORE | OWED;
 

@@ -1,7 +1,7 @@
 /** Whether a user may run a request: its command, its keys, its channels. */
 import type { ArgumentSource } from '../../protocol/resp-request.ts';
-import type { CommandOf, KeyFlag } from '../command-definition.ts';
-import { KeyCountError, keysOf } from '../key-extraction.ts';
+import type { CommandOf, KeyFlag } from '../definitions/command-definition.ts';
+import { KeyCountError, keysOf } from '../definitions/key-extraction.ts';
 import { READ, type Selector, WRITE } from './selector.ts';
 import type { User } from './user.ts';
 

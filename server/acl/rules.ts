@@ -1,6 +1,6 @@
 /** The rules of a user as ACL SETUSER, the ACL file and the configuration have them: read and applied one by one. */
-import { categoriesOf, isCategory } from '../acl-categories.ts';
-import type { CommandTable } from '../command-table.ts';
+import { categoriesOf, isCategory } from './acl-categories.ts';
+import type { CommandTable } from '../definitions/command-table.ts';
 import { READ, Selector, WRITE } from './selector.ts';
 import { hashPassword, User } from './user.ts';
 

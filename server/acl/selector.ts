@@ -4,7 +4,7 @@
  */
 import { GlobPattern } from '../../protocol/glob.ts';
 import type { ArgumentSource } from '../../protocol/resp-request.ts';
-import type { CommandOf } from '../command-definition.ts';
+import type { CommandOf } from '../definitions/command-definition.ts';
 
 type Command = CommandOf<never>;
 

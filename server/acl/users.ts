@@ -1,13 +1,13 @@
 /** The users of this node: who a session is, what it may do, and what becomes of it when that changes. */
 import { resolve } from 'node:path';
 import type { ArgumentSource } from '../../protocol/resp-request.ts';
-import type { CommandOf } from '../command-definition.ts';
-import type { CommandTable } from '../command-table.ts';
+import type { CommandOf } from '../definitions/command-definition.ts';
+import type { CommandTable } from '../definitions/command-table.ts';
 import type { Config } from '../config/config.ts';
 import { replaceFile } from '../config/rewrite.ts';
-import { packedWords } from '../packed-words.ts';
-import type { Session } from '../session.ts';
-import type { Statistics } from '../statistics.ts';
+import { packedWords } from '../arguments/packed-words.ts';
+import type { Session } from '../clients/session.ts';
+import type { Statistics } from '../monitoring/statistics.ts';
 import { type AccessContext, AccessLog } from './access-log.ts';
 import { type Denial, type DenialReason, denialOf } from './check.ts';
 import { applyRule, joinSelectors, newUser, type RuleContext, RuleError } from './rules.ts';

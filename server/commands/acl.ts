@@ -6,10 +6,10 @@ import { isUserName, RuleError } from '../acl/rules.ts';
 import type { Selector } from '../acl/selector.ts';
 import { DEFAULT_USER } from '../acl/users.ts';
 import { lineOf, UserLinesError } from '../acl/user-lines.ts';
-import { ACL_CATEGORIES, categoriesOf, isCategory } from '../acl-categories.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { ACL_CATEGORIES, categoriesOf, isCategory } from '../acl/acl-categories.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 
 const OWN: readonly CommandFlag[] = ['noscript', 'loading', 'stale'];
 const ADMIN: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];

@@ -1,5 +1,5 @@
 /** Every command, by topic. A new file of commands is added here and nowhere else. */
-import type { CommandDefinition } from '../command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
 import { aclCommands } from './acl.ts';
 import { bitfieldCommands } from './bitfields.ts';
 import { bitmapCommands } from './bitmaps.ts';

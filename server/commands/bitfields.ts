@@ -2,11 +2,11 @@
 import { parseSafeInteger } from '../../protocol/integer.ts';
 import { fitField, type IntegerType, type Overflow, readField, writeField } from '../../storage/types/bitfield.ts';
 import { editString } from '../../storage/types/string.ts';
-import { bitOffset } from '../bit-offset.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { useString, useStringToWrite } from '../string-use.ts';
+import { bitOffset } from '../arguments/bit-offset.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { useString, useStringToWrite } from '../values/string-use.ts';
 
 const TYPE_ERROR = 'ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.';
 const LOWER_I = 105;

@@ -1,12 +1,12 @@
 /** Strings as arrays of bits: SETBIT, GETBIT, BITCOUNT, BITPOS, BITOP. */
-import { RAW, VALUE_INLINE_MAX } from '../../storage/block.ts';
+import { RAW, VALUE_INLINE_MAX } from '../../storage/arena/block.ts';
 import { type BitOperation, combineBits, countBits, findBit, invertBits } from '../../storage/types/bitmap.ts';
 import { deleteKey, editString } from '../../storage/types/string.ts';
-import { bitOffset } from '../bit-offset.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { useString, useStringToWrite } from '../string-use.ts';
+import { bitOffset } from '../arguments/bit-offset.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { useString, useStringToWrite } from '../values/string-use.ts';
 
 // ---- single bits ----
 

@@ -1,8 +1,8 @@
 /** CLIENT KILL, in its old form (an address) and its new one (filters). */
-import type { Call } from '../call.ts';
-import { clientTypeNamed, clientTypeOf } from '../client-line.ts';
-import { command } from '../command.ts';
-import type { Session } from '../session.ts';
+import type { Call } from '../dispatch/call.ts';
+import { clientTypeNamed, clientTypeOf } from '../clients/client-line.ts';
+import { command } from '../definitions/command.ts';
+import type { Session } from '../clients/session.ts';
 
 type Filter = (session: Session) => boolean;
 

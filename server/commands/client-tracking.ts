@@ -1,7 +1,7 @@
 /** Client-side caching: CLIENT TRACKING, CACHING, GETREDIR, TRACKINGINFO. */
-import type { Call } from '../call.ts';
-import type { TrackingSettings } from '../client-tracking.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import type { TrackingSettings } from '../tracking/client-tracking.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
 
 const FLAGS: readonly CommandFlag[] = ['noscript', 'loading', 'stale'];
 /** Prefixes of one client, and bytes of these together: what it costs is bounded. */

@@ -1,10 +1,10 @@
 /** CLIENT: connections looked at, named, paused, unblocked and killed. */
-import { clientLine, clientTypeNamed, clientTypeOf } from '../client-line.ts';
-import { isVisibleAscii, nameFault } from '../client-attributes.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import type { Session } from '../session.ts';
-import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { clientLine, clientTypeNamed, clientTypeOf } from '../clients/client-line.ts';
+import { isVisibleAscii, nameFault } from '../clients/client-attributes.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import type { Session } from '../clients/session.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 import { killSubcommand } from './client-kill.ts';
 import { trackingSubcommands } from './client-tracking.ts';
 

@@ -1,12 +1,12 @@
 /** COMMAND: what commands there are, what they take and where their keys are, all from their definitions. */
 import { GlobPattern } from '../../protocol/glob.ts';
 import type { ArgumentSource } from '../../protocol/resp-request.ts';
-import { categoriesOf } from '../acl-categories.ts';
-import type { Call } from '../call.ts';
-import { replyCommandDocs, replyCommandInfo, replyKeyFlags } from '../command-reply.ts';
-import { type Command, type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { KeyCountError, keysOf, type KeyArgument } from '../key-extraction.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { categoriesOf } from '../acl/acl-categories.ts';
+import type { Call } from '../dispatch/call.ts';
+import { replyCommandDocs, replyCommandInfo, replyKeyFlags } from '../definitions/command-reply.ts';
+import { type Command, type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { KeyCountError, keysOf, type KeyArgument } from '../definitions/key-extraction.ts';
+import { helpSubcommand } from '../definitions/subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['loading', 'stale'];
 

@@ -1,9 +1,9 @@
 /** CONFIG: options read and changed while the node runs. */
-import type { Call } from '../call.ts';
-import { isLocalClient } from '../client-address.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { resetStatistics } from '../reset-statistics.ts';
-import { container, helpSubcommand } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { isLocalClient } from '../clients/client-address.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { resetStatistics } from '../monitoring/reset-statistics.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 

@@ -1,11 +1,11 @@
 /** What a client says about its own connection: who it is, which protocol it speaks, that it is still there. */
 import { DEFAULT_USER } from '../acl/users.ts';
-import { authenticate, NO_PASSWORD_SET, refuseAuthentication, resetAuthentication } from '../authentication.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { nameFault } from '../client-attributes.ts';
-import { stopMonitoring } from '../monitors.ts';
-import { REDIS_VERSION } from '../redis-version.ts';
+import { authenticate, NO_PASSWORD_SET, refuseAuthentication, resetAuthentication } from '../acl/authentication.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { nameFault } from '../clients/client-attributes.ts';
+import { stopMonitoring } from '../monitoring/monitors.ts';
+import { REDIS_VERSION } from '../config/redis-version.ts';
 
 /** Flags of what must work before AUTH, while loading and while a script is over its limit. */
 const ALWAYS: readonly CommandFlag[] = ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'];

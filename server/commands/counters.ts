@@ -1,5 +1,5 @@
 /** Numbers: INCR and its kin. */
-import { parseDecimal } from '../../storage/decimal.ts';
+import { parseDecimal } from '../../storage/types/decimal.ts';
 import {
   COUNTER_BASE_BYTES_MAX,
   type CounterRefusal,
@@ -7,10 +7,10 @@ import {
   incrementExactly,
   incrementFast,
 } from '../../storage/types/counter.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange, NOT_A_FLOAT, NOT_AN_INTEGER } from '../command.ts';
-import type { CommandDefinition, CommandFlag } from '../command.ts';
-import { useStringToWrite } from '../string-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange, NOT_A_FLOAT, NOT_AN_INTEGER } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag } from '../definitions/command.ts';
+import { useStringToWrite } from '../values/string-use.ts';
 
 const REFUSALS: Readonly<Record<CounterRefusal, string>> = {
   'not an integer': NOT_AN_INTEGER,

@@ -1,11 +1,11 @@
 /** Whole databases: DBSIZE, SELECT, SWAPDB, FLUSHDB, FLUSHALL. */
-import { flushDatabase } from '../../storage/floor.ts';
-import { swapDatabases } from '../../storage/swap-databases.ts';
-import type { Call } from '../call.ts';
-import { command } from '../command.ts';
-import { CommandError } from '../command-error.ts';
-import type { CommandDefinition } from '../command.ts';
-import { databaseArgument, databaseNumber, databaseOf } from '../database-argument.ts';
+import { flushDatabase } from '../../storage/tombstones/floor.ts';
+import { swapDatabases } from '../../storage/changes/swap-databases.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command } from '../definitions/command.ts';
+import { CommandError } from '../definitions/command-error.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { databaseArgument, databaseNumber, databaseOf } from '../arguments/database-argument.ts';
 
 const FLUSH_MERGE =
   'Deletes what this node has seen, on every node. What other nodes write meanwhile, before they have heard of it, survives.';

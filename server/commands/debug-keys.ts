@@ -1,9 +1,9 @@
 /** DEBUG's subcommands that look at keys or make some. */
 import { createHash } from 'node:crypto';
-import { idleSeconds } from '../../storage/access.ts';
+import { idleSeconds } from '../../storage/eviction/access.ts';
 import { setString } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { contentDigest } from '../content-digest.ts';
+import type { Call } from '../dispatch/call.ts';
+import { contentDigest } from '../peers/content-digest.ts';
 import { stringEncoding } from './object.ts';
 
 /** Digests are as long as Redis's. */

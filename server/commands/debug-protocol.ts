@@ -1,6 +1,6 @@
 /** DEBUG PROTOCOL: one reply of every type, for tests of clients. The values are those of Redis, which such tests expect. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import type { Call } from '../call.ts';
+import type { Call } from '../dispatch/call.ts';
 
 function threeOf(reply: ReplyWriter, write: (value: number) => void): void {
   for (let value = 0; value < 3; value++) {

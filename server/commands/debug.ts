@@ -1,8 +1,8 @@
 /** DEBUG: what test suites need. Refused unless `enable-debug-command` allows it. */
-import type { Call } from '../call.ts';
-import { isLocalClient } from '../client-address.ts';
-import { type CommandDefinition, command } from '../command.ts';
-import { replyHelp, wrongSubcommandArguments } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { isLocalClient } from '../clients/client-address.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
+import { replyHelp, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 import { digest, digestValues, populate, showIndex, showObject } from './debug-keys.ts';
 import { PROTOCOL_TYPES, replyProtocolType } from './debug-protocol.ts';
 

@@ -1,14 +1,14 @@
 /** DUMP and RESTORE: one key as bytes that Redis and Mantis both read. */
 import { PayloadError, PayloadReader, RDB_TYPE_STRING } from '../../protocol/rdb-payload.ts';
-import { setFrequency, setIdleSeconds } from '../../storage/access.ts';
+import { setFrequency, setIdleSeconds } from '../../storage/eviction/access.ts';
 import { endChange, openCollection } from '../../storage/collections/local.ts';
 import { deleteKey, setDeadline, setString } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition, CommandFlag } from '../command.ts';
-import { payloadOf } from '../dump-payload.ts';
-import { useKey } from '../key-use.ts';
-import { codecOfRdbType } from '../value-codecs.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag } from '../definitions/command.ts';
+import { payloadOf } from '../codecs/dump-payload.ts';
+import { useKey } from '../values/key-use.ts';
+import { codecOfRdbType } from '../codecs/value-codecs.ts';
 
 const FREQUENCY_MAX = 255;
 const NOT_SET = -1;

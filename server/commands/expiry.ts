@@ -1,10 +1,10 @@
 /** Deadlines of keys: EXPIRE and its kin, TTL and its kin, PERSIST. */
 import { deleteRef, setDeadline } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { deadlineArgument } from '../deadline-argument.ts';
-import { countUse, peekKey } from '../key-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { deadlineArgument } from '../arguments/deadline-argument.ts';
+import { countUse, peekKey } from '../values/key-use.ts';
 
 const NX = 1;
 const XX = 2;

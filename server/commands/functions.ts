@@ -1,11 +1,17 @@
 /** FUNCTION, and FCALL, which calls what it has loaded. */
 import { GlobPattern } from '../../protocol/glob.ts';
 import { PayloadError, PayloadReader, PayloadWriter } from '../../protocol/rdb-payload.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command, CommandError, type KeyFlag } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import {
+  type CommandDefinition,
+  type CommandFlag,
+  command,
+  CommandError,
+  type KeyFlag,
+} from '../definitions/command.ts';
 import type { Library } from '../scripts/function-libraries.ts';
 import { killSubcommand } from '../scripts/kill-subcommand.ts';
-import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 import { keyCountAt, rulesFor, runFlags } from './scripts.ts';
 
 /** RDB_OPCODE_FUNCTION2: the code of a library follows. */

@@ -1,9 +1,9 @@
 /** Places as members of sorted sets: GEOADD, GEODIST, GEOHASH, GEOPOS, GEOSEARCH, GEORADIUS and their kin. */
 import { decodePlace, distance, encodePlace, geohashText, type Place } from '../../storage/types/geohash.ts';
-import type { Call } from '../call.ts';
-import { replyName } from '../collection-use.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition, KeySpec } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { replyName } from '../values/collection-use.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, KeySpec } from '../definitions/command.ts';
 import {
   type GeoForm,
   type GeoFound,
@@ -13,9 +13,9 @@ import {
   placeArgument,
   placeOf,
   unitArgument,
-} from '../geo-search.ts';
-import { storeScored } from '../sorted-set-store.ts';
-import { useSortedSet } from '../sorted-set-use.ts';
+} from '../values/geo-search.ts';
+import { storeScored } from '../values/sorted-set-store.ts';
+import { useSortedSet } from '../values/sorted-set-use.ts';
 import { addMembers, CH, NX, XX } from './sorted-sets.ts';
 
 /** Digits after the point that Redis shows of coordinates and of distances. */

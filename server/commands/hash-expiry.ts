@@ -1,12 +1,12 @@
 /** Deadlines of the fields of hashes: HEXPIRE and its kin, HTTL and its kin, HPERSIST. */
-import { TYPE_HASH } from '../../storage/block.ts';
+import { TYPE_HASH } from '../../storage/arena/block.ts';
 import { setElementDeadline } from '../../storage/collections/element-expiry.ts';
 import { endChange, removeElement } from '../../storage/collections/local.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite, elementAt, openAt, peekCollection } from '../collection-use.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { fieldDeadlineArgument, fieldsArgument } from '../field-arguments.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite, elementAt, openAt, peekCollection } from '../values/collection-use.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { fieldDeadlineArgument, fieldsArgument } from '../arguments/field-arguments.ts';
 
 const NO_FIELD = -2;
 const NO_DEADLINE = -1;

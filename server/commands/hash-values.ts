@@ -1,13 +1,13 @@
 /** Fields read, written or removed together with their deadlines: HGETEX, HSETEX, HGETDEL. */
-import { TYPE_HASH } from '../../storage/block.ts';
+import { TYPE_HASH } from '../../storage/arena/block.ts';
 import type { Collection } from '../../storage/collections/collection.ts';
 import { pendingElementDeadline, setElementDeadline } from '../../storage/collections/element-expiry.ts';
 import { endChange, putElement, removeElement } from '../../storage/collections/local.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite, elementAt, elementToWrite, openAt, replyElementValue } from '../collection-use.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { fieldDeadlineArgument, fieldsArgument, type NamedFields } from '../field-arguments.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite, elementAt, elementToWrite, openAt, replyElementValue } from '../values/collection-use.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { fieldDeadlineArgument, fieldsArgument, type NamedFields } from '../arguments/field-arguments.ts';
 
 /** What is to become of deadlines: milliseconds since 1970, or a word. */
 type Expiry = number | 'keep' | 'clear' | null;

@@ -1,10 +1,10 @@
 /** Hashes: fields with values under one key. */
 import { parseInteger } from '../../protocol/integer.ts';
-import { TYPE_HASH } from '../../storage/block.ts';
+import { TYPE_HASH } from '../../storage/arena/block.ts';
 import { endChange, putElement } from '../../storage/collections/local.ts';
-import { INTEGER_MAX, INTEGER_MIN, formatDecimal, parseDecimal } from '../../storage/decimal.ts';
+import { INTEGER_MAX, INTEGER_MIN, formatDecimal, parseDecimal } from '../../storage/types/decimal.ts';
 import { addToElement } from '../../storage/types/hash.ts';
-import type { Call } from '../call.ts';
+import type { Call } from '../dispatch/call.ts';
 import {
   collectionToWrite,
   elementAt,
@@ -17,12 +17,12 @@ import {
   replyName,
   useCollection,
   useWholeHash,
-} from '../collection-use.ts';
-import { command, CommandError, keyRange, NOT_A_FLOAT } from '../command.ts';
-import type { CommandDefinition, CommandFlag, KeyFlag } from '../command.ts';
-import { wrongArity } from '../command-errors.ts';
-import { scanElements } from '../element-scan.ts';
-import { differentElements, randomCount } from '../random-elements.ts';
+} from '../values/collection-use.ts';
+import { command, CommandError, keyRange, NOT_A_FLOAT } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag, KeyFlag } from '../definitions/command.ts';
+import { wrongArity } from '../definitions/command-errors.ts';
+import { scanElements } from '../values/element-scan.ts';
+import { differentElements, randomCount } from '../values/random-elements.ts';
 
 /** Digits and sign of the longest 64-bit integer. */
 const INTEGER_BYTES_MAX = 20;

@@ -24,10 +24,10 @@ import {
   type SparseValue,
 } from '../../storage/types/hyperloglog.ts';
 import { hyperLogLogAt, putOwnPart, readOwnPart } from '../../storage/types/hyperloglog-write.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { useString, useStringToWrite } from '../string-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { useString, useStringToWrite } from '../values/string-use.ts';
 
 const NOT_ONE = 'WRONGTYPE Key is not a valid HyperLogLog string value.';
 const CORRUPTED = 'INVALIDOBJ Corrupted HLL object detected';

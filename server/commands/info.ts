@@ -1,6 +1,6 @@
 /** INFO: what the node is, does and costs. */
-import type { Call } from '../call.ts';
-import { type CommandDefinition, command } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
 import { infoText } from '../info/sections.ts';
 
 function info(call: Call): void {

@@ -1,14 +1,14 @@
 /** Keys of any type: whether they are there, deleting, copying, moving and renaming them. */
-import { setAccess, touchAccess } from '../../storage/access.ts';
+import { setAccess, touchAccess } from '../../storage/eviction/access.ts';
 import type { Database } from '../../storage/database.ts';
-import { freezeKey, thawKey } from '../../storage/frozen-key.ts';
+import { freezeKey, thawKey } from '../../storage/changes/frozen-key.ts';
 import { deleteKey, deleteRef } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { databaseArgument } from '../database-argument.ts';
-import { countUse, peekKey, useKey } from '../key-use.ts';
-import { typeName } from '../type-name.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { databaseArgument } from '../arguments/database-argument.ts';
+import { countUse, peekKey, useKey } from '../values/key-use.ts';
+import { typeName } from '../values/type-name.ts';
 
 const SAME_OBJECT = 'ERR source and destination objects are the same';
 

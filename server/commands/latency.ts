@@ -1,8 +1,8 @@
 /** LATENCY: events that took longer than `latency-monitor-threshold`. */
-import type { Call } from '../call.ts';
-import type { CommandOf } from '../command-definition.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { container, helpSubcommand } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import type { CommandOf } from '../definitions/command-definition.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale'];
 const GRAPH_COLUMNS = 80;

@@ -1,10 +1,10 @@
 /** Commands on several lists at once: elements moved from one to another, and taken off the first that has any. */
-import { TYPE_LIST } from '../../storage/block.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite } from '../collection-use.ts';
-import { command, CommandError, keyRange, WRONG_TYPE } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { isLeft, keyArgument, moveElement, popMany } from '../list-use.ts';
+import { TYPE_LIST } from '../../storage/arena/block.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite } from '../values/collection-use.ts';
+import { command, CommandError, keyRange, WRONG_TYPE } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { isLeft, keyArgument, moveElement, popMany } from '../values/list-use.ts';
 
 /** Moves an element from the list at argument 1 to the one at argument 2; false, with nothing done, when there is none. */
 export function moveBetween(call: Call, fromLeft: boolean, toLeft: boolean): boolean {

@@ -1,12 +1,12 @@
 /** Commands that wait until a list has an element. Inside a transaction they do not wait. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import { TYPE_LIST } from '../../storage/block.ts';
+import { TYPE_LIST } from '../../storage/arena/block.ts';
 import type { Database } from '../../storage/database.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite } from '../collection-use.ts';
-import { command, keyRange, WRONG_TYPE } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite } from '../values/collection-use.ts';
+import { command, keyRange, WRONG_TYPE } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
 import {
   findList,
   isLeft,
@@ -16,8 +16,8 @@ import {
   popMany,
   wholeKey,
   type KeyBytes,
-} from '../list-use.ts';
-import { timeoutSecondsArgument } from '../timeout-argument.ts';
+} from '../values/list-use.ts';
+import { timeoutSecondsArgument } from '../arguments/timeout-argument.ts';
 import { MANY_POP_MERGE, MOVE_MERGE, manyPopArguments, moveBetween, popFirst } from './list-moves.ts';
 
 type Take = (keyspace: Keyspace, database: Database, ref: number, key: Buffer, reply: ReplyWriter) => void;

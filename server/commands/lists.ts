@@ -1,14 +1,14 @@
 /** Lists: pushed and popped at both ends, read by index, edited in the middle. */
 import { WORD_COPY_MAX } from '../../protocol/byte-view.ts';
-import { TYPE_LIST } from '../../storage/block.ts';
+import { TYPE_LIST } from '../../storage/arena/block.ts';
 import type { ListCollection } from '../../storage/collections/list-collection.ts';
 import { endChange, removeElement } from '../../storage/collections/local.ts';
 import { insertAt, pushLeft, pushRight, removeRange, setElement } from '../../storage/types/list.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite, openAt, replyReadValue } from '../collection-use.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition, KeyFlag } from '../command.ts';
-import { keyArgument, listToPeek, listToRead, popElements } from '../list-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite, openAt, replyReadValue } from '../values/collection-use.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, KeyFlag } from '../definitions/command.ts';
+import { keyArgument, listToPeek, listToRead, popElements } from '../values/list-use.ts';
 
 const OUT_OF_RANGE = 'ERR index out of range';
 const NOT_POSITIVE = 'ERR value is out of range, must be positive';

@@ -1,8 +1,8 @@
 /** LOLWUT: a mantis, and the version. */
 import { mantisVersion } from '../config/version.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, command } from '../command.ts';
-import { REDIS_VERSION } from '../redis-version.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
+import { REDIS_VERSION } from '../config/redis-version.ts';
 
 const MANTIS = String.raw`
         \         /

@@ -1,14 +1,14 @@
 /** LCS. */
-import { TYPE_STRING } from '../../storage/block.ts';
+import { TYPE_STRING } from '../../storage/arena/block.ts';
 import {
   type CommonRun,
   commonSubsequence,
   commonSubsequenceLength,
 } from '../../storage/types/longest-common-subsequence.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { useKey } from '../key-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { useKey } from '../values/key-use.ts';
 
 /** Pairs of bytes that the algorithm can tell apart. */
 const PAIRS_MAX = 2 ** 31;

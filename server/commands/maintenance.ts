@@ -1,10 +1,10 @@
 /** MANTIS BACKUP, VERIFY and DIGEST: what may take a while, while others are served. */
 import { isAbsolute } from 'node:path';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import type { Verification } from '../../storage/verification.ts';
-import type { Call } from '../call.ts';
-import { isLocalClient } from '../client-address.ts';
-import { contentDigest, contentDigestSoon } from '../content-digest.ts';
+import type { Verification } from '../../storage/verification/verification.ts';
+import type { Call } from '../dispatch/call.ts';
+import { isLocalClient } from '../clients/client-address.ts';
+import { contentDigest, contentDigestSoon } from '../peers/content-digest.ts';
 
 /** Makes the session wait for work, and answers with its result or why it failed. */
 function answerLater<T>(call: Call, work: Promise<T>, write: (reply: ReplyWriter, result: T) => void): void {

@@ -1,16 +1,25 @@
 /** MANTIS WHY and MANTIS CONFLICTS: who wrote what a key shows, when, and what was lost to it. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import { formatNodeId, formatStamp, stampMs } from '../../protocol/stamp.ts';
-import { COUNTER, DEAD, EXPIRED, HIDDEN, OBJECT, TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../../storage/block.ts';
+import {
+  COUNTER,
+  DEAD,
+  EXPIRED,
+  HIDDEN,
+  OBJECT,
+  TYPE_HASH,
+  TYPE_SET,
+  TYPE_SORTED_SET,
+} from '../../storage/arena/block.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD } from '../../storage/collections/element-layout.ts';
 import { decodeElementCounter } from '../../storage/collections/element-writes.ts';
-import type { Conflict, ContestedWrite } from '../../storage/conflicts.ts';
+import type { Conflict, ContestedWrite } from '../../storage/merging/conflicts.ts';
 import type { CounterEntry } from '../../storage/types/counter-payload.ts';
 import { readCounter } from '../../storage/types/counter.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, command, keyRange } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, command, keyRange } from '../definitions/command.ts';
 import type { Node } from '../node.ts';
-import { typeName } from '../type-name.ts';
+import { typeName } from '../values/type-name.ts';
 
 const CONFLICTS_SHOWN = 10;
 

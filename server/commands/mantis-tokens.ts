@@ -1,10 +1,10 @@
 /** MANTIS TOKEN and MANTIS AWAIT: a client that moves to another node reads there what it wrote here. */
 import { decodeToken, encodeToken, type Written } from '../../protocol/written.ts';
-import { mergeWritten } from '../../replication/applied.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, command } from '../command.ts';
-import type { Session } from '../session.ts';
-import { timeoutMsArgument } from '../timeout-argument.ts';
+import { mergeWritten } from '../../replication/stream/applied.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
+import type { Session } from '../clients/session.ts';
+import { timeoutMsArgument } from '../arguments/timeout-argument.ts';
 
 function token(call: Call): void {
   const { node } = call;

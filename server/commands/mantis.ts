@@ -1,10 +1,10 @@
 /** MANTIS: what there is beside Redis: the node, its peers, its digest. */
 import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { PeerStatus } from '../../replication/status.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
 import { mantisFields } from '../info/mantis.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { helpSubcommand } from '../definitions/subcommand-help.ts';
 import { backUp, showDigest, verify } from './maintenance.ts';
 import { mayDebug } from './debug.ts';
 import { conflictSubcommands } from './mantis-conflicts.ts';

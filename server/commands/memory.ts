@@ -1,11 +1,11 @@
 /** MEMORY: what keys and the node cost. */
-import { SAMPLES_DEFAULT, deadlineBytes, indexBytes, keyBytes } from '../../storage/memory-usage.ts';
-import type { Call } from '../call.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
+import { SAMPLES_DEFAULT, deadlineBytes, indexBytes, keyBytes } from '../../storage/arena/memory-usage.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
 import { memoryFigures } from '../info/memory-figures.ts';
-import { peekKey } from '../key-use.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { peekKey } from '../values/key-use.ts';
+import { helpSubcommand } from '../definitions/subcommand-help.ts';
 
 /** Reserved against used memory past which MEMORY DOCTOR speaks of fragmentation, and what it takes to matter. */
 const FRAGMENTATION_RATIO_MAX = 1.5;

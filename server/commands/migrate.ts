@@ -1,10 +1,10 @@
 /** MIGRATE: moves keys to another server, Redis or Mantis. */
-import type { Call } from '../call.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { useKey } from '../key-use.ts';
-import { Migration, type MigrationRequest } from '../migration.ts';
-import { countError } from '../reply-mode.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { useKey } from '../values/key-use.ts';
+import { Migration, type MigrationRequest } from '../migration/migration.ts';
+import { countError } from '../clients/reply-mode.ts';
 
 const TIMEOUT_DEFAULT_MS = 1000;
 /** What a timer can be set to: 24 days. */

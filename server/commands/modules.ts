@@ -1,7 +1,7 @@
 /** MODULE: there are none, and none can be loaded. */
-import type { Call } from '../call.ts';
-import { type CommandDefinition, command } from '../command.ts';
-import { container, helpSubcommand } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
 function refuse(call: Call): void {
   call.fail('ERR modules are not supported');

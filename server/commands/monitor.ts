@@ -1,6 +1,6 @@
 /** MONITOR: every command as it goes by. */
-import { type CommandDefinition, command } from '../command.ts';
-import { startMonitoring } from '../monitors.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
+import { startMonitoring } from '../monitoring/monitors.ts';
 
 export const monitorCommands: readonly CommandDefinition[] = [
   command({

@@ -1,13 +1,13 @@
 /** OBJECT: how a key is kept, and how it was used. */
 import { parseInteger } from '../../protocol/integer.ts';
-import { frequencyOf, idleSeconds } from '../../storage/access.ts';
-import { COUNTER, OBJECT, RAW, TYPE_STRING } from '../../storage/block.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { collectionEncoding } from '../encoding.ts';
-import { peekKey } from '../key-use.ts';
-import { helpSubcommand } from '../subcommand-help.ts';
+import { frequencyOf, idleSeconds } from '../../storage/eviction/access.ts';
+import { COUNTER, OBJECT, RAW, TYPE_STRING } from '../../storage/arena/block.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { collectionEncoding } from '../values/encoding.ts';
+import { peekKey } from '../values/key-use.ts';
+import { helpSubcommand } from '../definitions/subcommand-help.ts';
 
 /** Digits and sign of the longest 64-bit integer. */
 const INTEGER_BYTES_MAX = 20;

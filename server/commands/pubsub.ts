@@ -1,9 +1,9 @@
 /** Publish and subscribe: channels, patterns, sharded channels, and what there is of them. */
 import { GlobPattern } from '../../protocol/glob.ts';
-import type { Call } from '../call.ts';
-import { command, type CommandDefinition, type CommandFlag, keyRange } from '../command.ts';
-import type { Space } from '../pubsub.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, type CommandDefinition, type CommandFlag, keyRange } from '../definitions/command.ts';
+import type { Space } from '../pubsub/pubsub.ts';
+import { helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 
 /** The word of each reply. */
 const WORDS: Record<Space, { subscribe: string; unsubscribe: string }> = {

@@ -1,6 +1,6 @@
 /** What Redis's own replication and cluster commands answer on a server that is alone: every Mantis node takes writes. */
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
 
 const NO_CLUSTER = 'ERR This instance has cluster support disabled';
 const PORT_MAX = 65535;

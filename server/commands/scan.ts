@@ -1,10 +1,10 @@
 /** Finding keys: KEYS, SCAN, RANDOMKEY. */
 import { GlobPattern } from '../../protocol/glob.ts';
-import { forEachKey, randomKey, SCAN_END, scanKeys } from '../../storage/key-scan.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { typeName } from '../type-name.ts';
+import { forEachKey, randomKey, SCAN_END, scanKeys } from '../../storage/index/key-scan.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { typeName } from '../values/type-name.ts';
 
 const UINT64_MAX = 2n ** 64n - 1n;
 const COUNT_DEFAULT = 10;

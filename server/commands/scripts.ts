@@ -1,5 +1,5 @@
 /** EVAL and its kin, and SCRIPT. */
-import type { Call } from '../call.ts';
+import type { Call } from '../dispatch/call.ts';
 import {
   type CommandDefinition,
   type CommandFlag,
@@ -7,13 +7,13 @@ import {
   CommandError,
   type KeyFlag,
   NOT_AN_INTEGER,
-} from '../command.ts';
+} from '../definitions/command.ts';
 import { killSubcommand } from '../scripts/kill-subcommand.ts';
 import { type Script, scriptOf, sha1 } from '../scripts/script-cache.ts';
 import { OUT_OF_MEMORY } from '../scripts/script-commands.ts';
 import type { RunRules } from '../scripts/script-order.ts';
 import { type ScriptFlags, scriptFlags } from '../scripts/shebang.ts';
-import { container, helpSubcommand } from '../subcommand-help.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
 const NO_SCRIPT = 'NOSCRIPT No matching script. Please use EVAL.';
 const SHA_DIGITS = 40;

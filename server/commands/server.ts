@@ -1,6 +1,6 @@
 /** The server as a whole: time, saving, stopping. */
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
 import type { Node } from '../node.ts';
 
 const SAVE_FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'no_async_loading'];

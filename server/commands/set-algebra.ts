@@ -1,12 +1,12 @@
 /** Union, intersection and difference of sets, and the forms that store the result. */
-import { TYPE_SET } from '../../storage/block.ts';
+import { TYPE_SET } from '../../storage/arena/block.ts';
 import { endChange, openCollection, putElement } from '../../storage/collections/local.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import { deleteKey } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { replyName, useCollection } from '../collection-use.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition, KeyFlag } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { replyName, useCollection } from '../values/collection-use.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, KeyFlag } from '../definitions/command.ts';
 import { inAscendingOrder, isIntset, membersInOrder } from './sets.ts';
 
 type Sets = readonly (MemberCollection | null)[];

@@ -1,9 +1,9 @@
 /** Sets: members under one key. Union, intersection and difference are in set-algebra.ts. */
-import { TYPE_SET } from '../../storage/block.ts';
+import { TYPE_SET } from '../../storage/arena/block.ts';
 import { endChange, endUnseen, putElement, removeElement, renewMember } from '../../storage/collections/local.ts';
 import type { Collection } from '../../storage/collections/collection.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
-import type { Call } from '../call.ts';
+import type { Call } from '../dispatch/call.ts';
 import {
   collectionToWrite,
   elementAt,
@@ -12,12 +12,12 @@ import {
   removeElements,
   replyName,
   useCollection,
-} from '../collection-use.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition, CommandFlag, KeyFlag } from '../command.ts';
-import { collectionEncoding } from '../encoding.ts';
-import { scanElements } from '../element-scan.ts';
-import { differentElements, randomCount } from '../random-elements.ts';
+} from '../values/collection-use.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag, KeyFlag } from '../definitions/command.ts';
+import { collectionEncoding } from '../values/encoding.ts';
+import { scanElements } from '../values/element-scan.ts';
+import { differentElements, randomCount } from '../values/random-elements.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 

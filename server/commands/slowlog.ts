@@ -1,7 +1,7 @@
 /** SLOWLOG: the commands that took longest. */
-import type { Call } from '../call.ts';
-import { type CommandDefinition, type CommandFlag, command } from '../command.ts';
-import { container, helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 
 const FLAGS: readonly CommandFlag[] = ['admin', 'loading', 'stale'];
 const ENTRIES_SHOWN = 10;

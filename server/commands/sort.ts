@@ -1,17 +1,17 @@
 /** SORT and SORT_RO: the elements of a list, set or sorted set in another order, or what belongs to them. */
-import { TYPE_LIST, TYPE_SET, TYPE_SORTED_SET } from '../../storage/block.ts';
+import { TYPE_LIST, TYPE_SET, TYPE_SORTED_SET } from '../../storage/arena/block.ts';
 import type { ListCollection } from '../../storage/collections/list-collection.ts';
 import { endChange } from '../../storage/collections/local.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import { pushRight } from '../../storage/types/list.ts';
 import { deleteKey } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange, WRONG_TYPE } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange, WRONG_TYPE } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
 import { mayReadAllKeys } from '../acl/check.ts';
-import { KeyPattern } from '../key-pattern.ts';
-import { useKey } from '../key-use.ts';
-import { openList } from '../list-use.ts';
+import { KeyPattern } from '../arguments/key-pattern.ts';
+import { useKey } from '../values/key-use.ts';
+import { openList } from '../values/list-use.ts';
 
 const NOT_NUMBERS = "ERR One or more scores can't be converted into double";
 

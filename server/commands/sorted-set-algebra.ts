@@ -1,14 +1,14 @@
 /** Union, intersection and difference of sorted sets and sets: ZUNION, ZINTER, ZDIFF, their STORE forms, ZINTERCARD. */
-import { TYPE_SET, TYPE_SORTED_SET } from '../../storage/block.ts';
+import { TYPE_SET, TYPE_SORTED_SET } from '../../storage/arena/block.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
 import { SortedSet } from '../../storage/collections/sorted-set.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange, WRONG_TYPE } from '../command.ts';
-import type { CommandDefinition, KeyFlag, KeySpec } from '../command.ts';
-import { useKey } from '../key-use.ts';
-import { scoreArgument } from '../score-arguments.ts';
-import { compareScored, type Scored, storeScored } from '../sorted-set-store.ts';
-import { replyMembersHeader, replyScore } from '../sorted-set-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange, WRONG_TYPE } from '../definitions/command.ts';
+import type { CommandDefinition, KeyFlag, KeySpec } from '../definitions/command.ts';
+import { useKey } from '../values/key-use.ts';
+import { scoreArgument } from '../arguments/score-arguments.ts';
+import { compareScored, type Scored, storeScored } from '../values/sorted-set-store.ts';
+import { replyMembersHeader, replyScore } from '../values/sorted-set-use.ts';
 
 type Operation = 'union' | 'intersection' | 'difference';
 type Aggregate = (a: number, b: number) => number;

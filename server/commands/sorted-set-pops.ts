@@ -1,16 +1,16 @@
 /** Taking members off the ends of sorted sets, and waiting for them: ZPOPMIN, ZPOPMAX, ZMPOP, BZPOPMIN, BZPOPMAX, BZMPOP. */
 import { WORD_COPY_MAX } from '../../protocol/byte-view.ts';
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import { TYPE_SORTED_SET } from '../../storage/block.ts';
+import { TYPE_SORTED_SET } from '../../storage/arena/block.ts';
 import { endChange, openCollection } from '../../storage/collections/local.ts';
 import type { SortedSet } from '../../storage/collections/sorted-set.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
 import { removeFound } from '../../storage/types/sorted-set.ts';
-import type { Call } from '../call.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { replyScore, useSortedSetToWrite } from '../sorted-set-use.ts';
-import { timeoutSecondsArgument } from '../timeout-argument.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { replyScore, useSortedSetToWrite } from '../values/sorted-set-use.ts';
+import { timeoutSecondsArgument } from '../arguments/timeout-argument.ts';
 
 interface Pop {
   highest: boolean;

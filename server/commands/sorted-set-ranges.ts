@@ -1,12 +1,18 @@
 /** Ranges of sorted sets, by rank, score and member: ZRANGE and its kin, ZRANGESTORE, ZCOUNT, ZLEXCOUNT, ZREMRANGEBY…. */
 import { endChange, removeElement } from '../../storage/collections/local.ts';
 import type { SortedSet } from '../../storage/collections/sorted-set.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { indexRange, nameRange, type RangeOf, type RankRange, scoreRange } from '../score-arguments.ts';
-import { collectRange, storeScored } from '../sorted-set-store.ts';
-import { openSortedSet, replyEntry, replyMembersHeader, useSortedSet, useSortedSetToWrite } from '../sorted-set-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { indexRange, nameRange, type RangeOf, type RankRange, scoreRange } from '../arguments/score-arguments.ts';
+import { collectRange, storeScored } from '../values/sorted-set-store.ts';
+import {
+  openSortedSet,
+  replyEntry,
+  replyMembersHeader,
+  useSortedSet,
+  useSortedSetToWrite,
+} from '../values/sorted-set-use.ts';
 
 type By = 'rank' | 'score' | 'name';
 

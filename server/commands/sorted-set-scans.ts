@@ -1,12 +1,12 @@
 /** Members of a sorted set at random and a few at a time: ZRANDMEMBER, ZSCAN. */
-import { TYPE_SORTED_SET } from '../../storage/block.ts';
-import type { Call } from '../call.ts';
-import { replyElementValue, replyName } from '../collection-use.ts';
-import { command, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { scanElements } from '../element-scan.ts';
-import { differentElements, randomCount } from '../random-elements.ts';
-import { replyEntry, replyMembersHeader, useSortedSet } from '../sorted-set-use.ts';
+import { TYPE_SORTED_SET } from '../../storage/arena/block.ts';
+import type { Call } from '../dispatch/call.ts';
+import { replyElementValue, replyName } from '../values/collection-use.ts';
+import { command, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { scanElements } from '../values/element-scan.ts';
+import { differentElements, randomCount } from '../values/random-elements.ts';
+import { replyEntry, replyMembersHeader, useSortedSet } from '../values/sorted-set-use.ts';
 
 function zscan(call: Call): void {
   // The value of an element is its score as text.

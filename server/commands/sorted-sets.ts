@@ -1,14 +1,14 @@
 /** Sorted sets, member by member: ZADD, ZINCRBY, ZREM, ZSCORE, ZRANK and their kin. */
-import { TYPE_SORTED_SET } from '../../storage/block.ts';
+import { TYPE_SORTED_SET } from '../../storage/arena/block.ts';
 import { endChange } from '../../storage/collections/local.ts';
 import type { SortedSet } from '../../storage/collections/sorted-set.ts';
 import { addScore, putScore } from '../../storage/types/sorted-set.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite, elementAt, removeElements } from '../collection-use.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { scoreArgument } from '../score-arguments.ts';
-import { openSortedSet, replyScore, useSortedSet, useSortedSetToWrite } from '../sorted-set-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite, elementAt, removeElements } from '../values/collection-use.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { scoreArgument } from '../arguments/score-arguments.ts';
+import { openSortedSet, replyScore, useSortedSet, useSortedSetToWrite } from '../values/sorted-set-use.ts';
 
 /** Options of ZADD, as bits. */
 export const NX = 1;

@@ -1,17 +1,17 @@
 /** XCLAIM and XAUTOCLAIM: entries that are pending for one consumer pass to another. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import { TYPE_STREAM } from '../../storage/block.ts';
+import { TYPE_STREAM } from '../../storage/arena/block.ts';
 import { endChange } from '../../storage/collections/local.ts';
 import type { Stream } from '../../storage/collections/stream.ts';
 import { readDelivery, type StreamGroup } from '../../storage/collections/stream-group.ts';
 import { putConsumer, putGroup, putPending, removePending } from '../../storage/types/stream.ts';
 import { compareIds, LEAST_ID, type StreamId } from '../../storage/types/stream-id.ts';
-import type { Call } from '../call.ts';
-import { openAt } from '../collection-use.ts';
-import { CommandError } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { idArgument, parseId, rangeEnd } from '../stream-arguments.ts';
-import { replyEntry, replyId } from '../stream-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { openAt } from '../values/collection-use.ts';
+import { CommandError } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { idArgument, parseId, rangeEnd } from '../arguments/stream-arguments.ts';
+import { replyEntry, replyId } from '../values/stream-use.ts';
 import { groupAt, LOCAL_GROUP } from './stream-groups.ts';
 import { streamCommand } from './streams.ts';
 

@@ -1,5 +1,5 @@
 /** Consumer groups of streams: XGROUP, XACK, XPENDING. */
-import { TYPE_STREAM } from '../../storage/block.ts';
+import { TYPE_STREAM } from '../../storage/arena/block.ts';
 import { endChange } from '../../storage/collections/local.ts';
 import type { Stream } from '../../storage/collections/stream.ts';
 import { readDelivery, type StreamGroup, UNKNOWN_COUNT } from '../../storage/collections/stream-group.ts';
@@ -12,13 +12,13 @@ import {
   writeMeta,
 } from '../../storage/types/stream.ts';
 import { compareIds, formatId, type StreamId } from '../../storage/types/stream-id.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite, openAt } from '../collection-use.ts';
-import { command, CommandError, keyRange, WRONG_TYPE } from '../command.ts';
-import type { CommandDefinition, CommandFlag, KeyFlag } from '../command.ts';
-import { idArgument, rangeEnd } from '../stream-arguments.ts';
-import { replyId, replyLatin1, useStream } from '../stream-use.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite, openAt } from '../values/collection-use.ts';
+import { command, CommandError, keyRange, WRONG_TYPE } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag, KeyFlag } from '../definitions/command.ts';
+import { idArgument, rangeEnd } from '../arguments/stream-arguments.ts';
+import { replyId, replyLatin1, useStream } from '../values/stream-use.ts';
+import { helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 import { streamCommand } from './streams.ts';
 
 const NEEDS_KEY =

@@ -7,11 +7,11 @@ import {
 } from '../../storage/collections/stream-group.ts';
 import type { Stream } from '../../storage/collections/stream.ts';
 import { GREATEST_ID, LEAST_ID } from '../../storage/types/stream-id.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition, CommandFlag } from '../command.ts';
-import { entriesBetween, lagOf, replyEntry, replyId, replyLatin1, useStream } from '../stream-use.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../subcommand-help.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag } from '../definitions/command.ts';
+import { entriesBetween, lagOf, replyEntry, replyId, replyLatin1, useStream } from '../values/stream-use.ts';
+import { helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 
 const FULL_COUNT_DEFAULT = 10;
 /** Redis keeps entries in listpacks of so many, below a tree that has one node more. */

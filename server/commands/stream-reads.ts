@@ -1,13 +1,13 @@
 /** XREAD and XREADGROUP, which may wait. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import { TYPE_STREAM } from '../../storage/block.ts';
+import { TYPE_STREAM } from '../../storage/arena/block.ts';
 import { idBefore, LEAST_ID, type StreamId } from '../../storage/types/stream-id.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, type KeySpec, WRONG_TYPE } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { idArgument } from '../stream-arguments.ts';
-import { replyWithEntries, type StreamRequest } from '../stream-reading.ts';
-import { streamAt } from '../stream-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, type KeySpec, WRONG_TYPE } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { idArgument } from '../arguments/stream-arguments.ts';
+import { replyWithEntries, type StreamRequest } from '../values/stream-reading.ts';
+import { streamAt } from '../values/stream-use.ts';
 
 interface ReadOptions {
   /** -1 for not waiting. */

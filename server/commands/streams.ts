@@ -1,5 +1,5 @@
 /** Streams: adding, reading ranges, trimming. Groups are in stream-groups.ts and its neighbours. */
-import { TYPE_STREAM } from '../../storage/block.ts';
+import { TYPE_STREAM } from '../../storage/arena/block.ts';
 import { endChange } from '../../storage/collections/local.ts';
 import type { Stream } from '../../storage/collections/stream.ts';
 import {
@@ -21,13 +21,19 @@ import {
   nodeMark,
   type StreamId,
 } from '../../storage/types/stream-id.ts';
-import type { Call } from '../call.ts';
-import { collectionToWrite, openAt, peekCollection } from '../collection-use.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition, CommandFlag, KeyFlag } from '../command.ts';
-import { wrongArity } from '../command-errors.ts';
-import { type AddArguments, addOrTrimArguments, countToTrim, idArgument, rangeEnd } from '../stream-arguments.ts';
-import { entriesBetween, replyEntry, replyId, useStream } from '../stream-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { collectionToWrite, openAt, peekCollection } from '../values/collection-use.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition, CommandFlag, KeyFlag } from '../definitions/command.ts';
+import { wrongArity } from '../definitions/command-errors.ts';
+import {
+  type AddArguments,
+  addOrTrimArguments,
+  countToTrim,
+  idArgument,
+  rangeEnd,
+} from '../arguments/stream-arguments.ts';
+import { entriesBetween, replyEntry, replyId, useStream } from '../values/stream-use.ts';
 
 const TOO_SMALL = 'ERR The ID specified in XADD is equal or smaller than the target stream top item';
 const EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to add more items';

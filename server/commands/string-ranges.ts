@@ -1,9 +1,9 @@
 /** Parts of values: APPEND, STRLEN, GETRANGE, SETRANGE. */
 import { editString, setString } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { checkStringLength, useString, useStringToWrite } from '../string-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { checkStringLength, useString, useStringToWrite } from '../values/string-use.ts';
 
 /** Makes the string at argument 1 `newLength` bytes long and writes argument `source` into it at `offset`. */
 function overwrite(call: Call, newLength: number, offset: number, source: number): void {

@@ -1,13 +1,13 @@
 /** Whole values: GET and SET and their kin, MGET, MSET. */
-import { TYPE_STRING } from '../../storage/block.ts';
+import { TYPE_STRING } from '../../storage/arena/block.ts';
 import { deleteRef, keptDeadline, setDeadline, setString } from '../../storage/types/string.ts';
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { wrongArity } from '../command-errors.ts';
-import { deadlineArgument, invalidExpireTime } from '../deadline-argument.ts';
-import { useKey } from '../key-use.ts';
-import { useString } from '../string-use.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { wrongArity } from '../definitions/command-errors.ts';
+import { deadlineArgument, invalidExpireTime } from '../arguments/deadline-argument.ts';
+import { useKey } from '../values/key-use.ts';
+import { useString } from '../values/string-use.ts';
 
 // ---- options of SET and GETEX ----
 

@@ -1,11 +1,11 @@
 /** MULTI, EXEC, DISCARD, WATCH, UNWATCH. */
-import type { Call } from '../call.ts';
-import { command, CommandError, keyRange } from '../command.ts';
-import type { CommandDefinition } from '../command.ts';
-import { showLater } from '../monitors.ts';
-import type { Session } from '../session.ts';
-import { QueuedCommands } from '../transaction.ts';
-import { WATCHED_KEYS_MAX, watchName } from '../watch-table.ts';
+import type { Call } from '../dispatch/call.ts';
+import { command, CommandError, keyRange } from '../definitions/command.ts';
+import type { CommandDefinition } from '../definitions/command.ts';
+import { showLater } from '../monitoring/monitors.ts';
+import type { Session } from '../clients/session.ts';
+import { QueuedCommands } from '../transactions/transaction.ts';
+import { WATCHED_KEYS_MAX, watchName } from '../transactions/watch-table.ts';
 
 function multi(call: Call): void {
   if (call.session.queued !== null) {

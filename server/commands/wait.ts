@@ -1,10 +1,10 @@
 /** WAIT and WAITAOF: until peers, or the durable stores, have what this client last wrote. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
-import type { Call } from '../call.ts';
-import { type CommandDefinition, command } from '../command.ts';
+import type { Call } from '../dispatch/call.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
 import type { Node } from '../node.ts';
-import type { Session } from '../session.ts';
-import { timeoutMsArgument } from '../timeout-argument.ts';
+import type { Session } from '../clients/session.ts';
+import { timeoutMsArgument } from '../arguments/timeout-argument.ts';
 
 /** A wait asks for acknowledgements in steps of this length, so that one whose client is gone does not outlive it by more. */
 const STEP_MS = 1000;

@@ -1,5 +1,5 @@
 /** What must hold between options, and the addresses and messages that follow from several of them. */
-import { isLoopback } from '../../replication/address.ts';
+import { isLoopback } from '../../replication/links/address.ts';
 import type { ConfigValues, OptionName } from './option-table.ts';
 
 /** Port for peers, or null when the node takes part in no cluster. */

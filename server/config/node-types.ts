@@ -1,6 +1,6 @@
 /** Value types of Mantis's own options: addresses, durability, identities, secrets. */
 import { resolve } from 'node:path';
-import { formatPeerAddress } from '../../replication/address.ts';
+import { formatPeerAddress } from '../../replication/links/address.ts';
 import type { OptionType } from './option-type.ts';
 import { single, ValueError, wordList } from './option-type.ts';
 

@@ -1,5 +1,5 @@
 /** docs/commands.md, made from the definitions of the commands. */
-import type { CommandDefinition, CommandGroup } from '../command.ts';
+import type { CommandDefinition, CommandGroup } from '../definitions/command.ts';
 import { allCommands } from '../commands/all.ts';
 
 const PREFACE = `# Commands

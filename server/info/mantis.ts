@@ -1,6 +1,6 @@
 /** The node as part of its cluster and of its durable stores; for INFO and MANTIS STATUS. */
 import { formatNodeId, formatStamp } from '../../protocol/stamp.ts';
-import { dirtyCount } from '../../storage/outflow.ts';
+import { dirtyCount } from '../../storage/changes/outflow.ts';
 import { mantisVersion } from '../config/version.ts';
 import type { Node } from '../node.ts';
 import type { Field } from './fields.ts';

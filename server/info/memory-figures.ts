@@ -1,5 +1,5 @@
 /** What the data costs, as INFO memory, MEMORY STATS and MEMORY DOCTOR tell it. All in bytes. */
-import { indexBytes } from '../../storage/memory-usage.ts';
+import { indexBytes } from '../../storage/arena/memory-usage.ts';
 import type { Node } from '../node.ts';
 
 export interface MemoryFigures {

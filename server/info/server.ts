@@ -2,7 +2,7 @@ import { arch, machine, release, type } from 'node:os';
 import { formatNodeId } from '../../protocol/stamp.ts';
 import { mantisVersion } from '../config/version.ts';
 import type { Node } from '../node.ts';
-import { REDIS_VERSION } from '../redis-version.ts';
+import { REDIS_VERSION } from '../config/redis-version.ts';
 import type { Field } from './fields.ts';
 
 const SECONDS_A_DAY = 86_400;

@@ -1,5 +1,5 @@
 /** Libraries of functions, loaded by FUNCTION LOAD: they are this node's own, and live as long as its process. */
-import { CommandError } from '../command-error.ts';
+import { CommandError } from '../definitions/command-error.ts';
 import { TOPIC } from './lua-prelude.ts';
 import type { Order, Problem, RunRules } from './script-order.ts';
 import { parseFlags, type ScriptFlags, shebangOf } from './shebang.ts';

@@ -1,5 +1,5 @@
 /** SCRIPT KILL and FUNCTION KILL. */
-import { type CommandDefinition, command } from '../command.ts';
+import { type CommandDefinition, command } from '../definitions/command.ts';
 
 /** @param what `script` or `function` */
 export function killSubcommand(what: string, since: string): CommandDefinition {

@@ -1,18 +1,18 @@
 /** The commands that scripts call: what Redis lets a script do, and their replies. */
 import { ReplyWriter } from '../../protocol/resp-reply.ts';
 import type { KeyName } from '../../storage/backends/key-names.ts';
-import { Call } from '../call.ts';
-import type { CommandOf } from '../command-definition.ts';
-import { CommandError } from '../command-error.ts';
+import { Call } from '../dispatch/call.ts';
+import type { CommandOf } from '../definitions/command-definition.ts';
+import { CommandError } from '../definitions/command-error.ts';
 import type { Node } from '../node.ts';
-import type { Session } from '../session.ts';
-import { addMissing } from '../waits.ts';
+import type { Session } from '../clients/session.ts';
+import { addMissing } from '../waiting/waits.ts';
 import type { LuaMachine } from './lua-machine.ts';
 import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
-import { noteDuration, sampleWeight } from '../slow-commands.ts';
-import { runWithEvents } from '../run-with-events.ts';
+import { noteDuration, sampleWeight } from '../monitoring/slow-commands.ts';
+import { runWithEvents } from '../dispatch/run-with-events.ts';
 
 type Command = CommandOf<never>;
 

@@ -1,7 +1,7 @@
 /** What commands ask of a node's scripts. */
 import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import type { ArgumentSource } from '../../protocol/resp-request.ts';
-import type { Session } from '../session.ts';
+import type { Session } from '../clients/session.ts';
 import type { CompiledScripts } from './compiled-scripts.ts';
 import type { FunctionLibraries } from './function-libraries.ts';
 import type { ScriptCache } from './script-cache.ts';

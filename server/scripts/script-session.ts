@@ -1,6 +1,6 @@
 /** The session that a script's commands run in: it selects a database of its own, and nothing is ever sent to it. */
 import { RequestDecoder } from '../../protocol/resp-request.ts';
-import { Session, type Transport } from '../session.ts';
+import { Session, type Transport } from '../clients/session.ts';
 
 const TRANSPORT: Transport = {
   send() {},

@@ -1,5 +1,5 @@
 /** The first line of a script or a library, `#!lua name=mylib flags=no-writes,allow-oom`: what it is and may do. */
-import { CommandError } from '../command-error.ts';
+import { CommandError } from '../definitions/command-error.ts';
 
 export interface ScriptFlags {
   readonly noWrites: boolean;

@@ -6,7 +6,7 @@
  * that a register that changes again and again is listed a few times at most, however long the word is awaited.
  */
 import type { RefusedRow } from './mysql.ts';
-import type { RelayedTurn } from '../relayed-turns.ts';
+import type { RelayedTurn } from '../flush/relayed-turns.ts';
 
 export interface HeldGeneration {
   generation: number;

@@ -5,7 +5,7 @@
  *   'o' u32be generation | register key → nothing
  */
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
-import type { RelayedTurn } from '../relayed-turns.ts';
+import type { RelayedTurn } from '../flush/relayed-turns.ts';
 import {
   addSeen,
   describeGenerations,

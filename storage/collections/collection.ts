@@ -3,9 +3,9 @@
  * registers have yet to be sent and stored. A subclass keeps the elements in the order that its type needs.
  */
 import { compareStamp } from '../../protocol/stamp.ts';
-import { parseDecimal, sumTexts } from '../decimal.ts';
-import type { Arena } from '../arena.ts';
-import type { NodeTable } from '../node-table.ts';
+import { parseDecimal, sumTexts } from '../types/decimal.ts';
+import type { Arena } from '../arena/arena.ts';
+import type { NodeTable } from '../arena/node-table.ts';
 import type { Elements } from './element.ts';
 
 /** What a collection needs of the keyspace. */

@@ -6,7 +6,7 @@
  * any sum that there can be at the key.
  */
 import { compareStamp } from '../../protocol/stamp.ts';
-import { HIDDEN, TYPE_HASH } from '../block.ts';
+import { HIDDEN, TYPE_HASH } from '../arena/block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type Collection, ElementCursor } from './collection.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_EXPIRED } from './element-layout.ts';

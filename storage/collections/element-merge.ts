@@ -1,8 +1,8 @@
 /** Versions of elements from elsewhere: the greater one stays, and sums that began after it. */
 import { FLAG_DEAD, FLAG_HAS_DEADLINE, type RecordReader } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
-import { TYPE_LIST } from '../block.ts';
-import type { ContestedWrite } from '../conflicts.ts';
+import { TYPE_LIST } from '../arena/block.ts';
+import type { ContestedWrite } from '../merging/conflicts.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, encodeCounter } from '../types/counter-payload.ts';
 import { begunAfter } from '../types/counter.ts';

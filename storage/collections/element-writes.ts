@@ -7,7 +7,7 @@ import {
   ELEMENT_FEED,
   ELEMENT_STORE,
 } from './element-layout.ts';
-import { HIDDEN, TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../block.ts';
+import { HIDDEN, TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../arena/block.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterState, decodeCounterAt } from '../types/counter-payload.ts';
 import { type Collection, ElementCursor } from './collection.ts';

@@ -1,6 +1,6 @@
 /** Element blocks, read and written: their layout is in element-layout.ts. */
 import { isViewed, viewOf } from '../../protocol/byte-view.ts';
-import { copyBytes } from '../block.ts';
+import { copyBytes } from '../arena/block.ts';
 import { counterTotalAt, wholeTotalAt } from '../types/counter-payload.ts';
 import {
   DEADLINE_BYTES,

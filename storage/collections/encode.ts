@@ -1,7 +1,7 @@
 /** Registers of collections to change records: what changed, for peers and stores, or everything, in slices. */
 import { FLAG_DEAD, FLAG_EXPIRED, type RecordWriter } from '../../protocol/change-record.ts';
 import { KIND_KEY_FLOOR } from '../../protocol/collection-kinds.ts';
-import { DEADLINE, EXPIRED } from '../block.ts';
+import { DEADLINE, EXPIRED } from '../arena/block.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type CounterEntry, encodeSumValue } from '../types/counter-payload.ts';

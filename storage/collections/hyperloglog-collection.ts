@@ -3,7 +3,7 @@
  * added, in Redis's format. Each node writes its own element only, so that no addition is lost; what commands see is a string,
  * the greatest of each register over all elements.
  */
-import { TYPE_STRING } from '../block.ts';
+import { TYPE_STRING } from '../arena/block.ts';
 import {
   createEmpty,
   DENSE_BYTES,

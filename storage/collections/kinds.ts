@@ -10,7 +10,7 @@ import {
   KIND_ELEMENT_FIRST,
   KIND_KEY_FIRST,
 } from '../../protocol/collection-kinds.ts';
-import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM, TYPE_STRING } from '../block.ts';
+import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM, TYPE_STRING } from '../arena/block.ts';
 
 /** The type of each collection in the order that kinds have. A HyperLogLog is a string that is kept as a collection. */
 const TYPES: readonly number[] = [TYPE_HASH, TYPE_SET, TYPE_SORTED_SET, TYPE_LIST, TYPE_STREAM, TYPE_STRING];

@@ -14,8 +14,8 @@
  * blocks of their own.
  */
 import { copyByWords, isViewed, viewOf, WORD_COPY_MAX } from '../../protocol/byte-view.ts';
-import type { Arena } from '../arena.ts';
-import { copyBytes } from '../block.ts';
+import type { Arena } from '../arena/arena.ts';
+import { copyBytes } from '../arena/block.ts';
 import { FAR, RunStep, STEP_BYTES_MAX, stepLength, writeLongStep } from './list-run-step.ts';
 import { NUMBER_BYTES_MAX, writeNumber } from './position.ts';
 import { CHUNK_REFS_MAX } from './ref-chunk.ts';

@@ -1,5 +1,5 @@
 /** What a list does with the elements of its runs (list-run.ts) one by one: each is given a block, for a visit or for good. */
-import { TYPE_LIST } from '../block.ts';
+import { TYPE_LIST } from '../arena/block.ts';
 import type { Collection, CollectionHome } from './collection.ts';
 import { ELEMENT_FEED, ELEMENT_STORE } from './element-layout.ts';
 import { elementKindOf } from './kinds.ts';

@@ -7,7 +7,7 @@
  *
  * All changes of one command carry one stamp, the clock's. Nothing may fail between the first and the last line.
  */
-import { EXPIRED, HIDDEN, OBJECT } from '../block.ts';
+import { EXPIRED, HIDDEN, OBJECT } from '../arena/block.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';

@@ -3,7 +3,7 @@
  * sets are of one class, because code that meets up to four classes of objects is fast, and code that meets more is not.
  */
 import { parseInteger } from '../../protocol/integer.ts';
-import { TYPE_SET } from '../block.ts';
+import { TYPE_SET } from '../arena/block.ts';
 import { Collection, type CollectionHome, type ElementCursor, UNSIGNED } from './collection.ts';
 import { HASH_END, MemberIndex } from './member-index.ts';
 

@@ -8,7 +8,7 @@
  * A segment holds one contiguous range of hashes, so a position in hash order is a cursor that no growth moves.
  */
 import { freeBuffer } from '../../protocol/free-buffer.ts';
-import { gather } from '../key-index.ts';
+import { gather } from '../index/key-index.ts';
 import type { Elements } from './element.ts';
 
 /** Up to this many elements are only listed. */

@@ -18,9 +18,9 @@ import {
   isKeyKind,
 } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
-import { COUNTER, EXPIRED, HIDDEN, OBJECT, TYPE_STRING } from '../block.ts';
+import { COUNTER, EXPIRED, HIDDEN, OBJECT, TYPE_STRING } from '../arena/block.ts';
 import type { Database } from '../database.ts';
-import { encodeKey } from '../encode.ts';
+import { encodeKey } from '../changes/encode.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { type Collection, compareVersion } from './collection.ts';
 import { mergeElement, mergeSum } from './element-merge.ts';

@@ -10,7 +10,7 @@
  * Slots in use are in a row. A leaf has free ones on both sides, so that taking elements off an end moves nothing, and putting one
  * in moves the shorter part. Those of an inner node begin at slot 0; which element is the first below that is not kept up to date.
  */
-import type { Arena } from '../arena.ts';
+import type { Arena } from '../arena/arena.ts';
 
 const NODE_MARK = 18;
 export const CAPACITY_LEAST = 8;

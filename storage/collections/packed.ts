@@ -24,7 +24,7 @@ import {
   ELEMENT_LARGE_VALUE,
   ELEMENT_STORE,
 } from './element-layout.ts';
-import { TYPE_LIST, TYPE_STREAM } from '../block.ts';
+import { TYPE_LIST, TYPE_STREAM } from '../arena/block.ts';
 import { elementKindOf } from './kinds.ts';
 import type { ListCollection } from './list-collection.ts';
 import { makeCollection } from './types.ts';

@@ -1,7 +1,7 @@
 /** A short way to write elements that have a short name and a short value and nothing else, as most have. */
 import { copyByWords, isViewed, viewOf, WORD_COPY_MAX } from '../../protocol/byte-view.ts';
-import type { Arena } from '../arena.ts';
-import { copyBytes } from '../block.ts';
+import type { Arena } from '../arena/arena.ts';
+import { copyBytes } from '../arena/block.ts';
 import { ELEMENT_FEED, ELEMENT_STORE, HEADER_BYTES, NAME_INLINE_MAX, VALUE_INLINE_MAX } from './element-layout.ts';
 
 /** In word 0: all flags but the marks. */

@@ -1,5 +1,5 @@
 /** A sorted set: members found by name, with the visible ones in the order of (score, member) beside. */
-import { TYPE_SORTED_SET } from '../block.ts';
+import { TYPE_SORTED_SET } from '../arena/block.ts';
 import type { Collection, CollectionHome } from './collection.ts';
 import {
   ELEMENT_COUNTED,

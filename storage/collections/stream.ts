@@ -2,7 +2,7 @@
  * A stream: entries in the order of their ids, what nodes know of it (`meta:`), and the consumer groups of this node. An entry
  * is an element named by its id's 16 bytes; stream-group.ts has the names of the others.
  */
-import { TYPE_STREAM } from '../block.ts';
+import { TYPE_STREAM } from '../arena/block.ts';
 import { greaterId, ID_BYTES, idBytes, LEAST_ID, parseFormattedId, readId, type StreamId } from '../types/stream-id.ts';
 import { Collection, type CollectionHome, type ElementCursor } from './collection.ts';
 import { OrderedMembers } from './ordered-members.ts';

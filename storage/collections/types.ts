@@ -1,5 +1,5 @@
 /** The class of each type of collection. */
-import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM, TYPE_STRING } from '../block.ts';
+import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM, TYPE_STRING } from '../arena/block.ts';
 import type { Collection, CollectionHome } from './collection.ts';
 import { HyperLogLogCollection } from './hyperloglog-collection.ts';
 import { ListCollection } from './list-collection.ts';

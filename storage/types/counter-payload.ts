@@ -12,10 +12,10 @@
  * the entries: one that was set while the STRING register was dead and that a concurrent SET has covered:
  * deadline ms (hi, lo) | its stamp (hi, lo) | its origin index.
  */
-import type { Arena } from '../arena.ts';
-import { COUNTER, DEADLINE, DEADLINE_BYTES, HEADER_BYTES, LONG_KEY, valueOffset } from '../block.ts';
-import type { Digests } from '../digests.ts';
-import type { NodeTable } from '../node-table.ts';
+import type { Arena } from '../arena/arena.ts';
+import { COUNTER, DEADLINE, DEADLINE_BYTES, HEADER_BYTES, LONG_KEY, valueOffset } from '../arena/block.ts';
+import type { Digests } from '../digests/digests.ts';
+import type { NodeTable } from '../arena/node-table.ts';
 import type { RecordWriter } from '../../protocol/change-record.ts';
 import { writeInteger } from '../../protocol/integer.ts';
 import { SUM_BEGIN_BYTES } from '../../protocol/sum-record.ts';

@@ -6,10 +6,10 @@
  * on two nodes at once add up. A node whose sum an observed SET or DEL has ended begins another one.
  */
 import { compareStamp, stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
-import { touchAccess } from '../access.ts';
-import { COUNTER, DEAD, EXPIRED, HIDDEN, OBJECT } from '../block.ts';
+import { touchAccess } from '../eviction/access.ts';
+import { COUNTER, DEAD, EXPIRED, HIDDEN, OBJECT } from '../arena/block.ts';
 import type { Database } from '../database.ts';
-import { INTEGER, INTEGER_MAX, INTEGER_MIN, addDecimals, formatDecimal, parseDecimal, sumTexts } from '../decimal.ts';
+import { INTEGER, INTEGER_MAX, INTEGER_MIN, addDecimals, formatDecimal, parseDecimal, sumTexts } from './decimal.ts';
 import type { Keyspace } from '../keyspace.ts';
 import {
   type CounterEntry,

@@ -3,7 +3,7 @@ import type { Collection } from '../collections/collection.ts';
 import { ELEMENT_DEAD } from '../collections/element-layout.ts';
 import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
 import { removeElement } from '../collections/local.ts';
-import { addDecimals, formatDecimal, parseDecimal } from '../decimal.ts';
+import { addDecimals, formatDecimal, parseDecimal } from './decimal.ts';
 import type { Keyspace } from '../keyspace.ts';
 
 /** Whether commands see the element: it is not past its own deadline either. */

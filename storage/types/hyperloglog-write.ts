@@ -1,5 +1,5 @@
 /** Local writes of HyperLogLogs: what this node has added, beside what other nodes have. */
-import { OBJECT, TYPE_STRING } from '../block.ts';
+import { OBJECT, TYPE_STRING } from '../arena/block.ts';
 import type { HyperLogLogCollection } from '../collections/hyperloglog-collection.ts';
 import { endChange, openCollection, putElement } from '../collections/local.ts';
 import type { Database } from '../database.ts';

@@ -1,6 +1,6 @@
 /** Local writes of streams that are open for changes: entries, what is known of the stream, groups and their pending entries. */
 import { writeInteger } from '../../protocol/integer.ts';
-import { copyBytes } from '../block.ts';
+import { copyBytes } from '../arena/block.ts';
 import { removeElement, putElement } from '../collections/local.ts';
 import type { Stream, StreamMeta } from '../collections/stream.ts';
 import {

@@ -1,5 +1,5 @@
 /** Local writes of strings: SET and its kin, DEL, deadlines, and edits in place. */
-import { DEAD, HIDDEN, LARGE, OBJECT, RAW, VALUE_INLINE_MAX } from '../block.ts';
+import { DEAD, HIDDEN, LARGE, OBJECT, RAW, VALUE_INLINE_MAX } from '../arena/block.ts';
 import { deleteCollection, rewriteKey } from '../collections/local.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';

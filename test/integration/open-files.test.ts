@@ -1,6 +1,6 @@
 /** A process that may open few files only. */
 import { expect, it } from '@jest/globals';
-import { clientsMost, openFilesMost } from '../../server/open-files.ts';
+import { clientsMost, openFilesMost } from '../../server/network/open-files.ts';
 import { ChildServer } from '../support/child-server.ts';
 import { freePort } from '../support/free-port.ts';
 import { environment, mantisProgram, pinnedNode } from '../support/mantis-process.ts';

@@ -1,7 +1,7 @@
 /** What only the database has, of a member that is gone for good, and what the others make of it when they forget the key. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
-import { TYPE_SET } from '../../storage/block.ts';
+import { TYPE_SET } from '../../storage/arena/block.ts';
 import { Replica } from '../storage/collections/replicas.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { storeEnvironment } from '../support/store-environment.ts';

@@ -1,7 +1,7 @@
 /**
  * What peers of this kind are known to get wrong, each under the number of the report in its public tracker, told in own words:
  * the circumstances of the report, and what has to hold here. Nodes are whole replicators in a virtual world. Counters (KeyDB 111
- * and 961) are in test/server/resynchronise.test.ts. The text of KeyDB 961 could not be found: its test is of the one known failure that
+ * and 961) are in test/server/peers/resynchronise.test.ts. The text of KeyDB 961 could not be found: its test is of the one known failure that
  * no other report tells of, counters that halve.
  * The threads of memberlist were not at hand either: its three stand for the failures of
  * membership that they are listed under.

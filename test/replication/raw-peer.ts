@@ -8,7 +8,7 @@ import {
   encodeStream,
   type Hello,
 } from '../../protocol/peer-message.ts';
-import { prove } from '../../replication/handshake.ts';
+import { prove } from '../../replication/links/handshake.ts';
 import type { Connection } from '../../replication/environment.ts';
 import { peerPort, type VirtualCluster } from './virtual-cluster.ts';
 

@@ -3,9 +3,9 @@ import { expect } from '@jest/globals';
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { Replicator } from '../../replication/replicator.ts';
 import type { ReplicatorOptions } from '../../replication/settings.ts';
-import { ReplicaAdapter } from '../../server/replica-adapter.ts';
-import { drainDirty } from '../../storage/outflow.ts';
-import { RelayedTurns } from '../../storage/relayed-turns.ts';
+import { ReplicaAdapter } from '../../server/peers/replica-adapter.ts';
+import { drainDirty } from '../../storage/changes/outflow.ts';
+import { RelayedTurns } from '../../storage/flush/relayed-turns.ts';
 import { LogKeeper, SeededRandom, VirtualWorld } from '../replication/virtual-world.ts';
 import { Replica } from '../storage/collections/replicas.ts';
 

@@ -1,6 +1,6 @@
 /** Sessions that are connected to nothing, for tests of what keeps track of sessions. */
 import { RequestDecoder } from '../../protocol/resp-request.ts';
-import { Session, type Transport } from '../../server/session.ts';
+import { Session, type Transport } from '../../server/clients/session.ts';
 
 class NoTransport implements Transport {
   readonly remoteAddress = '';

@@ -1,6 +1,6 @@
 /** What must hold once everything is healed and at rest. */
-import { contentDigest } from '../../server/content-digest.ts';
-import { dirtyCount } from '../../storage/outflow.ts';
+import { contentDigest } from '../../server/peers/content-digest.ts';
+import { dirtyCount } from '../../storage/changes/outflow.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
 import { Content, differenceOf } from './content.ts';
 import { digestOfKey, dumpAll, Reference } from './reference.ts';

@@ -4,16 +4,16 @@
  */
 import { KIND_FLOOR, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
-import { CommandTable } from '../../server/command-table.ts';
+import { CommandTable } from '../../server/definitions/command-table.ts';
 import { allCommands } from '../../server/commands/all.ts';
 import { Clock } from '../../storage/clock.ts';
-import { EXPIRED, OBJECT } from '../../storage/block.ts';
+import { EXPIRED, OBJECT } from '../../storage/arena/block.ts';
 import { recomputeElements } from '../../storage/collections/element-writes.ts';
-import { encodeFloor, encodeKey } from '../../storage/encode.ts';
-import { expireDue } from '../../storage/expiry.ts';
+import { encodeFloor, encodeKey } from '../../storage/changes/encode.ts';
+import { expireDue } from '../../storage/expiry/expiry.ts';
 import { Keyspace } from '../../storage/keyspace.ts';
-import { applyRecords } from '../../storage/merge.ts';
-import { RegisterScan, recomputeDigests } from '../../storage/register-scan.ts';
+import { applyRecords } from '../../storage/merging/merge.ts';
+import { RegisterScan, recomputeDigests } from '../../storage/digests/register-scan.ts';
 import { CommandHarness } from '../support/command-harness.ts';
 
 /** Who may hold a record: all registers of a key, and its database's floor, as records. */

@@ -1,6 +1,6 @@
 /** A client of a simulated node: one request under way at a time, replies read as values. */
 import { RequestDecoder } from '../../protocol/resp-request.ts';
-import { Session, type Transport } from '../../server/session.ts';
+import { Session, type Transport } from '../../server/clients/session.ts';
 import type { Runtime } from '../../server/runtime.ts';
 
 /** A reply of RESP 2; an error is its text behind a minus. */

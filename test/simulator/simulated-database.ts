@@ -12,7 +12,7 @@ import { keyId, keyIdsOf, type KeyName, packKeyNames } from '../../storage/backe
 import { isOutlived, outlivedOf, outlives } from '../../storage/backends/outlived.ts';
 import { splitRecords } from '../../storage/backends/record-tools.ts';
 import { registerKeyLength, writeRegisterKey } from '../../storage/backends/register-key.ts';
-import type { MysqlTable } from '../../storage/flush-engine.ts';
+import type { MysqlTable } from '../../storage/flush/flush-engine.ts';
 import type { SeededRandom } from '../replication/virtual-world.ts';
 import type { DiskUser } from './simulated-disk.ts';
 

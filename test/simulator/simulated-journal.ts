@@ -2,7 +2,7 @@
  * The folder of a node's journal. A crash keeps what was synced, and of what was being written some of the first bytes, or none.
  */
 import { StoreError } from '../../storage/backends/backend.ts';
-import { framesOf, type JournalFile, type JournalFolder } from '../../storage/journal.ts';
+import { framesOf, type JournalFile, type JournalFolder } from '../../storage/journal/journal.ts';
 import type { SeededRandom } from '../replication/virtual-world.ts';
 
 /** How an incarnation of a node reaches its disk. */

@@ -6,7 +6,7 @@ import pino from 'pino';
 import type { Log, Network, Time, Timer } from '../../replication/environment.ts';
 import { StoreError } from '../../storage/backends/backend.ts';
 import { LevelStore } from '../../storage/backends/level.ts';
-import { FlushEngine } from '../../storage/flush-engine.ts';
+import { FlushEngine } from '../../storage/flush/flush-engine.ts';
 import type { LongTurns } from '../../replication/settings.ts';
 import { Config } from '../../server/config/config.ts';
 import { Runtime, type RuntimeEnvironment } from '../../server/runtime.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
 import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
-import { contentDigest } from '../../server/content-digest.ts';
+import { contentDigest } from '../../server/peers/content-digest.ts';
 import { VirtualWorld } from '../replication/virtual-world.ts';
 import { checkRest, diskProblem, rememberedOf } from './checks.ts';
 import { differenceOf } from './content.ts';

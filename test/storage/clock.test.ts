@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareStamp, stampCounter, stampHiOf, stampLoOf, stampMs } from '../../protocol/stamp.ts';
 import { Clock } from '../../storage/clock.ts';
-import { NodeTable } from '../../storage/node-table.ts';
+import { NodeTable } from '../../storage/arena/node-table.ts';
 import { withSeed } from '../support/seed.ts';
 
 const FILE = 'test/storage/clock.test.ts';

@@ -2,8 +2,8 @@
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { systemTime } from '../../replication/system.ts';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
-import { Flusher } from '../../storage/flusher.ts';
-import type { FlusherOptions } from '../../storage/flusher-options.ts';
+import { Flusher } from '../../storage/flush/flusher.ts';
+import type { FlusherOptions } from '../../storage/flush/flusher-options.ts';
 import { SeededRandom } from '../support/seed.ts';
 import { storeEnvironment } from '../support/store-environment.ts';
 import { appendRecord, RegisterModel } from './registers.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { COUNTER_BASE_BYTES_MAX } from '../../storage/types/counter.ts';
-import { freezeKey, thawKey } from '../../storage/frozen-key.ts';
+import { freezeKey, thawKey } from '../../storage/changes/frozen-key.ts';
 import { editString } from '../../storage/types/string.ts';
 import { type SeededRandom, withSeed } from '../support/seed.ts';
 import { Replica, type ReplicaOptions, START_MS } from './replica.ts';

@@ -1,11 +1,11 @@
 /** A keyspace with a wall clock that the test sets, and the few words that tests of the storage speak to it with. */
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
-import { HIDDEN } from '../../storage/block.ts';
+import { HIDDEN } from '../../storage/arena/block.ts';
 import { Clock } from '../../storage/clock.ts';
 import { Keyspace } from '../../storage/keyspace.ts';
-import { applyRecords } from '../../storage/merge.ts';
-import { compactStoreRing, drainDirty, drainFeed } from '../../storage/outflow.ts';
-import { RegisterScan, recomputeDigests } from '../../storage/register-scan.ts';
+import { applyRecords } from '../../storage/merging/merge.ts';
+import { compactStoreRing, drainDirty, drainFeed } from '../../storage/changes/outflow.ts';
+import { RegisterScan, recomputeDigests } from '../../storage/digests/register-scan.ts';
 import { incrementDecimal, incrementExactly, incrementFast } from '../../storage/types/counter.ts';
 import { deleteKey, setDeadline, setString } from '../../storage/types/string.ts';
 

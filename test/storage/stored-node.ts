@@ -1,12 +1,12 @@
 /** Keyspaces on real stores, and other nodes that write the same database. */
 import { systemTime } from '../../replication/system.ts';
 import { MysqlStore } from '../../storage/backends/mysql.ts';
-import { expireDue } from '../../storage/expiry.ts';
-import { FlushEngine } from '../../storage/flush-engine.ts';
-import { Flusher } from '../../storage/flusher.ts';
-import { dirtyCount, drainDirty, noteDirty } from '../../storage/outflow.ts';
-import { Reaper } from '../../storage/reaper.ts';
-import type { RemovalSink, TakeRecords } from '../../storage/removals.ts';
+import { expireDue } from '../../storage/expiry/expiry.ts';
+import { FlushEngine } from '../../storage/flush/flush-engine.ts';
+import { Flusher } from '../../storage/flush/flusher.ts';
+import { dirtyCount, drainDirty, noteDirty } from '../../storage/changes/outflow.ts';
+import { Reaper } from '../../storage/tombstones/reaper.ts';
+import type { RemovalSink, TakeRecords } from '../../storage/tombstones/removals.ts';
 import { storeEnvironment } from '../support/store-environment.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Replica } from './collections/replicas.ts';

@@ -1,6 +1,6 @@
 /** The same requests to redis-server and to commands run in this process; replies compared byte for byte. */
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import type { CommandDefinition } from '../../server/command.ts';
+import type { CommandDefinition } from '../../server/definitions/command.ts';
 import { CommandHarness, type HarnessOptions } from './command-harness.ts';
 import { startRedis, type RedisProcess } from './redis-process.ts';
 import { type Argument, encodeRequest, RawClient } from './resp-client.ts';

@@ -21,10 +21,10 @@ const linesMax = 500;
 const composition = [
   'replication/system.ts',
   'server/main.ts',
-  'server/system-environment.ts',
+  'server/runtime/system-environment.ts',
   'server/composition.ts',
   'server/mantis.ts',
-  'storage/flush-worker.ts',
+  'storage/flush/flush-worker.ts',
 ];
 
 /** What is, or would be, committed. */

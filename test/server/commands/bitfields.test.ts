@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { bitfieldCommands } from '../../../server/commands/bitfields.ts';
 import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
-import { TYPE_LIST } from '../../../storage/block.ts';
+import { TYPE_LIST } from '../../../storage/arena/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed, type SeededRandom } from '../../support/seed.ts';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CommandDefinition } from '../../../server/command.ts';
+import type { CommandDefinition } from '../../../server/definitions/command.ts';
 import { allCommands } from '../../../server/commands/all.ts';
 import { render } from '../../../server/docs/commands-page.ts';
-import { parseSyntax, type SyntaxArgument } from '../../../server/syntax-grammar.ts';
+import { parseSyntax, type SyntaxArgument } from '../../../server/definitions/syntax-grammar.ts';
 import { RespClient } from '../../support/resp-client.ts';
 import type { Reply } from '../../support/resp3-parser.ts';
 import { ServerPair } from '../../support/server-pair.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../../protocol/change-record.ts';
-import { applyRecords } from '../../../storage/merge.ts';
-import { drainFeed } from '../../../storage/outflow.ts';
-import { startDigesting } from '../../../storage/digest-start.ts';
+import { applyRecords } from '../../../storage/merging/merge.ts';
+import { drainFeed } from '../../../storage/changes/outflow.ts';
+import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';

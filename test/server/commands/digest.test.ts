@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { mantisCommands } from '../../../server/commands/mantis.ts';
 import { setCommands } from '../../../server/commands/sets.ts';
 import { transactionCommands } from '../../../server/commands/transactions.ts';
-import { startDigesting } from '../../../storage/digest-start.ts';
+import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 
 const MEMBERS = 5000;

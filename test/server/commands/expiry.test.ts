@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { expireDue } from '../../../storage/expiry.ts';
+import { expireDue } from '../../../storage/expiry/expiry.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';

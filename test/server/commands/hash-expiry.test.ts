@@ -5,8 +5,8 @@ import { ListpackWriter } from '../../../protocol/listpack.ts';
 import { hashExpiryCommands } from '../../../server/commands/hash-expiry.ts';
 import { hashValueCommands } from '../../../server/commands/hash-values.ts';
 import { hashCommands } from '../../../server/commands/hashes.ts';
-import { HIDDEN } from '../../../storage/block.ts';
-import { expireDue } from '../../../storage/expiry.ts';
+import { HIDDEN } from '../../../storage/arena/block.ts';
+import { expireDue } from '../../../storage/expiry/expiry.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { keyspaceCommands, observeWatches } from '../../support/sequences.ts';
 

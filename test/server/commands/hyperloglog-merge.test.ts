@@ -2,8 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../../protocol/change-record.ts';
 import { hyperLogLogCommands } from '../../../server/commands/hyperloglog.ts';
-import { applyRecords } from '../../../storage/merge.ts';
-import { drainFeed } from '../../../storage/outflow.ts';
+import { applyRecords } from '../../../storage/merging/merge.ts';
+import { drainFeed } from '../../../storage/changes/outflow.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { keyspaceCommands } from '../../support/sequences.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { startDigesting } from '../../../storage/digest-start.ts';
+import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison, type Request } from '../../support/comparison.ts';
 import { checkSequence, keyspaceCommands, type Step } from '../../support/sequences.ts';

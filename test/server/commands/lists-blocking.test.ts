@@ -10,8 +10,8 @@ import { blockingListCommands } from '../../../server/commands/lists-blocking.ts
 import { listCommands } from '../../../server/commands/lists.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { transactionCommands } from '../../../server/commands/transactions.ts';
-import { applyRecords } from '../../../storage/merge.ts';
-import { drainFeed } from '../../../storage/outflow.ts';
+import { applyRecords } from '../../../storage/merging/merge.ts';
+import { drainFeed } from '../../../storage/changes/outflow.ts';
 import { CommandHarness, type HarnessClient } from '../../support/command-harness.ts';
 
 const commands = [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { longestCommonSubsequenceCommands } from '../../../server/commands/longest-common-subsequence.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
-import { TYPE_LIST } from '../../../storage/block.ts';
+import { TYPE_LIST } from '../../../storage/arena/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison, type Request } from '../../support/comparison.ts';
 import { withSeed } from '../../support/seed.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { followAccessSettings } from '../../../server/access-settings.ts';
+import { followAccessSettings } from '../../../server/runtime/access-settings.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison } from '../../support/comparison.ts';
 import { bulkOf, checkSequence, integerOf, keyspaceCommands, type Step } from '../../support/sequences.ts';

@@ -9,7 +9,7 @@ import { connectionCommands } from '../../../server/commands/connection.ts';
 import { pubsubCommands } from '../../../server/commands/pubsub.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
 import { transactionCommands } from '../../../server/commands/transactions.ts';
-import { clientLine, clientTypeOf } from '../../../server/client-line.ts';
+import { clientLine, clientTypeOf } from '../../../server/clients/client-line.ts';
 import { startLinkedPair } from '../../support/settled.ts';
 import { waitFor } from '../../support/wait-for.ts';
 

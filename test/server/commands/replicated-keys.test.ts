@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../../protocol/change-record.ts';
 import type { Keyspace } from '../../../storage/keyspace.ts';
-import { applyRecords } from '../../../storage/merge.ts';
-import { drainDirty, drainFeed } from '../../../storage/outflow.ts';
-import { startDigesting } from '../../../storage/digest-start.ts';
+import { applyRecords } from '../../../storage/merging/merge.ts';
+import { drainDirty, drainFeed } from '../../../storage/changes/outflow.ts';
+import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import type { Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { allCommands } from '../../../server/commands/all.ts';
-import { MemoryGuard } from '../../../server/memory-guard.ts';
+import { MemoryGuard } from '../../../server/memory/memory-guard.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison, type Request } from '../../support/comparison.ts';
 

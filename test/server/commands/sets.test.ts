@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { startDigesting } from '../../../storage/digest-start.ts';
+import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { hashCommands } from '../../../server/commands/hashes.ts';
 import { setAlgebraCommands } from '../../../server/commands/set-algebra.ts';
 import { setCommands } from '../../../server/commands/sets.ts';

@@ -6,10 +6,10 @@ import { streamGroupCommands } from '../../../server/commands/stream-groups.ts';
 import { streamInfoCommands } from '../../../server/commands/stream-info.ts';
 import { streamReadCommands } from '../../../server/commands/stream-reads.ts';
 import { streamCommands } from '../../../server/commands/streams.ts';
-import { encodeFloor, encodeKey } from '../../../storage/encode.ts';
-import { applyRecords } from '../../../storage/merge.ts';
-import { drainFeed } from '../../../storage/outflow.ts';
-import { recomputeDigests } from '../../../storage/register-scan.ts';
+import { encodeFloor, encodeKey } from '../../../storage/changes/encode.ts';
+import { applyRecords } from '../../../storage/merging/merge.ts';
+import { drainFeed } from '../../../storage/changes/outflow.ts';
+import { recomputeDigests } from '../../../storage/digests/register-scan.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 

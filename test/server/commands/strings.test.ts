@@ -5,7 +5,7 @@ import { expiryCommands } from '../../../server/commands/expiry.ts';
 import { keyCommands } from '../../../server/commands/keys.ts';
 import { stringRangeCommands } from '../../../server/commands/string-ranges.ts';
 import { stringCommands } from '../../../server/commands/strings.ts';
-import { TYPE_LIST } from '../../../storage/block.ts';
+import { TYPE_LIST } from '../../../storage/arena/block.ts';
 import { CommandHarness } from '../../support/command-harness.ts';
 import { shareComparison, type Request } from '../../support/comparison.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';

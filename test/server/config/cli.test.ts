@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { runCli } from '../../../server/cli.ts';
+import { runCli } from '../../../server/program/cli.ts';
 import type { Config } from '../../../server/config/config.ts';
 
 interface Ran {

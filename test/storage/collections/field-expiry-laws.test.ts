@@ -1,6 +1,6 @@
 /** What docs/crdt.md promises of the deadlines that fields of a hash have of their own. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_HASH } from '../../../storage/block.ts';
+import { TYPE_HASH } from '../../../storage/arena/block.ts';
 import { spentElements, dropElements } from '../../../storage/collections/reap.ts';
 import { Model } from './model.ts';
 import { mergedInOrders, readInOrders, Replica } from './replicas.ts';

@@ -1,6 +1,6 @@
 /** Histories that the random laws have met: what is left has to be the same however it is heard of, and read again. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
+import { TYPE_HASH, TYPE_SET } from '../../../storage/arena/block.ts';
 import { Model } from './model.ts';
 import { newestRecords, Replica } from './replicas.ts';
 

@@ -1,6 +1,6 @@
 /** What docs/crdt.md promises of merging, for strings, counters, hashes and sets at once. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_HASH, TYPE_SET } from '../../../storage/block.ts';
+import { TYPE_HASH, TYPE_SET } from '../../../storage/arena/block.ts';
 import { Model } from './model.ts';
 import { mergedInOrders, readInOrders, type Replica } from './replicas.ts';
 import { deliverAll, history, NODES } from './three-nodes.ts';

@@ -1,5 +1,5 @@
 /** Lists of a replica, edited and read by text. */
-import { TYPE_LIST } from '../../../storage/block.ts';
+import { TYPE_LIST } from '../../../storage/arena/block.ts';
 import type { ListCollection } from '../../../storage/collections/list-collection.ts';
 import { endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
 import { insertAt, pushLeft, pushRight, removeEnd, setElement } from '../../../storage/types/list.ts';

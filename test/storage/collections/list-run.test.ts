@@ -1,6 +1,6 @@
 /** Runs of a list's elements against an array. */
 import { describe, expect, it } from '@jest/globals';
-import { Arena } from '../../../storage/arena.ts';
+import { Arena } from '../../../storage/arena/arena.ts';
 import { RunReader } from '../../../storage/collections/list-run-reader.ts';
 import { ListRun, RUN_VALUE_MAX } from '../../../storage/collections/list-run.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';

@@ -1,7 +1,7 @@
 /** Collections that are made anew after their deadline. */
 import { expect, it } from '@jest/globals';
-import { TYPE_HASH } from '../../../storage/block.ts';
-import { expireDue } from '../../../storage/expiry.ts';
+import { TYPE_HASH } from '../../../storage/arena/block.ts';
+import { expireDue } from '../../../storage/expiry/expiry.ts';
 import { Replica } from './replicas.ts';
 
 const START_MS = 1_700_000_000_000;

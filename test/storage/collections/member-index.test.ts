@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Arena } from '../../../storage/arena.ts';
+import { Arena } from '../../../storage/arena/arena.ts';
 import { Elements } from '../../../storage/collections/element.ts';
 import { viewOf } from '../../../protocol/byte-view.ts';
 import { HASH_END, MemberIndex } from '../../../storage/collections/member-index.ts';

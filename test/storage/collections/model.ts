@@ -11,7 +11,7 @@ import {
   RecordReader,
 } from '../../../protocol/change-record.ts';
 import { KIND_KEY_FLOOR, isElementCounterKind, isElementKind, isKeyKind } from '../../../protocol/collection-kinds.ts';
-import { TYPE_STRING } from '../../../storage/block.ts';
+import { TYPE_STRING } from '../../../storage/arena/block.ts';
 import { typeOfKind } from '../../../storage/collections/kinds.ts';
 
 /** A stamp and an origin as one number that orders as they do. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Arena } from '../../../storage/arena.ts';
+import { Arena } from '../../../storage/arena/arena.ts';
 import { Elements } from '../../../storage/collections/element.ts';
 import { OrderedMembers } from '../../../storage/collections/ordered-members.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';

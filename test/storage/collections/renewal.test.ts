@@ -1,6 +1,6 @@
 /** A member that is added again takes a shorter way on a node that keeps no digests: it comes to the same. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_SET } from '../../../storage/block.ts';
+import { TYPE_SET } from '../../../storage/arena/block.ts';
 import { renewMember } from '../../../storage/collections/local.ts';
 import { withSeed } from '../../support/seed.ts';
 import { Replica } from './replicas.ts';

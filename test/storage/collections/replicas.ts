@@ -1,20 +1,20 @@
 /** Keyspaces that exchange change records, and what can be seen of them. */
 import { RecordReader, RecordWriter } from '../../../protocol/change-record.ts';
 import { newestOf } from '../../../storage/backends/register-key.ts';
-import { COUNTER, HIDDEN, OBJECT, TYPE_HASH, TYPE_STRING } from '../../../storage/block.ts';
+import { COUNTER, HIDDEN, OBJECT, TYPE_HASH, TYPE_STRING } from '../../../storage/arena/block.ts';
 import { Clock } from '../../../storage/clock.ts';
 import { ElementCursor } from '../../../storage/collections/collection.ts';
 import { expireDueElements, setElementDeadline } from '../../../storage/collections/element-expiry.ts';
 import { putElement, endChange, openCollection, removeElement } from '../../../storage/collections/local.ts';
 import { installPacking } from '../../../storage/collections/packing.ts';
-import { Digests } from '../../../storage/digests.ts';
-import { encodeFloor, encodeKey } from '../../../storage/encode.ts';
-import { EvictedDigests } from '../../../storage/evicted-digests.ts';
-import { flushDatabase } from '../../../storage/floor.ts';
+import { Digests } from '../../../storage/digests/digests.ts';
+import { encodeFloor, encodeKey } from '../../../storage/changes/encode.ts';
+import { EvictedDigests } from '../../../storage/digests/evicted-digests.ts';
+import { flushDatabase } from '../../../storage/tombstones/floor.ts';
 import { Keyspace } from '../../../storage/keyspace.ts';
-import { applyRecords } from '../../../storage/merge.ts';
-import { drainDirty, drainFeed } from '../../../storage/outflow.ts';
-import { recomputeDigests } from '../../../storage/register-scan.ts';
+import { applyRecords } from '../../../storage/merging/merge.ts';
+import { drainDirty, drainFeed } from '../../../storage/changes/outflow.ts';
+import { recomputeDigests } from '../../../storage/digests/register-scan.ts';
 import { incrementExactly } from '../../../storage/types/counter.ts';
 import {
   createEmpty,

@@ -1,6 +1,6 @@
 /** What docs/crdt.md promises of merging sorted sets. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_SORTED_SET } from '../../../storage/block.ts';
+import { TYPE_SORTED_SET } from '../../../storage/arena/block.ts';
 import { endChange, openCollection } from '../../../storage/collections/local.ts';
 import { addToSum, exactSum, totalScore } from '../../../storage/collections/score.ts';
 import type { SortedSet } from '../../../storage/collections/sorted-set.ts';

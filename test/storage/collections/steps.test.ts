@@ -1,17 +1,17 @@
 /** Large collections go, in whole or in part, in steps whose work is bounded: counted in elements, not in time. */
 import { describe, expect, it } from '@jest/globals';
 import { RecordWriter } from '../../../protocol/change-record.ts';
-import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM } from '../../../storage/block.ts';
+import { TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STREAM } from '../../../storage/arena/block.ts';
 import type { ListCollection } from '../../../storage/collections/list-collection.ts';
 import { endChange, openCollection, putElement } from '../../../storage/collections/local.ts';
 import { pruneSome } from '../../../storage/collections/prune.ts';
 import type { SortedSet } from '../../../storage/collections/sorted-set.ts';
 import type { Stream } from '../../../storage/collections/stream.ts';
-import { RegisterScan } from '../../../storage/register-scan.ts';
+import { RegisterScan } from '../../../storage/digests/register-scan.ts';
 import { pushRight } from '../../../storage/types/list.ts';
 import { putScore } from '../../../storage/types/sorted-set.ts';
 import { addEntry } from '../../../storage/types/stream.ts';
-import { hydrateWithin } from '../../../storage/read-through.ts';
+import { hydrateWithin } from '../../../storage/eviction/read-through.ts';
 import { Replica } from './replicas.ts';
 
 const ELEMENTS = 20_000;

@@ -1,5 +1,5 @@
 /** Streams of a replica, written as commands write them, and read as commands see them. */
-import { TYPE_STREAM } from '../../../storage/block.ts';
+import { TYPE_STREAM } from '../../../storage/arena/block.ts';
 import { endChange, openCollection } from '../../../storage/collections/local.ts';
 import type { Stream } from '../../../storage/collections/stream.ts';
 import { readDelivery } from '../../../storage/collections/stream-group.ts';

@@ -1,6 +1,6 @@
 /** What docs/crdt.md promises of merging streams and their consumer groups, on three nodes. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_STREAM } from '../../../storage/block.ts';
+import { TYPE_STREAM } from '../../../storage/arena/block.ts';
 import { nodeText, parseName, safeNumber } from '../../../storage/collections/stream-group.ts';
 import {
   formatId,

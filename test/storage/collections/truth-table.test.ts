@@ -1,7 +1,7 @@
 /** Runs the truth table of docs/crdt.md. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_HASH, TYPE_LIST, TYPE_SET } from '../../../storage/block.ts';
+import { TYPE_HASH, TYPE_LIST, TYPE_SET } from '../../../storage/arena/block.ts';
 import { editList, valuesOfList } from './list-edits.ts';
 import { Replica } from './replicas.ts';
 

@@ -1,6 +1,6 @@
 /** A list against an array, with and without tombstones. */
 import { describe, expect, it } from '@jest/globals';
-import { TYPE_LIST } from '../../../storage/block.ts';
+import { TYPE_LIST } from '../../../storage/arena/block.ts';
 import { Clock } from '../../../storage/clock.ts';
 import type { ListCollection } from '../../../storage/collections/list-collection.ts';
 import { ElementCursor } from '../../../storage/collections/collection.ts';

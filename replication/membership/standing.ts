@@ -1,0 +1,91 @@
+/** How far the members are with each other: what is everywhere, who is away for too long, and who has to resynchronise. */
+import { formatPeerAddress } from '../links/address.ts';
+import type { Log } from '../environment.ts';
+import { type Horizon, earlier, isAbove, later } from './horizon.ts';
+import type { Link } from '../links/link.ts';
+import type { Member, Membership } from './membership.ts';
+import type { Stamp } from '../replica.ts';
+import type { ReplicatorSettings } from '../settings.ts';
+
+const none: Stamp = { hi: 0, lo: 0 };
+
+export class Standing {
+  readonly #settings: ReplicatorSettings;
+  readonly #membership: Membership;
+  readonly #horizon: Horizon;
+  readonly #log: Log;
+  readonly #hasStrangers: () => boolean;
+
+  constructor(
+    settings: ReplicatorSettings,
+    membership: Membership,
+    horizon: Horizon,
+    log: Log,
+    hasStrangers: () => boolean,
+  ) {
+    this.#settings = settings;
+    this.#membership = membership;
+    this.#horizon = horizon;
+    this.#log = log;
+    this.#hasStrangers = hasStrangers;
+  }
+
+  /** Everything that any member wrote up to here is in this node's memory. */
+  merged(): Stamp {
+    const merged = this.#hasStrangers() ? none : (this.#membership.held() ?? none);
+    return later(merged, this.#horizon.held);
+  }
+
+  /**
+   * The same, and it stays there over a crash. What has been said is not taken back when a stranger turns up: the others may have
+   * dropped tombstones since, and this node would have to resynchronise.
+   */
+  held(): Stamp {
+    if (!this.#settings.isDurabilityTold) this.#horizon.held = this.merged();
+    return this.#horizon.held;
+  }
+
+  /** Everything that anyone wrote up to here is on every member; null when there is none but those set aside. */
+  stable(): Stamp | null {
+    return this.#hasStrangers() ? none : this.#membership.stable();
+  }
+
+  /** Up to where tombstones may go, `old` being what is beyond the horizon; null when no other node counts. */
+  reapable(old: Stamp): Stamp | null {
+    const stable = this.stable();
+    if (stable === null) return null;
+    const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);
+    // A tombstone that is old goes without asking, but for members that are away and may have written before it.
+    return later(everywhere, earlier(old, this.#membership.leastHeard() ?? old));
+  }
+
+  /** Sets aside and drops members that have been away for too long. @returns those that were dropped */
+  reapMembers(nowMs: number): Member[] {
+    for (const { id, host, port } of this.#membership.setAside(nowMs)) {
+      this.#log.warn(
+        `node ${id} at ${formatPeerAddress(host, port)} has been away for longer than tombstone-horizon: it is set aside, ` +
+          'and has to resynchronise before it may push; MANTIS FORGET removes it',
+      );
+    }
+    const dropped = this.#membership.reap(nowMs);
+    for (const gone of dropped) this.#horizon.left(gone);
+    return dropped;
+  }
+
+  /** Says that this node, or the peer of the link, has to resynchronise. */
+  setBehind(link: Link, isOwn: boolean, reaped: Stamp): void {
+    const member = link.member!;
+    const peer = `node ${member.id} at ${link.remoteHost}`;
+    const how = isOwn ? `this node takes the state of ${peer} first` : `${peer} takes this node's state first`;
+    // What was heard of up to there was linked: others were away, or the two have just met.
+    if (!isAbove(reaped, member.heardUpTo) || (isOwn ? this.held() : member.held).hi === 0) this.#log.debug(how);
+    else if (isOwn)
+      this.#log.warn(
+        `this node was away for longer than tombstones are kept: it resynchronises before it may push: ${how}`,
+      );
+    else
+      this.#log.warn(
+        `${peer} was away for longer than tombstones are kept: it has to resynchronise before it may push`,
+      );
+  }
+}

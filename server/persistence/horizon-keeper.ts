@@ -1,0 +1,218 @@
+/**
+ * Keeps over a restart what replication/membership/horizon.ts needs: up to which stamp everything is on this disk (`held`), up to which
+ * tombstones may be gone (`reaped`), and who the members are. `held` is told to nobody before it is true of the disk, and no
+ * tombstone is dropped before `reaped` says so there.
+ */
+import { FLAG_DEAD, FLAG_HAS_DEADLINE, RecordReader } from '../../protocol/change-record.ts';
+import { isKeyKind } from '../../protocol/collection-kinds.ts';
+import { compareStamp, formatNodeId, parseNodeId, stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
+import { type HorizonFacts, earlier, isAbove, later, stampText } from '../../replication/membership/horizon.ts';
+import type { Stamp } from '../../replication/replica.ts';
+import type { KnownMember } from '../../replication/settings.ts';
+import type { Flusher } from '../../storage/flush/flusher.ts';
+import type { Keyspace } from '../../storage/keyspace.ts';
+import { endOfPiece, inPieces, type TurnTime } from '../../storage/merging/in-pieces.ts';
+import { missesRegister } from '../../storage/tombstones/forsake.ts';
+import type { Identity } from './identity.ts';
+import type { Runtime } from '../runtime/runtime-view.ts';
+
+const HORIZON = 'horizon';
+const MEMBERS = 'members';
+/** While there are changes the facts are written this often, else as often as they are not to grow old. */
+const WRITE_EVERY_MS = 1000;
+const WRITE_IDLE_MS = 15_000;
+const WRITERS_MAX = 64;
+const none: Stamp = { hi: 0, lo: 0 };
+
+interface StoredHorizon extends HorizonFacts {
+  /** The origins that this node's writes have carried, 16 hex digits each. */
+  readonly writers: readonly string[];
+}
+
+function parse(text: string): Stamp {
+  return parseNodeId(text) ?? none;
+}
+
+export class HorizonKeeper {
+  readonly members: readonly KnownMember[];
+  readonly facts: HorizonFacts | null;
+  readonly writers: readonly Stamp[];
+  /** Tombstones up to here may be dropped. */
+  reaped: Stamp;
+  readonly #flusher: Flusher | null;
+  #runtime: Runtime | null = null;
+  #isWriting = false;
+  #writtenAtMs = 0;
+  #membersKept = '';
+  #changes = 0;
+  #changedAt = none;
+  /** What had been merged at some moment, and how many flushes were complete then. */
+  #sample: { merged: Stamp; flushes: number } | null = null;
+  #stored = none;
+
+  private constructor(
+    flusher: Flusher | null,
+    stored: StoredHorizon | null,
+    members: readonly KnownMember[],
+    { node, writer, isRenamed }: Identity,
+  ) {
+    this.#flusher = flusher;
+    this.facts = stored;
+    this.members = members;
+    // What a node of another id wrote is not this one's, whose peers have never heard of it.
+    const own = isRenamed ? [] : (stored?.writers ?? [stampText(node)]);
+    const earlierWriters = own.filter((text) => text !== stampText(writer));
+    this.writers = [...earlierWriters.slice(1 - WRITERS_MAX).map(parse), writer];
+    this.reaped = parse(stored?.reaped ?? '');
+  }
+
+  /** @param identity whose writer is the origin that this node's writes carry from now on; it is kept before the first of them */
+  static async load(flusher: Flusher | null, identity: Identity): Promise<HorizonKeeper> {
+    const read = async (name: string): Promise<string | null> => {
+      const bytes = (await flusher?.meta.get(name)) ?? null;
+      return bytes === null || bytes.length === 0 ? null : bytes.toString('utf8');
+    };
+    const horizon = await read(HORIZON);
+    const members = await read(MEMBERS);
+    const keeper = new HorizonKeeper(
+      flusher,
+      horizon === null ? null : (JSON.parse(horizon) as StoredHorizon),
+      members === null ? [] : (JSON.parse(members) as KnownMember[]),
+      identity,
+    );
+    await keeper.#write(keeper.facts ?? { held: '', reaped: '', former: [] });
+    return keeper;
+  }
+
+  attach(runtime: Runtime): void {
+    this.#runtime = runtime;
+    runtime.keyspace.expectsPeers = this.members.length > 0 || runtime.config.values.peers.length > 0;
+  }
+
+  /**
+   * Gives of rows of a store, which others may have restored or written, those that count: without what this node, and so
+   * everybody, has deleted and forgotten.
+   */
+  async withoutForgotten(keyspace: Keyspace, records: Buffer, time: TurnTime): Promise<Buffer> {
+    if (this.reaped.hi === 0) return records;
+    const bounds = this.#bounds();
+    const reader = new RecordReader();
+    const kept: Buffer[] = [];
+    let from = 0;
+    await inPieces(records, time, (start) => {
+      const end = endOfPiece(records, start);
+      for (let at = start; at < end;) {
+        const next = reader.read(records, at);
+        if (isForgotten(keyspace, reader, bounds)) {
+          kept.push(records.subarray(from, at));
+          from = next;
+        }
+        at = next;
+      }
+      return end;
+    });
+    return from === 0 ? records : Buffer.concat([...kept, records.subarray(from)]);
+  }
+
+  /** For each known origin: up to where all of its writes have been here. */
+  #bounds(): Map<string, Stamp> {
+    const bounds = new Map<string, Stamp>();
+    const replicator = this.#runtime?.replicator ?? null;
+    // Rows of those who have left the list stay, too.
+    for (const { id, complete } of (replicator?.horizonFacts() ?? this.facts)?.former ?? [])
+      bounds.set(id, earlier(this.reaped, parse(complete)));
+    const members = replicator?.knownMembers() ?? this.members;
+    for (const { id, complete = '', writers = [] } of members) {
+      for (const origin of [id, ...writers]) bounds.set(origin, earlier(this.reaped, parse(complete)));
+    }
+    for (const writer of this.writers) bounds.set(stampText(writer), this.reaped);
+    return bounds;
+  }
+
+  /** Called a few times a second. Rejects when the store cannot keep the facts; they stay as they were then. */
+  async tick(nowMs: number): Promise<void> {
+    if (this.#isWriting || this.#runtime === null) return;
+    const { replicator, keyspace, config } = this.#runtime;
+    const monotonicMs = this.#runtime.monotonicMs();
+    if (keyspace.changes !== this.#changes) {
+      this.#changes = keyspace.changes;
+      this.#changedAt = { hi: keyspace.clock.hi, lo: keyspace.clock.lo };
+    }
+    const oldMs = Math.max(0, nowMs - config.values['tombstone-horizon']);
+    const now = { hi: keyspace.clock.hi, lo: keyspace.clock.lo };
+    const reapable = replicator?.reapableStamp({ hi: stampHiOf(oldMs), lo: stampLoOf(oldMs, 0) }) ?? now;
+    const reaped = later(this.reaped, replicator?.reapedStamp ?? none);
+    if (this.#flusher === null) {
+      this.#allow(later(reaped, reapable));
+      return;
+    }
+    this.#noteStored();
+    const hasMembers = replicator?.hasMembers === true;
+    const isBehind = isAbove(this.#changedAt, reaped) || (hasMembers && isAbove(this.#changedAt, this.#stored));
+    const pauseMs = isBehind ? WRITE_EVERY_MS : hasMembers ? WRITE_IDLE_MS : Number.POSITIVE_INFINITY;
+    if (monotonicMs - this.#writtenAtMs < pauseMs && !this.#hasNewMembers()) return;
+    this.#writtenAtMs = monotonicMs;
+    const stored = this.#stored;
+    const facts = replicator?.horizonFacts() ?? { held: '', reaped: '', former: [] };
+    const held = stampText(later(stored, parse(facts.held)));
+    const bound = later(reaped, reapable);
+    await this.#write({ ...facts, held, reaped: stampText(bound) });
+    replicator?.noteDurable(stored);
+    this.#allow(bound);
+  }
+
+  #allow(bound: Stamp): void {
+    this.reaped = bound;
+    this.#runtime?.replicator?.noteReaped(bound);
+  }
+
+  /** What had been merged when a flush began is on the disk when it has ended. */
+  #noteStored(): void {
+    const { replicator } = this.#runtime!;
+    if (replicator === null) return;
+    const { dirtyCount, registersInFlight, flushesCompleted } = this.#flusher!.status();
+    this.#sample ??= { merged: replicator.mergedStamp(), flushes: flushesCompleted };
+    // The flush that was under way may have begun before the sample: the one after it has not.
+    const isClean = dirtyCount === 0 && registersInFlight === 0;
+    if (!isClean && flushesCompleted < this.#sample.flushes + 2) return;
+    this.#stored = later(this.#stored, this.#sample.merged);
+    this.#sample = null;
+  }
+
+  /** The members without what changes all the time. */
+  #memberList(): string {
+    let list = '';
+    for (const { id, host, port, writers = [] } of this.#runtime?.replicator?.memberNames ?? this.members)
+      list += `${id} ${host} ${port} ${[...writers].join()}\n`;
+    return list;
+  }
+
+  #hasNewMembers(): boolean {
+    return this.#memberList() !== this.#membersKept;
+  }
+
+  async #write(facts: HorizonFacts): Promise<void> {
+    if (this.#flusher === null) return;
+    this.#isWriting = true;
+    try {
+      const { meta } = this.#flusher;
+      const stored: StoredHorizon = { ...facts, writers: this.writers.map(stampText) };
+      const replicator = this.#runtime?.replicator ?? null;
+      const list = this.#memberList();
+      if (replicator !== null) await meta.set(MEMBERS, Buffer.from(JSON.stringify(replicator.knownMembers()), 'utf8'));
+      this.#membersKept = list;
+      await meta.set(HORIZON, Buffer.from(JSON.stringify(stored), 'utf8'));
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+}
+
+function isForgotten(keyspace: Keyspace, record: RecordReader, bounds: ReadonlyMap<string, Stamp>): boolean {
+  const { stampHi, stampLo, originHi, originLo, flags, kind } = record;
+  const bound = bounds.get(formatNodeId(originHi, originLo)) ?? none;
+  if (compareStamp(stampHi, stampLo, bound.hi, bound.lo) > 0 || (flags & FLAG_DEAD) !== 0) return false;
+  // A deadline hides what somebody has added to the key since, and shows nothing itself.
+  if (isKeyKind(kind) && (flags & FLAG_HAS_DEADLINE) !== 0) return false;
+  return missesRegister(keyspace, record);
+}
