@@ -2,11 +2,17 @@
 import { isLoopback } from '../../replication/links/address.ts';
 import type { ConfigValues, OptionName } from './option-table.ts';
 
+const PEER_PORT_ABOVE = 10_000;
+const PORT_MAX = 65_535;
+
 /** Port for peers, or null when the node takes part in no cluster. */
 export function peerPortOf(values: ConfigValues): number | null {
   if (values['peer-port'] === 'none') return null;
   if (values['peer-port'] !== 'auto') return values['peer-port'];
-  return values.port === 0 ? null : values.port + 10000;
+  const port = values.port + PEER_PORT_ABOVE;
+  // Redis serves on such a port, too: whoever wants no peers need not know of theirs.
+  const isNone = port > PORT_MAX && values.peers.length === 0 && values['cluster-secret'].length === 0;
+  return values.port === 0 || isNone ? null : port;
 }
 
 /** Addresses that the peer port listens on, in the syntax of `bind`. */
@@ -23,8 +29,8 @@ export interface CheckProblem {
 
 function checkPorts(values: ConfigValues, problems: CheckProblem[]): void {
   const peerPort = peerPortOf(values);
-  if (peerPort !== null && peerPort > 65535) {
-    const message = `port ${values.port} + 10000 is no port: name one with 'peer-port', or 'peer-port none'`;
+  if (peerPort !== null && peerPort > PORT_MAX) {
+    const message = `port ${values.port} + ${PEER_PORT_ABOVE} is no port: name one with 'peer-port', or 'peer-port none'`;
     problems.push({ option: 'peer-port', message });
   }
   const owners = new Map<number, OptionName>();

@@ -53,6 +53,10 @@ function keepHeapSmall(config: Config): void {
   if (config.values.maxmemory > 0) follow();
 }
 
+function noPeers(values: ConfigValues): string {
+  return values['peer-port'] === 'auto' && values.port !== 0 ? 'none; name a port for them with --peer-port' : 'none';
+}
+
 function announce(runtime: Runtime): void {
   const { values } = runtime.config;
   const peerPort = peerPortOf(values);
@@ -66,7 +70,7 @@ function announce(runtime: Runtime): void {
   const lines = [
     `Mantis ${mantisVersion} is ready.`,
     `  clients   ${[...listed(values.port), ...listed(values['tls-port']).map((address) => `${address} (TLS)`), ...socket].join(', ')}`,
-    `  peers     ${peerPort === null ? 'none' : `port ${peerPort}`}`,
+    `  peers     ${peerPort === null ? noPeers(values) : `port ${peerPort}`}`,
     `  data      ${stored.length === 0 ? 'in memory only' : stored.join(' and ')}`,
     `  node id   ${formatNodeId(runtime.nodeHi, runtime.nodeLo)}`,
     `Try:        redis-cli ${wayIn(values)} set greeting hello`,

@@ -17,7 +17,7 @@ export const clusterOptions = {
   'peer-port': option(
     peerPort(),
     'auto',
-    'Port for peers; `auto` is `port` + 10000, `none` takes part in no cluster.',
+    'Port for peers; `auto` is `port` + 10000, or `none` where that is no port and no peers are named; `none` takes part in no cluster.',
     START,
   ),
   'peer-bind': option(

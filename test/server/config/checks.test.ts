@@ -14,6 +14,7 @@ describe('the peer port', () => {
     expect(peerPortOf(read({ 'peer-port': 5 }).values)).toBe(5);
     expect(peerPortOf(read({ 'peer-port': 'none' }).values)).toBeNull();
     expect(peerPortOf(read({ port: 0 }).values)).toBeNull();
+    expect(peerPortOf(read({ port: 60000 }).values)).toBeNull();
   });
 
   it('listens on the loopback until there is a secret', () => {
@@ -29,7 +30,8 @@ describe('options that do not go together', () => {
       { 'peer-bind': '0.0.0.0' },
       "setting 'peer-bind': peer-bind: peers may reach '0.0.0.0' from other machines, which needs a 'cluster-secret'",
     ],
-    [{ port: 60000 }, 'port 60000 + 10000 is no port'],
+    [{ port: 60000, peers: '127.0.0.1:17001' }, 'port 60000 + 10000 is no port'],
+    [{ port: 60000, 'cluster-secret': 'hush-hush' }, 'port 60000 + 10000 is no port'],
     [{ port: 7000, 'http-port': 7000 }, "port 7000 is that of 'port' already"],
     [
       { port: 7000, 'tls-port': 17000, 'tls-cert-file': 'c', 'tls-key-file': 'k' },

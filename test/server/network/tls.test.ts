@@ -17,7 +17,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { runMantis } from '../../integration/command-line.ts';
 import { readFileSync } from 'node:fs';
 
-const fixture = (name: string): string => new URL(`../fixtures/peer-tls/${name}`, import.meta.url).pathname;
+const fixture = (name: string): string => new URL(`../../fixtures/peer-tls/${name}`, import.meta.url).pathname;
 const pem = (name: string): Buffer => readFileSync(fixture(name));
 
 const authority = fixture('ca.pem');
