@@ -102,6 +102,16 @@ export function checkTogether(values: ConfigValues): readonly CheckProblem[] {
   return problems;
 }
 
+/** What works, but not as well as whoever set it may think. */
+export function adviceOn(values: ConfigValues): readonly string[] {
+  const horizonMs = values['tombstone-horizon'];
+  // Two comparisons find what a node has not heard of, also when one has just begun; then tombstones may go without asking.
+  if (peerPortOf(values) === null || horizonMs >= 2 * values['repair-interval']) return [];
+  return [
+    `tombstone-horizon is shorter than two rounds of repair-interval: what a peer has not heard deleted by then may come back from it`,
+  ];
+}
+
 /** What to tell when a listener could not open: the option that moves it is named. `code` is that of the system error. */
 export function listenProblem(option: OptionName, host: string, port: number, code: string | undefined): string {
   const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Assignment, ConfigProblem, SourceKind } from './assignment.ts';
 import { ConfigError } from './assignment.ts';
-import { checkTogether } from './checks.ts';
+import { adviceOn, checkTogether } from './checks.ts';
 import { maskUrl, SECRET_MASK } from './node-types.ts';
 import type { ConfigValues, Option, OptionName, OptionValue } from './option-table.ts';
 import { allOptions, defaultValue, findOption } from './option-table.ts';
@@ -150,7 +150,7 @@ export class Config {
     this.values = typedFields(this.#fields);
     this.#sources = new Map([...origins].map(([option, { source }]) => [option, source]));
     this.file = file;
-    this.notices = notices(values, origins);
+    this.notices = [...notices(values, origins), ...adviceOn(this.values)];
     this.#readFile = sources.readFile ?? fileReader();
     this.#replaceFile = sources.replaceFile ?? replaceFile;
   }

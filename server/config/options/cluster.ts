@@ -54,7 +54,8 @@ export const clusterOptions = {
   'tombstone-horizon': option(
     duration('ms', 1000, 3650 * DAY_MS),
     '24h',
-    'A member away for longer is no longer waited for when tombstones are dropped, and must resynchronise before it may push.',
+    'A member away for longer is no longer waited for when tombstones are dropped, and must resynchronise before it may push. ' +
+      'To be at least twice `repair-interval`.',
   ),
   'max-clock-drift': option(
     duration('ms', 1),

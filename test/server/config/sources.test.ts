@@ -177,4 +177,12 @@ describe('notices', () => {
     const { notices } = Config.fromSources({ argv: ['--appendfsync', 'always', '--save', '', '--hz', '20'] });
     expect(notices).toEqual(['--appendfsync (argument 1): appendfsync has no effect here; see durability']);
   });
+
+  it('tell of tombstones that may go before peers have been compared', () => {
+    const noticesOf = (...argv: string[]): number => Config.fromSources({ argv }).notices.length;
+    expect(noticesOf('--tombstone-horizon', '119s')).toBe(1);
+    expect(noticesOf('--tombstone-horizon', '120s')).toBe(0);
+    expect(noticesOf('--tombstone-horizon', '10s', '--repair-interval', '5s')).toBe(0);
+    expect(noticesOf('--tombstone-horizon', '10s', '--peer-port', 'none')).toBe(0);
+  });
 });
