@@ -104,6 +104,8 @@ export class MemoryBound {
     this.#isSettling = this.#isCollectionDue =
       bytes > 0 && (this.#bytesMax === 0 || bytes < this.#bytesMax) && this.residentBytes > bytes;
     this.#settlingLooks = 0;
+    // So much goes that what is compiled for it is soon seen; keys that went for what is only expected would not come back.
+    if (this.#isSettling) this.#compilingBytes = 0;
     this.#bytesMax = bytes;
     if (this.#process !== null) freeBuffersAtOnce(bytes > 0);
     // What is given back while keys come and go is taken anew at once, and V8 has not yet collected it.

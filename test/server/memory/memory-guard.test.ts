@@ -105,9 +105,9 @@ describe('the guard of memory', () => {
   it('evicts what a lowered bound has no room for before it moves blocks, and gives their memory back', async () => {
     await withSeed(FILE, (random) => {
       const guarded = new Guarded(() => random.fraction());
-      guarded.fill(BYTES_MAX * 0.9);
+      guarded.fill(BYTES_MAX * 0.85);
       const { bound } = guarded.guard;
-      const lowered = BYTES_MAX * 0.7;
+      const lowered = BYTES_MAX * 0.65;
       guarded.lower(lowered);
       const startMs = guarded.monotonicMs;
       while (guarded.replica.keyspace.usedBytes > bound.evictAtBytes + lowered * 0.21) {
@@ -127,7 +127,7 @@ describe('the guard of memory', () => {
   it('looks at as many keys for each that it evicts as there are for each that has to go', async () => {
     await withSeed(FILE, (random) => {
       const guarded = new Guarded(() => random.fraction());
-      guarded.fill(BYTES_MAX * 0.9);
+      guarded.fill(BYTES_MAX * 0.85);
       const { keyspace } = guarded.replica;
       const drawsForOne = (share: number): number => {
         guarded.lower(Math.floor(keyspace.usedBytes * share));
@@ -144,8 +144,8 @@ describe('the guard of memory', () => {
   it('takes a few milliseconds of a turn for making room, however many commands the turn has', async () => {
     await withSeed(FILE, (random) => {
       const guarded = new Guarded(() => random.fraction());
-      const count = guarded.fill(BYTES_MAX * 0.9);
-      guarded.lower(BYTES_MAX * 0.7);
+      const count = guarded.fill(BYTES_MAX * 0.85);
+      guarded.lower(BYTES_MAX * 0.65);
       guarded.endTurn();
       const { keyspace } = guarded.replica;
       const startMs = guarded.monotonicMs;
