@@ -4,7 +4,7 @@ import type { PeerStatus } from '../../replication/status.ts';
 import type { Call } from '../dispatch/call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
 import { mantisFields } from '../info/mantis.ts';
-import { helpSubcommand } from '../definitions/subcommand-help.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 import { backUp, showDigest, verify } from './maintenance.ts';
 import { mayDebug } from './debug.ts';
 import { conflictSubcommands } from './mantis-conflicts.ts';
@@ -108,15 +108,11 @@ function subcommand(definition: MantisSubcommand): CommandDefinition {
 }
 
 export const mantisCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'mantis',
     summary: 'Commands about this node and its peers.',
     since: '0.1.0',
     group: 'mantis',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands: [
       subcommand({
         name: 'status',

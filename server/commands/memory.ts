@@ -3,9 +3,9 @@ import { SAMPLES_DEFAULT, deadlineBytes, indexBytes, keyBytes } from '../../stor
 import type { Call } from '../dispatch/call.ts';
 import { command, keyRange } from '../definitions/command.ts';
 import type { CommandDefinition } from '../definitions/command.ts';
-import { memoryFigures } from '../info/memory-figures.ts';
+import { type MemoryFigures, memoryFigures } from '../info/memory-figures.ts';
 import { peekKey } from '../values/key-use.ts';
-import { helpSubcommand } from '../definitions/subcommand-help.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
 /** Reserved against used memory past which MEMORY DOCTOR speaks of fragmentation, and what it takes to matter. */
 const FRAGMENTATION_RATIO_MAX = 1.5;
@@ -58,8 +58,8 @@ function doctor(call: Call): void {
 type Figure = readonly [name: string, value: number, kind: 'bytes' | 'ratio'];
 
 /** What follows the databases: totals, and how the allocator and the process stand to them. */
-function totals(call: Call, keyCount: number): readonly Figure[] {
-  const { usedBytes, peakBytes, overheadBytes, activeBytes, residentBytes } = memoryFigures(call.node);
+function totals(figures: MemoryFigures, keyCount: number): readonly Figure[] {
+  const { usedBytes, peakBytes, overheadBytes, activeBytes, residentBytes } = figures;
   const datasetBytes = usedBytes - overheadBytes;
   const processBytes = process.memoryUsage.rss();
   return [
@@ -85,11 +85,12 @@ function totals(call: Call, keyCount: number): readonly Figure[] {
 
 function stats(call: Call): void {
   const { keyspace, reply, node } = call;
+  const figures = memoryFigures(node);
   const databases = keyspace.databases.filter((database) => database.keyCount > 0);
   const keyCount = databases.reduce((total, database) => total + database.keyCount, 0);
   const before: readonly Figure[] = [
-    ['peak.allocated', memoryFigures(node).peakBytes, 'bytes'],
-    ['total.allocated', keyspace.usedBytes, 'bytes'],
+    ['peak.allocated', figures.peakBytes, 'bytes'],
+    ['total.allocated', figures.usedBytes, 'bytes'],
     ['startup.allocated', 0, 'bytes'],
     ['replication.backlog', 0, 'bytes'],
     ['clients.slaves', 0, 'bytes'],
@@ -99,7 +100,7 @@ function stats(call: Call): void {
     ['lua.caches', node.scripting.cache.bytes, 'bytes'],
     ['functions.caches', node.scripting.libraries.bytes, 'bytes'],
   ];
-  const behind = totals(call, keyCount);
+  const behind = totals(figures, keyCount);
   reply.map(before.length + databases.length + behind.length);
   for (const figure of before) replyFigure(call, ...figure);
   for (const database of databases) {
@@ -143,15 +144,11 @@ function memorySubcommand(
 }
 
 export const memoryCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'memory',
     summary: 'Tells what keys and the node cost.',
     since: '4.0.0',
     group: 'server',
-    complexity: 'Depends on the subcommand',
-    arity: -2,
-    flags: [],
-    syntax: '<DOCTOR|HELP|MALLOC-STATS|PURGE|STATS|USAGE> [argument ...]',
     subcommands: [
       memorySubcommand('doctor', 'Says in words what is wrong with the memory of the node.', 'O(1)', doctor),
       helpSubcommand('server', '4.0.0'),

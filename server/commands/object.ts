@@ -7,7 +7,7 @@ import { command, CommandError, keyRange } from '../definitions/command.ts';
 import type { CommandDefinition } from '../definitions/command.ts';
 import { collectionEncoding } from '../values/encoding.ts';
 import { peekKey } from '../values/key-use.ts';
-import { helpSubcommand } from '../definitions/subcommand-help.ts';
+import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
 /** Digits and sign of the longest 64-bit integer. */
 const INTEGER_BYTES_MAX = 20;
@@ -96,15 +96,11 @@ function inspection(name: string, since: string, summary: string, run: (call: Ca
 }
 
 export const objectCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'object',
     summary: 'Tells how a key is kept and used.',
     since: '2.2.3',
     group: 'generic',
-    complexity: 'Depends on the subcommand',
-    arity: -2,
-    flags: [],
-    syntax: '<ENCODING|FREQ|HELP|IDLETIME|REFCOUNT> [argument ...]',
     subcommands: [
       inspection('encoding', '2.2.3', 'Tells the form in which Redis would keep the value.', encoding),
       inspection('freq', '4.0.0', 'Tells how often the key is used, on a logarithmic scale from 0 to 255.', freq),

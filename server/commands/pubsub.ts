@@ -3,7 +3,7 @@ import { GlobPattern } from '../../protocol/glob.ts';
 import type { Call } from '../dispatch/call.ts';
 import { command, type CommandDefinition, type CommandFlag, keyRange } from '../definitions/command.ts';
 import type { Space } from '../pubsub/pubsub.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 
 /** The word of each reply. */
 const WORDS: Record<Space, { subscribe: string; unsubscribe: string }> = {
@@ -180,14 +180,11 @@ export const pubsubCommands: readonly CommandDefinition[] = [
     merge: EVERYWHERE,
     run: (call) => publish(call, true),
   }),
-  command({
+  container({
     name: 'pubsub',
     summary: 'Tells which channels and patterns are listened to on this node.',
     since: '2.8.0',
     group: 'pubsub',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands: [
       looking('channels', '2.8.0', 'Gives the channels that are listened to.', -2, '[pattern]', (call) => {
         if (call.argc > 3) wrongSubcommandArguments(call, 'pubsub');

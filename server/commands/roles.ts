@@ -1,6 +1,7 @@
 /** What Redis's own replication and cluster commands answer on a server that is alone: every Mantis node takes writes. */
 import type { Call } from '../dispatch/call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
+import { container } from '../definitions/subcommand-help.ts';
 
 const NO_CLUSTER = 'ERR This instance has cluster support disabled';
 const PORT_MAX = 65535;
@@ -130,15 +131,11 @@ export const roleCommands: readonly CommandDefinition[] = [
     syntax: '[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]',
     run: failover,
   }),
-  command({
+  container({
     name: 'cluster',
     summary: 'Commands of Redis Cluster, which this is not.',
     since: '3.0.0',
     group: 'server',
-    complexity: 'Depends on the subcommand.',
-    arity: -2,
-    flags: [],
-    syntax: '',
     subcommands: CLUSTER.map(([name, arity, flags, since, syntax]) =>
       command({
         name,

@@ -18,7 +18,7 @@ import { command, CommandError, keyRange, WRONG_TYPE } from '../definitions/comm
 import type { CommandDefinition, CommandFlag, KeyFlag } from '../definitions/command.ts';
 import { idArgument, rangeEnd } from '../arguments/stream-arguments.ts';
 import { replyId, replyLatin1, useStream } from '../values/stream-use.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 import { streamCommand } from './streams.ts';
 
 const NEEDS_KEY =
@@ -281,15 +281,11 @@ function groupSubcommand(
 }
 
 export const streamGroupCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'xgroup',
     summary: 'Makes, changes and removes consumer groups.',
     since: '5.0.0',
     group: 'stream',
-    complexity: 'Depends on the subcommand',
-    arity: -2,
-    flags: [],
-    syntax: '<CREATE|CREATECONSUMER|DELCONSUMER|DESTROY|HELP|SETID> [argument ...]',
     subcommands: [
       groupSubcommand(
         'create',

@@ -11,7 +11,7 @@ import type { Call } from '../dispatch/call.ts';
 import { command, CommandError, keyRange } from '../definitions/command.ts';
 import type { CommandDefinition, CommandFlag } from '../definitions/command.ts';
 import { entriesBetween, lagOf, replyEntry, replyId, replyLatin1, useStream } from '../values/stream-use.ts';
-import { helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
+import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 
 const FULL_COUNT_DEFAULT = 10;
 /** Redis keeps entries in listpacks of so many, below a tree that has one node more. */
@@ -215,15 +215,11 @@ function infoSubcommand(
 }
 
 export const streamInfoCommands: readonly CommandDefinition[] = [
-  command({
+  container({
     name: 'xinfo',
     summary: 'Tells how streams, groups and consumers are.',
     since: '5.0.0',
     group: 'stream',
-    complexity: 'Depends on the subcommand',
-    arity: -2,
-    flags: [],
-    syntax: '<CONSUMERS|GROUPS|HELP|STREAM> [argument ...]',
     subcommands: [
       infoSubcommand(
         'consumers',
