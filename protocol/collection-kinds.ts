@@ -37,3 +37,13 @@ export function isElementKind(kind: number): boolean {
 export function isElementCounterKind(kind: number): boolean {
   return kind >= KIND_ELEMENT_COUNTER_FIRST && kind < KIND_ELEMENT_COUNTER_FIRST + COLLECTION_COUNT;
 }
+
+/** The kind of the element that a sum of this kind adds to. */
+export function elementKindOfCounter(counterKind: number): number {
+  return counterKind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST;
+}
+
+/** The kind of the sums that add to an element of this kind. */
+export function counterKindOfElement(elementKind: number): number {
+  return elementKind - KIND_ELEMENT_FIRST + KIND_ELEMENT_COUNTER_FIRST;
+}

@@ -14,10 +14,10 @@ import {
 import {
   COLLECTION_HASH,
   COLLECTION_SORTED_SET,
+  counterKindOfElement,
   isElementCounterKind,
   isElementKind,
   isKeyKind,
-  KIND_ELEMENT_COUNTER_FIRST,
   KIND_ELEMENT_FIRST,
   KIND_KEY_FIRST,
   KIND_KEY_FLOOR,
@@ -62,7 +62,7 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
     if (isElementKind(kind) || isElementCounterKind(kind)) {
       if (!canHaveSums(kind)) continue;
       const element = registers.subarray(reader.elementStart, reader.elementStart + reader.elementLength);
-      all.push({ database, key, hasString: false, element, counterKind: counterKindOf(kind), ...version });
+      all.push({ database, key, hasString: false, element, counterKind: counterKindOfElement(kind), ...version });
       continue;
     }
     const last = all.findLast((one) => one.element === null);
@@ -163,10 +163,6 @@ export function isOutlived(record: RecordView, by: Outlived): boolean {
 
 function canHaveSums(kind: number): boolean {
   return kind === KIND_ELEMENT_FIRST + COLLECTION_HASH || kind === KIND_ELEMENT_FIRST + COLLECTION_SORTED_SET;
-}
-
-function counterKindOf(elementKind: number): number {
-  return elementKind - KIND_ELEMENT_FIRST + KIND_ELEMENT_COUNTER_FIRST;
 }
 
 /** What the names of an element's sums begin with: see collection-kinds.ts. */

@@ -13,9 +13,9 @@ import {
 } from '../../protocol/change-record.ts';
 import {
   COLLECTION_STREAM,
-  KIND_ELEMENT_COUNTER_FIRST,
   KIND_ELEMENT_FIRST,
   KIND_KEY_FLOOR,
+  elementKindOfCounter,
   isCollectionKind,
   isElementCounterKind,
   isElementKind,
@@ -100,18 +100,20 @@ function bury(record: RecordReader, boundOf: OriginBound, end: Version | null = 
   if (!isLive(record) || !isUpTo(record, boundOf) || isKeyKind(kind) || kind === KIND_KEY_FLOOR) return;
   if (kind === KIND_ELEMENT_FIRST + COLLECTION_STREAM && elementLength > STREAM_ID_BYTES) return;
   if (kind === KIND_COUNTER && elementLength === 0) return;
-  const isFieldSum = isElementCounterKind(kind);
-  const isElement = isElementKind(kind) || isFieldSum;
   const { database, keyStart, keyLength } = record;
   const { stampHi, stampLo, originHi, originLo } = end ?? record;
-  const buriedKind = isFieldSum
-    ? kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST
-    : isElement
-      ? kind
-      : KIND_STRING;
-  output.begin(buriedKind, FLAG_DEAD, stampHi, stampLo, originHi, originLo, database, buffer, keyStart, keyLength);
-  if (isFieldSum) output.element(buffer, elementStart + 4, elementLength - 4 - SUM_ORIGIN_BYTES);
-  else if (isElement) output.element(buffer, elementStart, elementLength);
+  const begin = (buriedKind: number): void => {
+    output.begin(buriedKind, FLAG_DEAD, stampHi, stampLo, originHi, originLo, database, buffer, keyStart, keyLength);
+  };
+  if (isElementCounterKind(kind)) {
+    begin(elementKindOfCounter(kind));
+    output.element(buffer, elementStart + 4, elementLength - 4 - SUM_ORIGIN_BYTES);
+  } else if (isElementKind(kind)) {
+    begin(kind);
+    output.element(buffer, elementStart, elementLength);
+  } else {
+    begin(KIND_STRING);
+  }
   output.end();
 }
 
@@ -210,7 +212,7 @@ function burySum(
 function baseName({ buffer, kind, elementStart, elementLength }: RecordReader): string {
   if (kind === KIND_COUNTER) return `${KIND_STRING}:`;
   const field = buffer.toString('latin1', elementStart + 4, elementStart + elementLength - SUM_ORIGIN_BYTES);
-  return `${kind - KIND_ELEMENT_COUNTER_FIRST + KIND_ELEMENT_FIRST}:${field}`;
+  return `${elementKindOfCounter(kind)}:${field}`;
 }
 
 /**
