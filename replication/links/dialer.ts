@@ -115,7 +115,8 @@ export class Dialer {
   /** A link to this node has broken. */
   lost(nodeId: string, livedMs: number, nowMs: number): void {
     const shortLinks = livedMs < SETTLED_MS ? (this.#shortLinks.get(nodeId) ?? 0) + 1 : 0;
-    this.#shortLinks.set(nodeId, shortLinks);
+    if (shortLinks === 0) this.#shortLinks.delete(nodeId);
+    else this.#shortLinks.set(nodeId, shortLinks);
     if (shortLinks <= SHORT_LINKS_MAX) this.wake(nodeId, nowMs);
   }
 
