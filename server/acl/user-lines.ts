@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { applyRule, isUserName, joinSelectors, newUser, type RuleContext, RuleError } from './rules.ts';
 import type { User } from './user.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 /** What is wrong with users from a file; nothing was changed. */
 export class UserLinesError extends Error {}
@@ -44,7 +45,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new UserLinesError(`Error loading ACLs, opening file '${path}': ${reason}`);
   }
 }

@@ -5,7 +5,5 @@ import type { Session } from './session.ts';
 export function isLocalClient(session: Session): boolean {
   const { remoteAddress } = session.transport;
   const colon = remoteAddress.lastIndexOf(':');
-  return (
-    colon < 0 || remoteAddress.startsWith('/') || isLoopback(remoteAddress.slice(0, colon).replace(/^\[|\]$/g, ''))
-  );
+  return colon < 0 || remoteAddress.startsWith('/') || isLoopback(remoteAddress.slice(0, colon));
 }

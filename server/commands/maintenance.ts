@@ -5,6 +5,7 @@ import type { Verification } from '../../storage/verification/verification.ts';
 import type { Call } from '../dispatch/call.ts';
 import { isLocalClient } from '../clients/client-address.ts';
 import { contentDigest, contentDigestSoon } from '../peers/content-digest.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 /** Makes the session wait for work, and answers with its result or why it failed. */
 function answerLater<T>(call: Call, work: Promise<T>, write: (reply: ReplyWriter, result: T) => void): void {
@@ -18,7 +19,7 @@ function answerLater<T>(call: Call, work: Promise<T>, write: (reply: ReplyWriter
   work.then(
     (result) => finish((reply) => write(reply, result)),
     (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       node.log.error({ err: error }, `${commandName} failed`);
       finish((reply) => reply.error(`ERR ${message.replaceAll(/[\r\n]+/g, ' ')}`));
     },

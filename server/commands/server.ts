@@ -2,6 +2,7 @@
 import type { Call } from '../dispatch/call.ts';
 import { type CommandDefinition, type CommandFlag, command } from '../definitions/command.ts';
 import type { Node } from '../node.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 const SAVE_FLAGS: readonly CommandFlag[] = ['admin', 'noscript', 'no_async_loading'];
 
@@ -30,7 +31,7 @@ function save(call: Call): void {
     () => finish(null),
     (error: unknown) => {
       logSaveError(node, error);
-      finish(`ERR saving failed: ${error instanceof Error ? error.message : String(error)}`);
+      finish(`ERR saving failed: ${reasonOf(error)}`);
     },
   );
 }

@@ -16,6 +16,7 @@ import { replaceFile, rewriteText } from './rewrite.ts';
 import type { Sources } from './sources.ts';
 import { gather, gatherFile, unknownOption } from './sources.ts';
 import { globMatcher, isGlob } from './text-match.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 /** Called after CONFIG SET changed an option. Throws ValueError to refuse, which undoes the whole CONFIG SET. */
 export type ChangeListener<T> = (value: T, previous: T) => void;
@@ -257,7 +258,7 @@ export class Config {
       this.#replaceFile(this.file, rewriteText(text, differs, this.#values));
       return null;
     } catch (error) {
-      return `ERR Rewriting config file: ${error instanceof Error ? error.message : String(error)}`;
+      return `ERR Rewriting config file: ${reasonOf(error)}`;
     }
   }
 

@@ -4,6 +4,7 @@ import type { Assignment, ConfigProblem, Gathered } from './assignment.ts';
 import { readLines, splitLine } from './config-file.ts';
 import { findOption, allNames } from './option-table.ts';
 import { nearestName } from './text-match.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 export type Setting = string | number | boolean | readonly (string | number)[];
 
@@ -42,7 +43,7 @@ function reason(error: unknown): string {
   if (code === 'ENOENT') return 'there is no such file';
   if (code === 'EACCES') return 'permission denied';
   if (code === 'EISDIR') return 'it is a folder';
-  return error instanceof Error ? error.message : String(error);
+  return reasonOf(error);
 }
 
 interface FileReader {

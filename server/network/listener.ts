@@ -17,6 +17,7 @@ import { clientsMost, openFilesMost } from './open-files.ts';
 import { Session } from '../clients/session.ts';
 import { clientDemands, TLS_CONTEXT_OPTIONS, tlsContextOptions } from './tls-options.ts';
 import { TurnReplies } from './turn-replies.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 const PROTECTED =
   '-DENIED Mantis is running in protected mode because protected mode is enabled and no password is set for the default ' +
@@ -108,7 +109,7 @@ export class Listener {
           Object.assign(server, clientDemands(config.values));
         }
       } catch (error) {
-        throw new ValueError(error instanceof Error ? error.message : String(error));
+        throw new ValueError(reasonOf(error));
       }
     };
     for (const name of TLS_CONTEXT_OPTIONS) config.onChange(name, apply);
@@ -139,7 +140,7 @@ export class Listener {
       await listening(server, { path });
       if (permissions !== 0) chmodSync(path, permissions);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       throw new Error(`cannot listen on ${path}: make its folder, or choose another path with --unixsocket (${why})`, {
         cause: error,
       });

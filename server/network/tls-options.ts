@@ -4,7 +4,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, DEFAULT_CIPHERS, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import type { ConfigValues, OptionName } from '../config/option-table.ts';
-import { tlsVersions } from '../config/tls-versions.ts';
+import { TLS_VERSIONS, tlsVersions } from '../config/tls-versions.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 /** Options that say what certificates, keys and ciphers are used: all of these can be changed while a node runs. */
 export const TLS_CONTEXT_OPTIONS = [
@@ -45,7 +46,7 @@ export function tlsContextOptions(values: ConfigValues): SecureContextOptions {
   try {
     createSecureContext(options);
   } catch (error) {
-    throw new Error(`the tls-* options cannot be used together, or one of the files is not PEM: ${reason(error)}`, {
+    throw new Error(`the tls-* options cannot be used together, or one of the files is not PEM: ${reasonOf(error)}`, {
       cause: error,
     });
   }
@@ -60,15 +61,11 @@ export function clientDemands(values: ConfigValues): { requestCert: boolean; rej
   };
 }
 
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 function read(option: OptionName, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new Error(`${option} cannot be read: ${reason(error)}`, { cause: error });
+    throw new Error(`${option} cannot be read: ${reasonOf(error)}`, { cause: error });
   }
 }
 
@@ -78,7 +75,7 @@ function certificatesIn(folder: string): Buffer[] {
   try {
     names = readdirSync(folder);
   } catch (error) {
-    throw new Error(`tls-ca-cert-dir cannot be read: ${reason(error)}`, { cause: error });
+    throw new Error(`tls-ca-cert-dir cannot be read: ${reasonOf(error)}`, { cause: error });
   }
   const found = names
     .map((name) => join(folder, name))
@@ -105,8 +102,7 @@ function versions(text: string): SecureContextOptions {
   const lowest = allowed[0];
   const highest = allowed.at(-1);
   if (lowest === undefined || highest === undefined) return {};
-  const all = tlsVersions('TLSv1 TLSv1.1 TLSv1.2 TLSv1.3');
-  const leftOut = all.filter((version) => !allowed.includes(version)).map((version) => LEFT_OUT[version]);
+  const leftOut = TLS_VERSIONS.filter((version) => !allowed.includes(version)).map((version) => LEFT_OUT[version]);
   return {
     minVersion: lowest,
     maxVersion: highest,

@@ -6,6 +6,7 @@ import { optionsHelp } from '../config/help.ts';
 import type { ConfigSources } from '../config/config.ts';
 import { nearestName } from '../config/text-match.ts';
 import { mantisVersion } from '../config/version.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 export interface CliActions {
   /** Starts a node; resolves when it serves, or when it has ended. Rejects when it cannot start. */
@@ -122,7 +123,7 @@ export async function runCli(
     // Help and version end this way too, with code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
     if (error instanceof ConfigError) surroundings.writeError(explain(error, program));
-    else surroundings.writeError(`mantis: ${error instanceof Error ? error.message : String(error)}\n`);
+    else surroundings.writeError(`mantis: ${reasonOf(error)}\n`);
     return 1;
   }
 }

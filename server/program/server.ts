@@ -13,6 +13,7 @@ import { SystemMemory } from '../memory/process-memory.ts';
 import { Runtime } from '../runtime.ts';
 import { stopTimeoutMs } from '../persistence/saving.ts';
 import { systemEnvironment } from '../runtime/system-environment.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 const HEAP_GROWING_PERCENT = 30;
 /** Signals of one press of Ctrl-C arrive within this. */
@@ -91,14 +92,10 @@ function enter(directory: string): void {
   try {
     process.chdir(directory);
   } catch (error) {
-    throw new Error(`cannot work in ${directory}: make the folder, or name another with --dir (${reason(error)})`, {
+    throw new Error(`cannot work in ${directory}: make the folder, or name another with --dir (${reasonOf(error)})`, {
       cause: error,
     });
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** As in Redis a file that cannot be written is no reason not to serve. */
@@ -106,7 +103,7 @@ function writePidFile(runtime: Runtime, path: string): void {
   try {
     writeFileSync(path, `${process.pid}\n`);
   } catch (error) {
-    runtime.log.warn(`cannot write the pidfile: make its folder, or name another with --pidfile (${reason(error)})`);
+    runtime.log.warn(`cannot write the pidfile: make its folder, or name another with --pidfile (${reasonOf(error)})`);
     return;
   }
   process.on('exit', () => {

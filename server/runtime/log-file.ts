@@ -1,6 +1,7 @@
 /** Where log lines go: a file that is opened for each line, as redis-server does, or standard error. */
 import { appendFileSync, mkdirSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 const STANDARD_ERROR = 2;
 
@@ -24,7 +25,7 @@ export class LogFile {
       mkdirSync(dirname(this.#path), { recursive: true });
       appendFileSync(this.#path, '');
     } catch (error) {
-      throw new Error(`cannot write the log to ${this.#path}: name another file with --logfile (${reason(error)})`, {
+      throw new Error(`cannot write the log to ${this.#path}: name another file with --logfile (${reasonOf(error)})`, {
         cause: error,
       });
     }
@@ -42,7 +43,7 @@ export class LogFile {
       this.#append(line);
     } catch (error) {
       this.#dropped++;
-      this.#problem = reason(error);
+      this.#problem = reasonOf(error);
     }
   }
 
@@ -50,8 +51,4 @@ export class LogFile {
     if (this.#path === null) writeSync(STANDARD_ERROR, text);
     else appendFileSync(this.#path, text);
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -14,6 +14,7 @@ import type { MemoryGuard } from '../memory/memory-guard.ts';
 import type { Node } from '../node.ts';
 import type { Session } from '../clients/session.ts';
 import type { Invocation } from '../transactions/transaction.ts';
+import { reasonOf } from '../../storage/backends/reason.ts';
 
 /** How often a command's keys may be evicted again before it runs. */
 const READS_MAX = 8;
@@ -123,8 +124,7 @@ export class Waits {
         wait.absent = absent;
         end(null);
       },
-      (error: unknown) =>
-        end(`ERR the durable store cannot be read: ${error instanceof Error ? error.message : String(error)}`),
+      (error: unknown) => end(`ERR the durable store cannot be read: ${reasonOf(error)}`),
     );
   }
 

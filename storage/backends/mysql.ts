@@ -44,6 +44,7 @@ import {
 } from './mysql-rows.ts';
 import { isOutlived, outlivedOf, outlivedSlices, outlives, removalRank, type Outlived } from './outlived.ts';
 import { checkSchema } from './mysql-schema.ts';
+import { reasonOf } from './reason.ts';
 
 const ROWS_A_STATEMENT = 2000;
 const ROWS_A_PAGE = 20_000;
@@ -268,9 +269,8 @@ export class MysqlStore implements DurableStore {
   async #halve(records: Buffer, rows: RowReference[], refused: RefusedRow[], error: unknown): Promise<void> {
     if (rows.length === 1) {
       const { start, end } = rows[0];
-      const reason = error instanceof Error ? error.message : String(error);
       const isCertain = isRowFault(error) || error instanceof RowTooLargeError;
-      refused.push({ records: Buffer.from(records.subarray(start, end)), reason, isCertain });
+      refused.push({ records: Buffer.from(records.subarray(start, end)), reason: reasonOf(error), isCertain });
       return;
     }
     const middle = rows.length >> 1;

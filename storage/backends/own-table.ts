@@ -8,6 +8,7 @@ import { keyId, type KeyName, packKeyNames } from './key-names.ts';
 import type { RefusedRow } from './mysql.ts';
 import { isOutlived, type Outlived, outlivedOf, outlives } from './outlived.ts';
 import { splitRecords } from './record-tools.ts';
+import { reasonOf } from './reason.ts';
 
 /** Keys that a store is asked for at once. */
 const KEYS_A_FETCH = 500;
@@ -37,7 +38,7 @@ export class OwnTable {
       return await work();
     } catch (error) {
       if (error instanceof StoreError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       throw new StoreError('unavailable', `the store ${this.#store.name} has failed: ${reason}`, error);
     }
   }

@@ -8,6 +8,7 @@ import type { MysqlStore, RefusedRow } from '../backends/mysql.ts';
 import { Backoff } from './backoff.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import type { DrainQueue, MysqlStatus } from './flush-types.ts';
+import { reasonOf } from '../backends/reason.ts';
 
 const ROWS_A_BATCH = 4000;
 const BATCH_BYTES = 2 << 20;
@@ -110,7 +111,7 @@ export class MysqlDrainer {
 
   /** Told by others who talk to MySQL that it did not answer. */
   noteFailure(error: unknown): void {
-    this.#lastError = error instanceof Error ? error.message : String(error);
+    this.#lastError = reasonOf(error);
     this.#lastErrorAtMs = this.#options.environment.nowMs();
     this.#state = 'down';
     this.#options.onChange();
