@@ -30,6 +30,8 @@ const CANDIDATES_MAX = 16;
 const KNOWN_BYTES_MAX = 1024;
 /** Checks for which a register may be without a row: who took the change brings it, perhaps later. */
 const TRIES_MAX = 100;
+const SLOTS = 4096;
+const SLOT_KEY_BYTES = 6;
 
 export interface TableWatchOptions {
   environment: StoreEnvironment;
@@ -58,7 +60,7 @@ export class TableWatch {
   /** Those that are to become known when they have a row. */
   readonly #candidates = new Map<string, Watched>();
   /** How many of both have a key of this slot: most records are passed by with one look here. */
-  readonly #slots = new Uint8Array(256);
+  readonly #slots = new Uint8Array(SLOTS);
   #timer: { cancel(): void } | null = null;
   #isClosed = false;
 
@@ -189,9 +191,12 @@ export class TableWatch {
   }
 }
 
-/** Where a key is counted, by its length and its last byte. */
+/** Where a key is counted, by its length and its last bytes: keys are often the same but for a number at their end. */
 function slotOf(bytes: Buffer, start: number, length: number): number {
-  return length === 0 ? 0 : (length * 31 + bytes[start + length - 1]) & 255;
+  let hash = length;
+  const end = start + length;
+  for (let at = Math.max(start, end - SLOT_KEY_BYTES); at < end; at++) hash = (hash * 31 + bytes[at]) | 0;
+  return hash & (SLOTS - 1);
 }
 
 /** Of what is to be looked for: it stays until its own register or its key is changed. */
