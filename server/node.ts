@@ -55,6 +55,8 @@ export interface Room {
    * @param isHolding nothing may be evicted before the command has run
    */
   hasRoom(isHolding?: boolean): boolean;
+  /** Frees some before commands that need none, where the data is beyond its bound. */
+  makeRoom(): void;
   /** Frees some between commands, where the data is beyond its bound. */
   relieveSoon(): void;
   /** What the process takes besides what is counted, and where eviction begins because of it. */

@@ -132,6 +132,7 @@ export class Dispatcher implements CommandControl {
     clock.refresh();
     session.activeAtMs = clock.nowMs;
     hideDueElements(this.#node.keyspace);
+    if (this.#node.loading === null) this.memory?.makeRoom();
     const reply = this.#reply;
     reply.reset();
     const { changes } = this.#node.keyspace;

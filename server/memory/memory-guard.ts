@@ -21,7 +21,7 @@ const EVICTED_FIRST_SHARE = 0.2;
 const FREE_ELEMENTS = 1000;
 /** Memory may be so far over its bound while what could leave it is being stored; beyond, commands wait for the stores. */
 const UNSTORED_SHARE = 0.02;
-const UNSTORED_BYTES_LEAST = 1 << 20;
+const UNSTORED_BYTES_LEAST = 64 << 10;
 /** Node.js ends the process when its heap is full. */
 const HEAP_SHARE_MAX = 0.9;
 /** The process is looked at this often. */
@@ -130,7 +130,14 @@ export class MemoryGuard {
     return this.#relief !== 'nothing';
   }
 
-  /** What a command that may need memory has to wait for; null when it can run. Asked after `hasRoom`. */
+  /** Evicts before commands that need no memory, reads among them: as in Redis, what goes is told of before their replies. */
+  makeRoom(): void {
+    if (this.#bytesMax === 0 || this.#node.keyspace.usedBytes <= this.bound.evictAtBytes) return;
+    this.hasRoom();
+    this.#node.tracking.tellNow();
+  }
+
+  /** What a command has to wait for where room is short; null when it can run. Asked after `hasRoom` or `makeRoom`. */
   get roomSoon(): Promise<void> | null {
     if (this.#relief !== 'waits' || this.isHolding) return null;
     const slack = Math.max(UNSTORED_BYTES_LEAST, this.#bytesMax * UNSTORED_SHARE);

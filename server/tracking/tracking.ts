@@ -288,6 +288,11 @@ export class Tracking {
     }
   }
 
+  /** Sends what is known to be invalid before anything else is answered. No command may be running. */
+  tellNow(): void {
+    if (this.#pending.size > 0) this.#flush(null);
+  }
+
   #flushSoon(): void {
     if (this.#isFlushAwaited) return;
     this.#isFlushAwaited = true;

@@ -20,6 +20,8 @@ import { reasonOf } from '../../storage/backends/reason.ts';
 const READS_MAX = 8;
 /** How often others may take the room that the command has waited for. */
 const ROOMS_MAX = 1000;
+/** How long a command that needs no room waits for the stores. */
+const TOLD_WITHIN_MS = 50;
 
 export interface WaitControl {
   readonly time: Pick<Time, 'setTimer'>;
@@ -42,6 +44,7 @@ interface Wait {
  */
 const BLIND = new Set(['mset', 'setex', 'psetex', 'migrate']);
 const NONE: ReadonlySet<string> = new Set();
+const emptySet = (): ReadonlySet<string> => NONE;
 const DEADLINE_WORDS = new Set(['EX', 'PX', 'EXAT', 'PXAT']);
 
 function textOf(args: ArgumentSource, index: number): string {
@@ -59,6 +62,8 @@ export class Waits {
   readonly #readThrough: ReadThrough | null;
   readonly #control: WaitControl;
   readonly #waits = new Map<Session, Wait>();
+  /** Commands that need no room have waited for this for too long. */
+  #slow: Promise<void> | null = null;
 
   constructor(node: Node, memory: MemoryGuard, readThrough: ReadThrough | null, control: WaitControl) {
     this.#node = node;
@@ -75,7 +80,7 @@ export class Waits {
   /** `run`; `wait`: to be put off until `wake` is called; anything else is the error to answer with. */
   check(call: Invocation, session: Session): 'run' | 'wait' | (string & {}) {
     // The rule, and on the path of every command.
-    if (this.#readThrough === null && this.#waits.size === 0 && !this.#needsRoom(call)) return 'run';
+    if (this.#readThrough === null && this.#waits.size === 0 && this.#room(call, session) === null) return 'run';
     const wait = this.#waits.get(session);
     if (wait !== undefined) {
       if (!wait.isOver) return 'wait';
@@ -85,7 +90,7 @@ export class Waits {
       }
     }
     const missing = this.#readThrough === null ? [] : this.#missing(call, session, wait?.absent ?? NONE);
-    const room = this.#needsRoom(call) ? this.#memory.roomSoon : null;
+    const room = this.#room(call, session);
     if (missing.length === 0 && room === null) {
       if (wait !== undefined) this.#waits.delete(session);
       return 'run';
@@ -94,19 +99,43 @@ export class Waits {
     const next: Wait = { isOver: false, reads, rooms, absent: NONE, failure: null };
     if (missing.length > 0 ? ++next.reads > READS_MAX : ++next.rooms > ROOMS_MAX) {
       this.#waits.delete(session);
+      if (missing.length === 0 && !call.command.deniesOom) return 'run';
       return "OOM the command's keys do not fit 'maxmemory' together.";
     }
     this.#waits.set(session, next);
-    const isRead = missing.length > 0;
-    this.#begin(session, next, isRead ? this.#readThrough!.fetch(missing) : room!.then(() => NONE));
+    if (missing.length === 0 && !call.command.deniesOom) {
+      this.#begin(session, next, room!.then(emptySet), TOLD_WITHIN_MS, () => {
+        this.#slow = room;
+        return null;
+      });
+    } else {
+      const timeoutMs = this.#node.config.values['read-through-timeout'];
+      const reason = missing.length > 0 ? this.#readThrough!.fetch(missing) : room!.then(emptySet);
+      const late = `ERR the durable store has not answered within ${timeoutMs} ms; the command was not run`;
+      this.#begin(session, next, reason, timeoutMs, () => late);
+    }
     return 'wait';
   }
 
-  #needsRoom(call: Invocation): boolean {
-    return call.command.deniesOom && this.#memory.roomSoon !== null;
+  /**
+   * What the command waits for where memory is short and what could leave it is being stored: room for a write. A client that keeps
+   * a cache is told of what goes before it is answered (CLIENT TRACKING), so its reads wait, too, but not long.
+   */
+  #room(call: Invocation, session: Session): Promise<void> | null {
+    const { deniesOom, keys } = call.command;
+    if (!deniesOom && (session.tracking === null || keys === undefined)) return null;
+    const room = this.#memory.roomSoon;
+    return deniesOom || room !== this.#slow ? room : null;
   }
 
-  #begin(session: Session, wait: Wait, reason: Promise<ReadonlySet<string>>): void {
+  /** @param onTimeout returns the error to answer with, null to run the command */
+  #begin(
+    session: Session,
+    wait: Wait,
+    reason: Promise<ReadonlySet<string>>,
+    timeoutMs: number,
+    onTimeout: () => string | null,
+  ): void {
     const end = (failure: string | null): void => {
       // Only the first end counts; the client may have gone, too.
       if (wait.isOver || this.#waits.get(session) !== wait) return;
@@ -115,10 +144,7 @@ export class Waits {
       timer.cancel();
       this.#control.wake(session);
     };
-    const timeoutMs = this.#node.config.values['read-through-timeout'];
-    const timer = this.#control.time.setTimer(timeoutMs, () =>
-      end(`ERR the durable store has not answered within ${timeoutMs} ms; the command was not run`),
-    );
+    const timer = this.#control.time.setTimer(timeoutMs, () => end(onTimeout()));
     reason.then(
       (absent) => {
         wait.absent = absent;

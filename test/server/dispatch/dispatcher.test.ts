@@ -137,6 +137,7 @@ describe('requests', () => {
     node.writeRefusal = null;
     dispatcher.memory = {
       hasRoom: () => false,
+      makeRoom: () => {},
       relieveSoon: () => {},
       isHolding: false,
       bound: new MemoryBound(node.keyspace, null, () => 0),
