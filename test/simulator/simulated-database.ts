@@ -78,6 +78,21 @@ export class SimulatedDatabase {
     return missing;
   }
 
+  /** The keys of records whose rows have a newer version or deadline. */
+  newerThan(records: Buffer): KeyName[] {
+    const newer: KeyName[] = [];
+    for (let at = 0; at < records.length;) {
+      at = this.#given.read(records, at);
+      const held = this.rows.get(registerIdOf(this.#given));
+      if (held === undefined) continue;
+      this.#held.read(held, 0);
+      const { database, keyStart, keyLength } = this.#given;
+      if (compareIgnoringValues(this.#held, this.#given) > 0)
+        newer.push({ database, key: records.subarray(keyStart, keyStart + keyLength) });
+    }
+    return newer;
+  }
+
   remove(records: Buffer): void {
     for (let at = 0; at < records.length;) {
       at = this.#given.read(records, at);
@@ -98,6 +113,7 @@ export function registerIdOf(record: RecordReader): string {
 
 class SimulatedTable implements MysqlTable {
   readonly server = 'simulated';
+  readonly findsSums = true;
   readonly refused = new Quarantine('mysql');
   readonly quarantine = new Quarantine('mysql');
   readonly #database: SimulatedDatabase;
@@ -223,6 +239,10 @@ class SimulatedTable implements MysqlTable {
       });
       if (writer.length > 0) await onRecords(writer.take(), from, ids.length);
     }
+  }
+
+  async newerThan(registers: Buffer): Promise<Buffer> {
+    return packKeyNames(await this.#exchange(() => this.#database.newerThan(registers)));
   }
 
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<Buffer> {
