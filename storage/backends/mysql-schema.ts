@@ -10,6 +10,8 @@ import type { Connection } from 'mysql2';
 export interface SchemaStep {
   version: number;
   summary: string;
+  /** The table that it makes. */
+  table: string;
   statements: string[];
   /** Nodes that do not know this step go on working beside it: it only adds a table or an index. */
   isAdditive?: boolean;
@@ -42,6 +44,7 @@ export const SCHEMA_STEPS: readonly SchemaStep[] = [
   {
     version: 1,
     summary: 'one row per register',
+    table: 'mantis_registers',
     statements: [
       'CREATE TABLE IF NOT EXISTS mantis_registers (' +
         'id BINARY(32) NOT NULL PRIMARY KEY, ' +
@@ -62,6 +65,7 @@ export const SCHEMA_STEPS: readonly SchemaStep[] = [
   {
     version: 2,
     summary: 'progress of the nodes, rows by key',
+    table: 'mantis_progress',
     statements: [
       // One row for each run of a node: MySQL has what it published up to this stamp, and it was alive at this time.
       'CREATE TABLE IF NOT EXISTS mantis_progress (' +
@@ -71,6 +75,18 @@ export const SCHEMA_STEPS: readonly SchemaStep[] = [
         'alive_at DATETIME(3) NOT NULL' +
         ') ENGINE=InnoDB DEFAULT CHARACTER SET binary',
       'CREATE INDEX mantis_registers_key ON mantis_registers (db, k(32))',
+    ],
+    isAdditive: true,
+  },
+  {
+    version: 3,
+    summary: 'who has sums in collections',
+    table: 'mantis_sum_origins',
+    statements: [
+      // With these the ids of all rows that a tombstone of one element may cover are known: mysql-sum-origins.ts.
+      'CREATE TABLE IF NOT EXISTS mantis_sum_origins (' +
+        'origin BINARY(8) NOT NULL PRIMARY KEY' +
+        ') ENGINE=InnoDB DEFAULT CHARACTER SET binary',
     ],
     isAdditive: true,
   },
@@ -94,11 +110,12 @@ async function versionsIn(connections: MysqlConnections, connection: Connection,
   }
 }
 
-/** A table that was dropped is made again, whatever is noted. */
-async function hasTable(connections: MysqlConnections, connection: Connection, table: string): Promise<boolean> {
-  const sql = `SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=DATABASE() AND table_name='${table}'`;
+/** Of the tables that steps make, those that are there. */
+async function tablesIn(connections: MysqlConnections, connection: Connection): Promise<Set<string>> {
+  const names = SCHEMA_STEPS.map(({ table }) => `'${table}'`).join(',');
+  const sql = `SELECT table_name FROM information_schema.tables WHERE table_schema=DATABASE() AND table_name IN (${names})`;
   const rows = await connections.query(connection, sql);
-  return Number(rows[0]?.[0] ?? 0) > 0;
+  return new Set(rows.map(([name]) => String(name)));
 }
 
 interface SchemaState {
@@ -113,9 +130,11 @@ async function stateOf(connections: MysqlConnections, connection: Connection): P
     await versionsIn(connections, connection, STEP_TABLES[0]),
     await versionsIn(connections, connection, STEP_TABLES[1]),
   ];
-  const isKept = await hasTable(connections, connection, 'mantis_registers');
-  const made = new Set(isKept ? [...binding, ...additions] : []);
-  return { binding: Math.max(0, ...binding), missing: SCHEMA_STEPS.filter(({ version }) => !made.has(version)) };
+  // A table that was dropped is made again, whatever is noted; with that of the registers its index has gone.
+  const tables = await tablesIn(connections, connection);
+  const made = new Set(tables.has('mantis_registers') ? [...binding, ...additions] : []);
+  const missing = SCHEMA_STEPS.filter(({ version, table }) => !made.has(version) || !tables.has(table));
+  return { binding: Math.max(0, ...binding), missing };
 }
 
 function refuseNewer({ binding }: SchemaState, server: string): void {

@@ -13,7 +13,7 @@ import {
 } from '../../protocol/change-record.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
-import { keyId, type KeyName, keyNamesOf, nameSlices, packKeyNames } from './key-names.ts';
+import { type KeyName, keyNamesOf, nameSlices, packKeyNames } from './key-names.ts';
 import { MysqlConnections, type MysqlPool, type ServerLimits } from './mysql-connections.ts';
 import {
   readProgress,
@@ -25,14 +25,12 @@ import {
 import { isConflict, isRowFault, isServerFault, mysqlErrorOf, RowTooLargeError } from './mysql-errors.ts';
 import {
   COLUMNS,
-  HEAD_COLUMNS,
   INSERT_HEAD,
   INSERT_PREPARED,
   INSERT_TAIL,
   keyOfRow,
   notNewerText,
   ofKeysText,
-  outlivedText,
   rawBytesOf,
   RowDecoder,
   rowParameters,
@@ -42,8 +40,10 @@ import {
   versionTextOf,
   type RowReference,
 } from './mysql-rows.ts';
-import { isOutlived, outlivedOf, outlivedSlices, outlives, removalRank, type Outlived } from './outlived.ts';
+import { findOutlived } from './mysql-outlived.ts';
 import { checkSchema } from './mysql-schema.ts';
+import { SumOrigins } from './mysql-sum-origins.ts';
+import { removalRank } from './outlived.ts';
 import { reasonOf } from './reason.ts';
 
 const ROWS_A_STATEMENT = 2000;
@@ -98,9 +98,12 @@ export class MysqlStore implements DurableStore {
   readonly quarantine = new Quarantine('mysql');
   /** Rows that the server refused to take. */
   readonly refused = new Quarantine('mysql');
+  /** Sums that lie under the tombstone of one element are found without reading the rows of its collection. */
+  readonly findsSums = true;
   readonly #connections: MysqlConnections;
   readonly #environment: StoreEnvironment;
   readonly #reader = new RecordReader();
+  readonly #sumOrigins = new SumOrigins();
   /** Shrinks when connections break in mid-statement, which is how some proxies say that a packet is too large. */
   #statementBytes = STATEMENT_BYTES_MAX;
   #lossesOfRow = { id: '', times: 0 };
@@ -119,6 +122,8 @@ export class MysqlStore implements DurableStore {
   /** Rejects with kind `unavailable` when the server does not answer, `refused` when the schema is not ours. */
   async open(): Promise<void> {
     await this.#asStoreError(() => this.#connections.use((connection) => checkSchema(this.#connections, connection)));
+    // What was away may have lost what it had.
+    this.#sumOrigins.noteAgain();
   }
 
   async #asStoreError<T>(work: () => Promise<T>): Promise<T> {
@@ -139,7 +144,9 @@ export class MysqlStore implements DurableStore {
   async writeRows(records: Buffer): Promise<RefusedRow[]> {
     const refused: RefusedRow[] = [];
     const rows = rowsOf(records);
+    this.#sumOrigins.see(records, rows);
     await this.#asStoreError(async () => {
+      await this.#noteSumOrigins();
       for (let from = 0; from < rows.length;) {
         const to = await this.#writeStatement(records, rows, from, refused);
         from = to;
@@ -229,6 +236,13 @@ export class MysqlStore implements DurableStore {
   async forgetOldProgress(): Promise<void> {
     await this.#asStoreError(() =>
       this.#connections.use((connection) => removeOldProgress(this.#connections, connection)),
+    );
+  }
+
+  async #noteSumOrigins(): Promise<void> {
+    if (this.#sumOrigins.isNoted) return;
+    await this.#unlessConflict(() =>
+      this.#connections.use((connection) => this.#sumOrigins.note(this.#connections, connection)),
     );
   }
 
@@ -343,7 +357,7 @@ export class MysqlStore implements DurableStore {
     for (;;) {
       const rowsBefore = state.rowsDone;
       try {
-        if (await this.#asStoreError(() => this.#loadPage(state, onRecords))) return;
+        if (await this.#asStoreError(() => this.#loadPage(state, onRecords))) break;
         failures = 0;
       } catch (error) {
         if (state.rowsDone > rowsBefore) failures = 0;
@@ -354,6 +368,9 @@ export class MysqlStore implements DurableStore {
         await delay(LOAD_PAUSE_MS * failures);
       }
     }
+    // Of rows that an older release wrote, or a dump brought back, nobody else has noted them. A server that can only be read gets
+    // them before the next row that is written here.
+    await this.#noteSumOrigins().catch(() => undefined);
   }
 
   /** Reads the next rows in the primary key's order; true when there are no more. */
@@ -365,6 +382,7 @@ export class MysqlStore implements DurableStore {
     const onRow = (row: unknown[]): boolean => {
       const reason = decoder.decode(row);
       if (reason !== null) this.quarantine.add(keyOfRow(row), reason);
+      else this.#sumOrigins.seeRow(row);
       if (row[0] instanceof Buffer) state.after = row[0].toString('hex');
       rowsInPage++;
       state.rowsDone++;
@@ -446,50 +464,9 @@ export class MysqlStore implements DurableStore {
     if (writer.length > 0) await onEnough();
   }
 
-  /**
-   * Gives the rows of these registers' keys, or under a FLOOR, that are outlived by them and not given, as LevelStore does. Rows of a
-   * key are found by the index; a FLOOR reads the table. Resolves to the keys (key-names.ts) with rows newer than what is given.
-   */
+  /** Gives rows that are outlived by these registers, and resolves to the keys with rows newer than these: see mysql-outlived.ts. */
   async outlived(registers: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<Buffer> {
-    const wanted = outlivedOf(registers, new RecordReader());
-    let ids: Set<string> | null = null; // Few batches meet rows that they have to be told from.
-    const isGiven = (id: string): boolean => (ids ??= new Set(rowsOf(registers).map((row) => row.id))).has(id);
-    const newer = new Map<string, KeyName>();
-    await this.#asStoreError(async () => {
-      for (const some of outlivedSlices(wanted)) await this.#outlivedBy(some, isGiven, newer, onRecords);
-    });
-    return packKeyNames([...newer.values()]);
-  }
-
-  async #outlivedBy(
-    all: Outlived[],
-    isGiven: (id: string) => boolean,
-    newer: Map<string, KeyName>,
-    onRecords: (records: Buffer) => Promise<void>,
-  ): Promise<void> {
-    const byKey = Map.groupBy(all, ({ database, key }) => (key === null ? `${database}` : keyId(database, key)));
-    const writer = new RecordWriter(LOAD_SLICE_BYTES);
-    const decoder = new RowDecoder(writer);
-    const reader = new RecordReader();
-    const onRow = (row: unknown[]): boolean => {
-      const before = writer.length;
-      if (decoder.decode(row) !== null) return false;
-      reader.read(writer.buffer, before, writer.length);
-      const { database } = reader;
-      const key = keyOfRow(row);
-      const name = keyId(database, key);
-      const by = byKey.get(name) ?? byKey.get(`${database}`) ?? [];
-      if (by.some((one) => outlives(reader, one))) newer.set(name, { database, key });
-      const isKept = !by.some((one) => isOutlived(reader, one));
-      if (isKept || isGiven((row[0] as Buffer).toString('hex'))) writer.length = before;
-      return writer.length >= LOAD_SLICE_BYTES;
-    };
-    const onEnough = async (): Promise<void> => onRecords(writer.take());
-    await this.#connections.use(async (connection) => {
-      const sql = `SELECT ${HEAD_COLUMNS} FROM mantis_registers WHERE ${outlivedText(all)}`;
-      await this.#connections.queryRows(connection, sql, onRow, onEnough);
-    });
-    if (writer.length > 0) await onEnough();
+    return this.#asStoreError(() => findOutlived(this.#connections, this.#sumOrigins, registers, onRecords));
   }
 
   /** Does not wait for a server that does not answer; what is under way fails. */

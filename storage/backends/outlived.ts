@@ -77,7 +77,7 @@ export function outlivedOf(registers: Buffer, reader: RecordReader): Outlived[] 
 }
 
 /** Whether a is not newer than b. */
-function isUpTo(a: Version, b: Version): boolean {
+export function isUpTo(a: Version, b: Version): boolean {
   return compareVersions(a, b) <= 0;
 }
 
@@ -131,11 +131,11 @@ export function recordsToRemove(registers: Buffer, staying: Buffer): Buffer {
   );
 }
 
-/** Those of packed records by which a whole key goes: no FLOORs, no elements. */
-export function recordsOfKeys(registers: Buffer): Buffer {
+/** Packed records without FLOORs, and without those by which only an element goes unless `withElements`. */
+export function recordsOfKeys(registers: Buffer, withElements: boolean): Buffer {
   return filterRecords(
     registers,
-    ({ kind }) => kind !== KIND_FLOOR && !isElementKind(kind) && !isElementCounterKind(kind),
+    ({ kind }) => kind !== KIND_FLOOR && (withElements || (!isElementKind(kind) && !isElementCounterKind(kind))),
   );
 }
 

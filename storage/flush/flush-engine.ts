@@ -30,7 +30,7 @@ type EmbeddedPart = LevelEngine | StoreEngine;
 export type MysqlTable = DrainTarget &
   ProgressTarget &
   Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty' | 'fetch'> &
-  Partial<Pick<MysqlStore, 'newerThan'>> &
+  Partial<Pick<MysqlStore, 'newerThan' | 'findsSums'>> &
   WatchedTable;
 
 /** Makes the stores. */
@@ -248,11 +248,11 @@ export class FlushEngine implements StoreEngine {
 
   /**
    * Others write the table, too: it may have rows of these keys that the embedded store never had, of a node that is gone. Beside an
-   * embedded store it is asked for whole keys alone: a large collection's rows would be read for each few elements, and what a FLOOR
-   * covers stays dead under it. Gives the keys that have to stay.
+   * embedded store it is not asked for FLOORs, what they cover stays dead under them; nor for elements where it would read all rows of
+   * a collection for each few of them. Gives the keys that have to stay.
    */
   async #removeOutlivedRows(registers: Buffer): Promise<Buffer> {
-    const asked = this.#level === null ? registers : recordsOfKeys(registers);
+    const asked = this.#level === null ? registers : recordsOfKeys(registers, this.#mysql?.findsSums === true);
     if (this.#mysql === null || asked.length === 0) return NO_KEYS;
     return this.#mysql.outlived(asked, (records) => this.removeExactly(records));
   }

@@ -3,7 +3,7 @@ import { ClassicLevel } from 'classic-level';
 import { join } from 'node:path';
 import { RecordReader } from '../../../protocol/change-record.ts';
 import { splitRecords } from '../../../storage/backends/record-tools.ts';
-import { TYPE_HASH, TYPE_SET } from '../../../storage/arena/block.ts';
+import { TYPE_HASH, TYPE_SET, TYPE_SORTED_SET } from '../../../storage/arena/block.ts';
 import type { RemovalSink, TakeRecords } from '../../../storage/tombstones/removals.ts';
 import { MariadbProcess } from '../../support/mariadb-process.ts';
 import { SeededRandom, withSeed } from '../../support/seed.ts';
@@ -202,6 +202,41 @@ describe('the vacuum', () => {
       await node.settle();
       expect(await rowsOf(url)).toEqual([]);
       await node.flusher.close(5000);
+    });
+
+    it('takes away with the tombstone of a field or a member the sums that this node never held', async () => {
+      const { url } = await mariadb.createMigratedDatabase();
+      const node = newNode(url);
+      await node.start();
+      const gone = await Writer.open(url, node);
+      const counted = [
+        [TYPE_HASH, 'hash'],
+        [TYPE_SORTED_SET, 'ranks'],
+      ] as const;
+      for (const [type, key] of counted) for (const name of ['a', 'aa']) gone.replica.add(type, key, name, 5);
+      await gone.write();
+      await gone.close();
+      node.pass(10);
+      // Counted here as well: the removal's stamp is that of the later sum, and covers the one that this node does not know.
+      for (const [type, key] of counted) for (const name of ['a', 'kept']) node.replica.add(type, key, name, 2);
+      await node.flusher.flushMysqlNow(10_000);
+      for (const [type, key] of counted) node.replica.remove(type, key, 'a');
+      await node.flusher.flushMysqlNow(10_000);
+      const dead = `SELECT k FROM ${url.split('/').at(-1)}.mantis_registers WHERE dead=1`;
+      expect(await mariadb.query(dead)).toHaveLength(2);
+      await waitFor('the tombstones to go', async () => {
+        // What is sealed waits for a later moment.
+        node.pass(1);
+        await node.sweep(20);
+        return (await mariadb.query(dead)).length === 0;
+      });
+      const view = node.replica.view();
+      await node.flusher.close(5000);
+      const again = new StoredNode(null, url, node.nowMs);
+      await again.start();
+      // Of another name nothing is gone, though it begins alike.
+      expect(again.replica.view()).toEqual(view.map((line) => line.replace('kept=', 'aa=5 kept=')));
+      await again.flusher.close(0);
     });
 
     it('shows nothing of a key that has lapsed for what a member writes after its rows have gone', async () => {
