@@ -47,7 +47,8 @@ export class Saving {
     this.#isVerifying = true;
     try {
       const stores = storesOf(this.#node).verified();
-      return await new Verifier(this.#node.keyspace, stores, isRepairing, this.#defer).run();
+      const onTaken = (records: Buffer): void => this.#node.replicator?.noteLoaded(records);
+      return await new Verifier(this.#node.keyspace, stores, isRepairing ? onTaken : null, this.#defer).run();
     } finally {
       this.#isVerifying = false;
     }

@@ -5,7 +5,7 @@
  */
 import { FLAG_DEAD, FLAG_EXPIRED, KIND_FLOOR, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { KIND_KEY_FLOOR } from '../../protocol/collection-kinds.ts';
-import { compareStamp } from '../../protocol/stamp.ts';
+import { compareStamp, stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
 import { printableKey, type OnRecords } from '../backends/backend.ts';
 import { OBJECT } from '../arena/block.ts';
 import { ElementCursor } from '../collections/collection.ts';
@@ -57,7 +57,7 @@ const TRIED_MAX = 100_000;
 export class Verifier {
   readonly #keyspace: Keyspace;
   readonly #stores: VerifiedStores;
-  readonly #isRepairing: boolean;
+  readonly #onTaken: ((records: Buffer) => void) | null;
   readonly #defer: (callback: () => void) => void;
   readonly #samples: string[] = [];
   readonly #reader = new RecordReader();
@@ -66,11 +66,20 @@ export class Verifier {
   #sinceHi = 0;
   #sinceLo = 0;
 
-  /** @param defer calls back in a later turn of the event loop: a verification lets clients in between its slices */
-  constructor(keyspace: Keyspace, stores: VerifiedStores, isRepairing: boolean, defer: (callback: () => void) => void) {
+  /**
+   * @param onTaken null to change nothing; else memory and the stores are repaired, and this is told of what memory takes from a
+   * store before it does
+   * @param defer calls back in a later turn of the event loop: a verification lets clients in between its slices
+   */
+  constructor(
+    keyspace: Keyspace,
+    stores: VerifiedStores,
+    onTaken: ((records: Buffer) => void) | null,
+    defer: (callback: () => void) => void,
+  ) {
     this.#keyspace = keyspace;
     this.#stores = stores;
-    this.#isRepairing = isRepairing;
+    this.#onTaken = onTaken;
     this.#defer = defer;
     this.#scratch = new Keyspace({
       databases: keyspace.databases.length,
@@ -86,17 +95,21 @@ export class Verifier {
   }
 
   async run(): Promise<Verification> {
+    // Nothing need have been written here, or been heard of, for long.
     const { clock } = this.#keyspace;
-    this.#sinceHi = clock.hi;
-    this.#sinceLo = clock.lo;
+    const nowMs = clock.refresh();
+    const isAhead = compareStamp(clock.hi, clock.lo, stampHiOf(nowMs), stampLoOf(nowMs, 0)) > 0;
+    this.#sinceHi = isAhead ? clock.hi : stampHiOf(nowMs);
+    this.#sinceLo = isAhead ? clock.lo : stampLoOf(nowMs, 0);
     await this.#stores.settle();
     const known = new RegisterSet();
     await this.#walk((record) => known.add(record));
     const stores: StoreReport[] = [];
     for (const name of this.#stores.names) stores.push(await this.#compare(name, known));
     const isDifferent = stores.some((store) => store.missing + store.other + store.newer > 0);
-    if (this.#isRepairing && isDifferent) await this.#stores.settle();
-    return { registers: known.count, stores, samples: this.#samples, isRepaired: this.#isRepairing && isDifferent };
+    const isRepaired = this.#onTaken !== null && isDifferent;
+    if (isRepaired) await this.#stores.settle();
+    return { registers: known.count, stores, samples: this.#samples, isRepaired };
   }
 
   /** Gives every register in memory, in slices that let others in between. */
@@ -137,7 +150,7 @@ export class Verifier {
         else if (this.#wouldChange(records, this.#reader.start, this.#reader.end)) {
           report.newer++;
           this.#note(name, 'has what memory lacks', this.#reader);
-          if (this.#isRepairing) applyRecords(this.#keyspace, records, this.#reader.start, this.#reader.end);
+          this.#take(records, this.#reader.start, this.#reader.end);
         }
       }
     });
@@ -148,9 +161,15 @@ export class Verifier {
       if (mark === OTHER) report.other++;
       else report.missing++;
       this.#note(name, mark === OTHER ? 'has another version' : 'lacks it', record);
-      if (this.#isRepairing) this.#store(record);
+      if (this.#onTaken !== null) this.#store(record);
     });
     return report;
+  }
+
+  #take(records: Buffer, start: number, end: number): void {
+    if (this.#onTaken === null) return;
+    this.#onTaken(records.subarray(start, end));
+    applyRecords(this.#keyspace, records, start, end);
   }
 
   #note(name: StoreName, what: string, record: RecordReader): void {
