@@ -122,6 +122,12 @@ export class Ledger {
     return !this.#judge.wouldChange(holder.dump(database, key), record);
   }
 
+  /** Whether what a holder has would show something else by this record. */
+  wouldShow(record: Buffer, holder: Holder): boolean {
+    const { database, key } = factsOf(record);
+    return this.#judge.wouldShow(holder.dump(database, key), record);
+  }
+
   /** Whether one holder has something that a node wrote, and another one has not. */
   hasMore(node: number, holder: Holder, other: Holder): boolean {
     const records = this.turns.filter((turn) => turn.node === node).flatMap((turn) => turn.records);

@@ -30,6 +30,8 @@ export class SimulatedDatabase {
   readonly rows = new Map<string, Buffer>();
   /** What each run of a node has noted, and when, by the server's clock. */
   readonly progress = new Map<string, { stamp: string; atMs: number }>();
+  /** Rows that were taken out, the last of each, and when. */
+  readonly removed = new Map<string, { row: Buffer; atMs: number }>();
   readonly random: SeededRandom;
   isDown = false;
   /** In this share of statements the connection is lost at the COMMIT. */
@@ -93,14 +95,26 @@ export class SimulatedDatabase {
     return newer;
   }
 
-  remove(records: Buffer): void {
+  remove(records: Buffer, atMs: number): void {
     for (let at = 0; at < records.length;) {
       at = this.#given.read(records, at);
-      const held = this.rows.get(registerIdOf(this.#given));
+      const id = registerIdOf(this.#given);
+      const held = this.rows.get(id);
       if (held === undefined) continue;
       this.#held.read(held, 0);
-      if (compareIgnoringValues(this.#held, this.#given) <= 0) this.rows.delete(registerIdOf(this.#given));
+      if (compareIgnoringValues(this.#held, this.#given) > 0) continue;
+      this.rows.delete(id);
+      this.removed.set(id, { row: held, atMs });
     }
+  }
+
+  /** Whether a register was taken out, in this version or a newer one, at a moment or later. */
+  wasRemoved(record: Buffer, sinceMs: number): boolean {
+    this.#given.read(record, 0);
+    const removed = this.removed.get(registerIdOf(this.#given));
+    if (removed === undefined || removed.atMs < sinceMs) return false;
+    this.#held.read(removed.row, 0);
+    return compareVersions(this.#given, this.#held) <= 0;
   }
 }
 
@@ -266,7 +280,7 @@ class SimulatedTable implements MysqlTable {
   }
 
   async remove(registers: Buffer): Promise<void> {
-    await this.#exchange(() => this.#database.remove(registers));
+    await this.#exchange(() => this.#database.remove(registers, this.#user.monotonicMs()));
   }
 
   close(): Promise<void> {
