@@ -201,6 +201,12 @@ export class Replicator {
     horizon.held = later(horizon.held, stamp);
   }
 
+  /** What was durable up to here is in the database as well, or has been deleted since. Called where `isBroughtTold`. */
+  noteBrought(stamp: Stamp): void {
+    const { horizon } = this.#mesh;
+    horizon.brought = later(horizon.brought, stamp);
+  }
+
   /** Tombstones up to here may be gone from now on; called before the first of them is. */
   noteReaped(stamp: Stamp): void {
     const { horizon } = this.#mesh;

@@ -51,6 +51,8 @@ export interface ReplicatorOptions {
   readonly writers?: readonly Stamp[];
   /** What has been merged may be lost in a crash: `noteDurable` says what cannot. */
   readonly isDurabilityTold?: boolean;
+  /** There is a database, to which this node may bring what it has merged later: `noteBrought` says what it has not to bring any more. */
+  readonly isBroughtTold?: boolean;
   /** True once this node has dropped keys that were not deleted. */
   readonly hasEvicted?: () => boolean;
   /** Commands of clients since the start: while it grows, repairs leave them time. */
@@ -135,6 +137,7 @@ export function fillSettings(options: ReplicatorOptions, incarnation: Stamp): Re
     horizon: null,
     writers: [options.nodeId],
     isDurabilityTold: false,
+    isBroughtTold: false,
     hasEvicted: () => false,
     commandCount: () => 0,
     tombstoneHorizonMs: DAY_MS,

@@ -345,7 +345,8 @@ export class Runtime implements Node {
     if (filled === null) return;
     const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
     const commandCount = (): number => this.statistics.commandsProcessed;
-    const known = { horizon: facts, writers, isDurabilityTold: this.flusher !== null, hasEvicted, commandCount };
+    const stores = { isDurabilityTold: this.flusher !== null, isBroughtTold: this.flusher?.hasDatabase === true };
+    const known = { horizon: facts, writers, ...stores, hasEvicted, commandCount };
     const options = { ...filled, ...known, ...this.#environment.replication };
     const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
     this.replicator = new Replicator(options, adapter, this.#environment, this.applied);

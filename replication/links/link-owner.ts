@@ -11,6 +11,8 @@ export interface LinkOwner<Link> extends RepairOwner, PingSource {
   readonly clocks: ClockWatch;
   /** The port that others can dial, or 0. */
   advertisedPort(): number;
+  /** Everything that any member wrote up to here is here, over a crash. */
+  held(): Stamp;
   /** The peer has authenticated. Registers the link, or throws PeerProtocolError to refuse it. */
   admit(link: Link, hello: Hello, nowMs: number): Member;
   learn(link: Link, members: readonly MemberAddress[]): void;

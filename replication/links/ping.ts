@@ -8,8 +8,8 @@ export interface PingSource {
   readonly outbox: Outbox;
   /** The later turns of this node are stamped above this. */
   complete(): Stamp;
-  /** Everything that any member wrote up to here is here. */
-  held(): Stamp;
+  /** Everything that any member wrote up to here is here, and in all stores of this node. */
+  settled(): Stamp;
   members(): MemberAddress[];
 }
 
@@ -24,7 +24,7 @@ export function makePing(source: PingSource, token: number, backlogBytes: number
     backlogBytes,
     published: source.outbox.last,
     complete: source.complete(),
-    held: source.held(),
+    held: source.settled(),
     members: source.members(),
   });
 }

@@ -73,6 +73,8 @@ export function refusePush(): never {
 export class Horizon {
   /** This node, and its store, has everything that any member wrote up to here, or it has been deleted since. */
   held: Stamp = none;
+  /** Nothing that came here up to this stamp is still to be brought to a database, where others may have forgotten its deletion. */
+  brought: Stamp = none;
   /** Tombstones up to here may be gone. */
   reaped: Stamp = none;
   readonly former = new Map<string, Stamp>();

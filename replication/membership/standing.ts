@@ -45,6 +45,11 @@ export class Standing {
     return this.#horizon.held;
   }
 
+  /** What others may rely upon when they drop tombstones: also this node's stores bring nothing any more that is older. */
+  settled(): Stamp {
+    return this.#settings.isBroughtTold ? earlier(this.held(), this.#horizon.brought) : this.held();
+  }
+
   /** Everything that anyone wrote up to here is on every member; null when there is none but those set aside. */
   stable(): Stamp | null {
     return this.#hasStrangers() ? none : this.#membership.stable();

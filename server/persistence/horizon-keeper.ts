@@ -42,6 +42,7 @@ export class HorizonKeeper {
   readonly #flusher: Flusher | null;
   #runtime: Runtime | null = null;
   #isWriting = false;
+  #isBringing = false;
   #writtenAtMs = 0;
   #membersKept = '';
   #changes = 0;
@@ -49,6 +50,8 @@ export class HorizonKeeper {
   /** What had been merged at some moment, and how many flushes were complete then. */
   #sample: { merged: Stamp; flushes: number } | null = null;
   #stored = none;
+  /** What had been stored when all that was in the embedded store then had come to MySQL. */
+  #brought = none;
 
   private constructor(
     flusher: Flusher | null,
@@ -147,6 +150,7 @@ export class HorizonKeeper {
       return;
     }
     this.#noteStored();
+    this.#bring();
     const hasMembers = replicator?.hasMembers === true;
     const isBehind = isAbove(this.#changedAt, reaped) || (hasMembers && isAbove(this.#changedAt, this.#stored));
     const pauseMs = isBehind ? WRITE_EVERY_MS : hasMembers ? WRITE_IDLE_MS : Number.POSITIVE_INFINITY;
@@ -159,6 +163,25 @@ export class HorizonKeeper {
     await this.#write({ ...facts, held, reaped: stampText(bound) });
     replicator?.noteDurable(stored);
     this.#allow(bound);
+  }
+
+  /**
+   * What is in the embedded store may be waiting to be brought to MySQL, or be held for a peer that brings it. Were a deletion forgotten
+   * meanwhile, what it had removed would come to the table after it.
+   */
+  #bring(): void {
+    const stored = this.#stored;
+    if (this.#isBringing || this.#flusher?.hasDatabase !== true || !isAbove(stored, this.#brought)) return;
+    this.#isBringing = true;
+    this.#flusher
+      .brought()
+      .then(() => {
+        this.#brought = stored;
+        this.#runtime?.replicator?.noteBrought(stored);
+      })
+      // Closed, or failed, which is told elsewhere.
+      .catch(() => undefined)
+      .finally(() => (this.#isBringing = false));
   }
 
   #allow(bound: Stamp): void {

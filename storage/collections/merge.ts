@@ -123,15 +123,18 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
   const isObject = (keyspace.flagsOf(ref) & OBJECT) !== 0;
   if (isObject && keyspace.typeOf(ref) === type) {
     if (order > 0 || (order === 0 && hasLaterDeadline(keyspace, record, ref))) {
-      const { storing, revived } = keyspace;
+      const { storing, revived, relaying } = keyspace;
       const wasLapsed = (keyspace.flagsOf(ref) & EXPIRED) !== 0;
       if (order > 0 && isLapsed(keyspace, ref)) {
         // Where reading several stores finds that out, none has the floor: one that is read alone would bring back what the key had.
         if (keyspace.hydrating) keyspace.storing = true;
+        // Nor does whoever made it anew bring that floor to MySQL: it may have none.
+        keyspace.relaying = false;
         buryLapsed(keyspace, ref, record);
       }
       writeCreation(keyspace, database, hash, ref, record);
       keyspace.storing = storing;
+      keyspace.relaying = relaying;
       if (revived === null || !wasLapsed) return;
       const now = keyspace.find(database, buffer, keyStart, keyLength);
       if ((keyspace.flagsOf(now) & EXPIRED) === 0)

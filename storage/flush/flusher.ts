@@ -393,7 +393,7 @@ export class Flusher {
       names,
       settle: async () => {
         await this.flushMysqlNow();
-        if (mysql !== null) await untilBrought(this.#engine, this.#time, 3 * takeoverMs);
+        if (mysql !== null) await untilBrought(this.#engine, this.#time, 3 * takeoverMs, this.#closing.signal);
       },
       read: (store, onRecords) => this.#engine.load(store, this.#stampMsMax(), onRecords),
     };
@@ -413,6 +413,12 @@ export class Flusher {
     await this.#within(this.flushNow(), timeoutMs);
     if (this.#options.mysql === null) return;
     await this.#within(this.#engine.drained(), timeoutMs - (this.#time.monotonicMs() - startedMs));
+  }
+
+  /** Resolves when MySQL has all that the stores had at the call, also what peers were to bring there. Rejects when it is closed. */
+  async brought(): Promise<void> {
+    await this.#engine.drained();
+    await untilBrought(this.#engine, this.#time, Number.POSITIVE_INFINITY, this.#closing.signal);
   }
 
   async #within(work: Promise<void>, timeoutMs: number): Promise<void> {

@@ -201,16 +201,26 @@ function isBrought({ seen }: HeldGeneration, progress: Map<string, PeerProgress>
   return seen?.every(({ incarnation, stamp }) => (progress.get(incarnation)?.stamp ?? '') >= stamp) === true;
 }
 
-/** Waits until what is held at the call was brought to MySQL, by peers or from here. @throws StoreError when that takes too long */
-export async function untilBrought(queue: HeldQueue, time: FlushTime, timeoutMs: number): Promise<void> {
+/**
+ * Waits until what is held at the call was brought to MySQL, by peers or from here.
+ * @param timeoutMs infinite for one that goes on until it is closed, and need not know at once
+ * @throws StoreError when that takes too long, or it is closed
+ */
+export async function untilBrought(
+  queue: HeldQueue,
+  time: FlushTime,
+  timeoutMs: number,
+  closing: AbortSignal,
+): Promise<void> {
   const endMs = time.monotonicMs() + timeoutMs;
+  const lookMs = timeoutMs === Number.POSITIVE_INFINITY ? ROUND_MS : LOOK_MS;
   // The lists that are closed, and after them the one that was open.
   for (let round = 0; round < 2; round++) {
     const last = Math.max(0, ...(await queue.heldGenerations()).map(({ generation }) => generation));
     while ((await queue.heldGenerations()).some(({ generation }) => generation <= last)) {
-      if (time.monotonicMs() > endMs)
+      if (time.monotonicMs() > endMs || closing.aborted)
         throw new StoreError('unavailable', 'peers have not brought their changes to MySQL in time');
-      await new Promise<void>((resolve) => void time.setTimer(LOOK_MS, resolve));
+      await new Promise<void>((resolve) => void time.setTimer(lookMs, resolve));
     }
   }
 }

@@ -7,6 +7,7 @@ import { digestOfKey, dumpAll, Reference } from './reference.ts';
 import type { Ledger } from './ledger.ts';
 import type { Promises } from './promises.ts';
 import { LAPSE_MS } from './schedule.ts';
+import type { SimulatedDatabase } from './simulated-database.ts';
 import { epochMs, type SimulatedNode } from './simulated-node.ts';
 import { Violation } from './violation.ts';
 import { lapsingKeys } from './workload.ts';
@@ -144,17 +145,31 @@ export function rememberedOf(node: SimulatedNode): Remembered {
 }
 
 /** How a node that starts with its disk as it is, and nobody else, would differ: everything that it had is flushed. Null when not. */
-export function diskProblem(node: SimulatedNode, { keyspace, lines }: Remembered, trueMs: number): string | null {
+export function diskProblem(node: SimulatedNode, remembered: Remembered, trueMs: number): string | null {
+  return storeProblem(node.disk.durableRecords(), `the disk of ${node.host}`, remembered, trueMs);
+}
+
+/** The same of all nodes that lose their disks and start with the database alone: everything that they had was brought there. */
+export function databaseProblem(database: SimulatedDatabase, remembered: Remembered, trueMs: number): string | null {
+  return storeProblem(database.rows.values(), 'the database', remembered, trueMs);
+}
+
+function storeProblem(
+  records: Iterable<Buffer>,
+  store: string,
+  { keyspace, lines }: Remembered,
+  trueMs: number,
+): string | null {
   const stored = new Reference(true);
   stored.lapse(trueMs);
-  for (const records of node.disk.durableRecords()) stored.apply(records);
+  for (const some of records) stored.apply(some);
   stored.lapse(trueMs);
   const storedLines = new Content((command) => stored.askRaw(command)).lines();
   const names = unlike(keyspace, lines, stored.keyspace, keyedLines(storedLines));
   if (names.length === 0) return null;
   const isLeft = (line: string): boolean => names.includes(nameOf(line));
   return (
-    `what ${node.host} shows (-) and what its disk would bring back (+), ${names.join(', ')}:\n` +
+    `what is shown (-) and what ${store} alone would bring back (+), ${names.join(', ')}:\n` +
     differenceOf([...lines.values()].filter(isLeft), storedLines.filter(isLeft))
   );
 }

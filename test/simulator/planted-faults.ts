@@ -212,6 +212,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     'if (order > 0 && isLapsed(keyspace, ref)) {',
     'if (false) {',
   ),
+  fault('floor-of-what-lapsed-not-brought', 33, 'storage/collections/merge.ts', 'keyspace.relaying = false;', ''),
   fault(
     'buried-under-a-deadline-ahead',
     50,
@@ -253,6 +254,13 @@ export const plantedFaults: readonly PlantedFault[] = [
     'replication/membership/standing.ts',
     'const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);',
     'const everywhere = this.merged();',
+  ),
+  fault(
+    'settled-before-it-is-brought',
+    363,
+    'replication/membership/standing.ts',
+    'return this.#settings.isBroughtTold ? earlier(this.held(), this.#horizon.brought) : this.held();',
+    'return this.held();',
   ),
   fault(
     'expired-keys-dropped-early',

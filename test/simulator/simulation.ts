@@ -5,7 +5,7 @@ import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import { contentDigest } from '../../server/peers/content-digest.ts';
 import { VirtualWorld } from '../replication/virtual-world.ts';
-import { checkRest, diskProblem, rememberedOf } from './checks.ts';
+import { checkRest, databaseProblem, diskProblem, rememberedOf } from './checks.ts';
 import { differenceOf } from './content.ts';
 import { FaultBoard, type FaultCounts } from './faults.ts';
 import { Ledger } from './ledger.ts';
@@ -73,7 +73,7 @@ export class Simulation {
   readonly #requests: Requests;
   readonly #options: SimulationOptions;
   readonly #hash = createHash('sha256');
-  readonly #watched = new Map<SimulatedNode, string>();
+  readonly #watched = new Map<string, string>();
   #failure: string | null = null;
   #nextCheckMs = CHECK_MS;
 
@@ -158,6 +158,7 @@ export class Simulation {
       this.#runSchedule();
       this.#settle();
       checkRest(this);
+      if (schedule.hasDatabase) this.#checkDatabase();
       if (schedule.restartsAtEnd) this.#restartAll();
       else if (schedule.hasDisk) this.#checkDisks();
     } catch (error) {
@@ -268,13 +269,14 @@ export class Simulation {
   #watch(): void {
     if (this.#options.watch === undefined) return;
     const key = Buffer.from(this.#options.watch, 'latin1');
-    for (const node of this.nodes) {
-      if (node.runtime === null) continue;
-      const text = describeRecords(dumpKey(node.runtime.keyspace, 0, key)).join('\n    ');
-      if (this.#watched.get(node) === text) continue;
-      this.#watched.set(node, text);
-      this.trace(`${node.host} has\n    ${text}`);
-    }
+    const look = (host: string, records: Buffer): void => {
+      const text = describeRecords(records).join('\n    ');
+      if ((this.#watched.get(host) ?? '') === text) return;
+      this.#watched.set(host, text);
+      this.trace(`${host} has\n    ${text}`);
+    };
+    for (const { host, runtime } of this.nodes) if (runtime !== null) look(host, dumpKey(runtime.keyspace, 0, key));
+    if (this.schedule.hasDatabase) look('the database', rowsOf(this).dump(0, key));
   }
 
   // ---- the end ----
@@ -358,6 +360,24 @@ export class Simulation {
   /** Milliseconds since 1970, as clocks without fault show. */
   get trueMs(): number {
     return Math.floor(epochMs + this.world.time.monotonicMs());
+  }
+
+  /** Once all is flushed and brought, the database alone has what the nodes show. */
+  #checkDatabase(): void {
+    const { time } = this.world;
+    const endMs = time.monotonicMs() + SETTLE_MS;
+    const isBrought = ({ runtime }: SimulatedNode): boolean => {
+      const flusher = runtime!.flusher!;
+      const { mysql } = flusher.status();
+      return flusher.isClean && mysql !== null && mysql.queuedCount === 0 && mysql.heldGenerations === 0;
+    };
+    while (!this.living.every(isBrought)) {
+      if (time.monotonicMs() > endMs)
+        throw new Violation('the database has not got everything long after everything was healed');
+      this.#advance(time.monotonicMs() + 250);
+    }
+    const problem = databaseProblem(this.database, rememberedOf(this.living[0]), this.trueMs);
+    if (problem !== null) throw new Violation(problem);
   }
 
   /** Once all is flushed, each disk alone has what its node shows. */

@@ -65,6 +65,20 @@ describe('tombstones', () => {
     expect(cluster.isEqual()).toBe(true);
   });
 
+  it('stay while a member may still bring to a database what they have removed', async () => {
+    const cluster = await clusterOf(2);
+    const third = await addTo(cluster, { isBroughtTold: true });
+    const [first] = cluster.nodes;
+    expect(cluster.settle()).toBe(true);
+    first.write(['key', 'value']);
+    const removed = first.write(['key', null]);
+    pass(cluster, cluster.nodes, horizonMs * 0.8);
+    expect(cluster.nodes.map(tombstones)).toEqual([1, 1, 0]);
+    third.replicator.noteBrought(removed);
+    pass(cluster, cluster.nodes, horizonMs * 0.1);
+    expect(cluster.nodes.map(tombstones)).toEqual([0, 0, 0]);
+  });
+
   it('make nobody resynchronise whose link breaks while it dials somebody whom it has never met', async () => {
     const cluster = await clusterOf(2);
     const [first, second] = cluster.nodes;

@@ -1,6 +1,8 @@
 /** Collections that are made anew after their deadline. */
 import { expect, it } from '@jest/globals';
+import { RecordWriter } from '../../../protocol/change-record.ts';
 import { TYPE_HASH } from '../../../storage/arena/block.ts';
+import { drainDirty } from '../../../storage/changes/outflow.ts';
 import { expireDue } from '../../../storage/expiry/expiry.ts';
 import { Replica } from './replicas.ts';
 
@@ -48,6 +50,38 @@ it('what a collection had before its deadline is not back from the stores after 
   expect(newcomer.view()).toHaveLength(1);
   expect(holder.view()).toEqual(newcomer.view());
   expect(stores.view()).toEqual(newcomer.view());
+});
+
+it('the floor over what a collection had before its deadline is brought to MySQL by whoever comes to it', () => {
+  let nowMs = START_MS;
+  const [writer, holder, newcomer, table] = [1, 2, 3, 4].map((node) => new Replica(node, () => nowMs));
+  const relay = (records: Buffer): void => {
+    holder.keyspace.relaying = true;
+    holder.apply(records);
+    holder.keyspace.relaying = false;
+  };
+  const rows: Buffer[] = [];
+  const bring = (replica: Replica): void => {
+    const own = new RecordWriter();
+    drainDirty(replica.keyspace, own, 1 << 20, new RecordWriter());
+    rows.push(Buffer.from(own.take()));
+  };
+  writer.put(TYPE_HASH, 'key', 'old', '1');
+  writer.expireAt('key', START_MS + 1000);
+  bring(writer);
+  relay(writer.takeFeed());
+  bring(holder);
+  nowMs += 2000;
+  for (const { keyspace } of [holder, newcomer, table]) keyspace.clock.refresh();
+  expireDue(holder.keyspace, 10);
+  newcomer.put(TYPE_HASH, 'key', 'new', '2');
+  bring(newcomer);
+  relay(newcomer.takeFeed());
+  bring(holder);
+  // The row of the key, and with it the deadline, is the newer one's.
+  for (const records of rows.toReversed()) table.apply(records);
+  expect(holder.view()).toHaveLength(1);
+  expect(table.view()).toEqual(holder.view());
 });
 
 it('what is found lapsed while stores are read is buried in the embedded one too, which has not heard of the new beginning', () => {
