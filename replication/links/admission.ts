@@ -26,7 +26,7 @@ interface Candidate {
   readonly incarnation: Stamp;
 }
 
-function isSame(a: Stamp, b: Stamp): boolean {
+export function isSame(a: Stamp, b: Stamp): boolean {
   return compareStamp(a.hi, a.lo, b.hi, b.lo) === 0;
 }
 

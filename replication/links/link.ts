@@ -219,7 +219,7 @@ export class Link {
       return;
     }
     if (nowMs - this.heardAtMs - this.excusedMs > settings.peerTimeoutMs) {
-      this.refuse(REFUSE_SILENT, `nothing heard for ${nowMs - this.heardAtMs} ms`);
+      this.refuse(REFUSE_SILENT, `nothing heard for ${Math.round(nowMs - this.heardAtMs)} ms`);
       return;
     }
     if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) this.#pingSoon(nowMs);

@@ -16,7 +16,7 @@ import { encodeForget, type Forget, type Hello, type MemberAddress } from '../..
 import { framesOf, type Published } from '../../protocol/peer-publish.ts';
 import { compareStamp, formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
-import { checkHello, checkRival, noteWriter } from './admission.ts';
+import { checkHello, checkRival, isSame, noteWriter } from './admission.ts';
 import type { Applied } from '../stream/applied.ts';
 import { ClockWatch } from '../membership/clock-watch.ts';
 import { Dialer, type Attempt } from './dialer.ts';
@@ -88,6 +88,8 @@ export class Mesh implements LinkOwner<Link> {
   #environment: Environment;
   #log: RefusalLog;
   #sessions = new Set<Session>();
+  /** Nodes of which a link has made way for another one that is not live yet: they are not lost. */
+  readonly #replaced = new Set<string>();
   #tickedAtMs: number;
   #clockAtTick = none;
   #complete = none;
@@ -221,9 +223,11 @@ export class Mesh implements LinkOwner<Link> {
     const rival = this.live.get(id);
     if (rival !== undefined) {
       checkRival(link, rival.link, { selfId: this.membership.selfId, id, incarnation }, this.settings, nowMs);
+      if (isSame(rival.link.member!.incarnation, incarnation)) this.#replaced.add(id);
       rival.link.refuse(REFUSE_SECOND_LINK, 'replaced by another link');
       this.#finish(rival);
     }
+    this.#replaced.delete(id);
     if (this.membership.members.size === 0) this.#beginStream();
     const member = this.membership.meet(node, incarnation, hello.host || link.remoteHost, hello.port, nowMs);
     if (member === null) throw new PeerProtocolError(REFUSE_FULL, `more than ${this.settings.membersMax} members`);
@@ -290,11 +294,8 @@ export class Mesh implements LinkOwner<Link> {
   }
 
   #isStreaming(writerHi: number, writerLo: number): boolean {
-    for (const { link } of this.live.values()) {
-      const writer = link.member?.writer;
-      if (writer?.hi === writerHi && writer.lo === writerLo) return true;
-    }
-    return false;
+    const writers = [...this.live.values()].map(({ link }) => link.member?.writer);
+    return writers.some((writer) => writer?.hi === writerHi && writer.lo === writerLo);
   }
 
   removalsCame(from: Member, stamp: Stamp): void {
@@ -410,6 +411,7 @@ export class Mesh implements LinkOwner<Link> {
     const livedMs = link.liveSinceMs === null ? 0 : nowMs - link.liveSinceMs;
     const isNews = attempt === null || this.dialer.ended(attempt, ending, link.peerId, livedMs, nowMs);
     if (link.member !== null) this.#unlink(session, link.member, nowMs);
+    else if (this.#replaced.delete(link.peerId ?? '')) this.#lost(link.peerId!, livedMs, nowMs);
     if (ending.by === 'peer' && ending.code === REFUSE_CLOCK) this.clockRefusals++;
     if (!this.isPaused) this.#log.ended(link, ending, isNews, nowMs);
   }
@@ -429,7 +431,14 @@ export class Mesh implements LinkOwner<Link> {
     member.lastEnding = ending;
     member.lastSeenMs = nowMs;
     if (ending.code === REFUSE_CLOCK || ending.code === REFUSE_FORGOTTEN) return;
-    this.dialer.lost(member.id, nowMs - link.liveSinceMs!, nowMs);
+    // The peer may be the first to see that other link whole.
+    const isReplaced = ending.code === REFUSE_SECOND_LINK && ending.by === 'peer';
+    if (isReplaced && [...this.#sessions].some((one) => one.link.peerId === member.id)) this.#replaced.add(member.id);
+    if (!this.#replaced.has(member.id)) this.#lost(member.id, nowMs - link.liveSinceMs!, nowMs);
+  }
+
+  #lost(nodeId: string, livedMs: number, nowMs: number): void {
+    this.dialer.lost(nodeId, livedMs, nowMs);
     for (const other of this.live.values()) other.link.repair?.soon(nowMs, REPAIR_AFTER_LOSS_MS);
   }
 

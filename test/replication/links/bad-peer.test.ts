@@ -402,6 +402,7 @@ describe('the clock bound', () => {
     peer.send(encodeStream({ flag: true, ...zero }));
     cluster.run(5500);
     expect(peer.refusal?.reason).toBe(REFUSE_SILENT);
+    expect(peer.refusal?.message).toMatch(/^nothing heard for \d+ ms$/);
     expect(cluster.nodes[0].replicator.status().peers[0]).toMatchObject({ state: 'down', direction: null });
     expect(peer.frames.some((frame) => frame.type === FRAME_RECORDS)).toBe(false);
   });

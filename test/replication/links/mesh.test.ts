@@ -54,6 +54,23 @@ describe('the mesh', () => {
     expect(cluster.nodes[1].replica.get('key')).toBe('value');
   });
 
+  it.each([3, 4, 5, 6, 7, 8])('takes a link that makes way for another for no loss (seed %i)', async (seed) => {
+    const cluster = new VirtualCluster(seed);
+    // So rarely that the second does not hear of the third meanwhile.
+    const options = { ...slowRepairs, pingIntervalMs: 40_000, peerTimeoutMs: 100_000 };
+    const first = await cluster.add(options);
+    const second = await cluster.add(options);
+    const third = await cluster.add({ ...options, peers: [] });
+    cluster.run(1000);
+    first.replicator.addPeer('n3', peerPort);
+    third.replicator.addPeer('n1', peerPort);
+    cluster.run(10_000);
+    const [toSecond, toThird] = first.replicator.status().peers;
+    expect(toThird).toMatchObject({ state: 'streaming', links: 2 });
+    // The comparison of when the two met, and none because of another that was lost.
+    expect(toSecond).toMatchObject({ id: second.id, repairs: 1 });
+  });
+
   it('takes a name with several addresses for several peers, its own among them', async () => {
     const cluster = new VirtualCluster(3);
     cluster.world.names.set('mantis', ['n1', 'n2', 'n3']);
