@@ -22,7 +22,7 @@ import { command, CommandError, keyRange, NOT_A_FLOAT } from '../definitions/com
 import type { CommandDefinition, CommandFlag, KeyFlag } from '../definitions/command.ts';
 import { wrongArity } from '../definitions/command-errors.ts';
 import { scanElements } from '../values/element-scan.ts';
-import { differentElements, randomCount } from '../values/random-elements.ts';
+import { differentElements, randomArguments } from '../values/random-elements.ts';
 
 /** Digits and sign of the longest 64-bit integer. */
 const INTEGER_BYTES_MAX = 20;
@@ -221,9 +221,7 @@ function hrandfield(call: Call): void {
     else replyName(call, hash.sample(random));
     return;
   }
-  const withValues = argc > 3 && call.is(3, 'WITHVALUES');
-  if (argc > 4 || (argc === 4 && !withValues)) call.syntaxError();
-  const count = randomCount(call, 2, withValues);
+  const { count, withValues } = randomArguments(call, 'WITHVALUES');
   const hash = useWholeHash(call, 1);
   if (hash === null || count === 0) {
     reply.array(0);

@@ -196,7 +196,7 @@ function srandmember(call: Call): void {
   const { reply, argc } = call;
   if (argc > 3) call.syntaxError();
   const random = (): number => call.node.random();
-  const count = argc === 2 ? 1 : randomCount(call, 2, false);
+  const count = argc === 2 ? 1 : randomCount(call);
   const set = useCollection(call, 1, TYPE_SET) as MemberCollection | null;
   if (argc === 2) {
     if (set === null) reply.nil();

@@ -142,8 +142,9 @@ function zmpop(call: Call): void {
 }
 
 function bzmpop(call: Call): void {
-  const timeoutMs = timeoutSecondsArgument(call, 1);
+  // Redis, too, reads the timeout last.
   const { end, pop } = manyArguments(call, 2);
+  const timeoutMs = timeoutSecondsArgument(call, 1);
   popOrWait(call, 3, end, timeoutMs, pop);
 }
 

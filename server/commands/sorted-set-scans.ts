@@ -5,7 +5,7 @@ import { replyElementValue, replyName } from '../values/collection-use.ts';
 import { command, keyRange } from '../definitions/command.ts';
 import type { CommandDefinition } from '../definitions/command.ts';
 import { scanElements } from '../values/element-scan.ts';
-import { differentElements, randomCount } from '../values/random-elements.ts';
+import { differentElements, randomArguments } from '../values/random-elements.ts';
 import { replyEntry, replyMembersHeader, useSortedSet } from '../values/sorted-set-use.ts';
 
 function zscan(call: Call): void {
@@ -25,9 +25,7 @@ function zrandmember(call: Call): void {
     else replyName(call, set.sample(random));
     return;
   }
-  const withScores = argc > 3 && call.is(3, 'WITHSCORES');
-  if (argc > 4 || (argc === 4 && !withScores)) call.syntaxError();
-  const count = randomCount(call, 2, withScores);
+  const { count, withValues: withScores } = randomArguments(call, 'WITHSCORES');
   const set = useSortedSet(call, 1);
   if (set === null || count === 0) {
     reply.array(0);

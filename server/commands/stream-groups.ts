@@ -82,6 +82,8 @@ function create(call: Call): void {
   const { keyspace } = call;
   const { makesKey, entriesRead } = groupOptions(call, true);
   const ref = makesKey ? collectionToWrite(call, 2, TYPE_STREAM) : streamToChange(call);
+  // An option given twice is found by the number of arguments, as in Redis.
+  if (call.argc > 8) wrongSubcommandArguments(call, 'xgroup');
   const before = ref === 0 ? null : (keyspace.collectionAt(ref) as Stream);
   const start = groupStart(call, before);
   const name = call.latin1(3);
@@ -101,6 +103,7 @@ function setId(call: Call): void {
   const ref = streamToChange(call);
   const stream = keyspace.collectionAt(ref) as Stream;
   const group = groupToChange(call, stream);
+  if (call.argc > 7) wrongSubcommandArguments(call, 'xgroup');
   // Both ends of the stream can be named here, as in Redis, and not when the group is made.
   const start = call.is(4, '-') || call.is(4, '+') ? rangeEnd(call, 4, true) : groupStart(call, stream);
   openAt(call, 2, ref, TYPE_STREAM);

@@ -10,15 +10,30 @@ const DRAWN_SHARE = 3;
 /** A reply of elements that may repeat is no longer than this; Redis would go on until memory ends. */
 const REPEATED_MAX = 2 ** 24;
 
-/** The count argument of HRANDFIELD, SRANDMEMBER and ZRANDMEMBER; negative for elements that may repeat. @throws CommandError */
-export function randomCount(call: Call, index: number, withValues: boolean): number {
-  const count = BigInt(call.integer64(index));
+function countWithin(count: bigint, limit: bigint): number {
+  if (count < -limit || count > limit || count < -REPEATED_MAX) throw new CommandError('ERR value is out of range');
+  return Number(count);
+}
+
+function countArgument(call: Call): bigint {
+  const count = BigInt(call.integer64(2));
   if (count === INTEGER_MIN) {
     throw new CommandError(`ERR value is out of range, value must between -${INTEGER_MAX} and ${INTEGER_MAX}`);
   }
-  const isBeyond = withValues && (count < -INTEGER_MAX / 2n || count > INTEGER_MAX / 2n);
-  if (isBeyond || count < -REPEATED_MAX) throw new CommandError('ERR value is out of range');
-  return Number(count);
+  return count;
+}
+
+/** The count argument of SRANDMEMBER; negative for elements that may repeat. @throws CommandError */
+export function randomCount(call: Call): number {
+  return countWithin(countArgument(call), INTEGER_MAX);
+}
+
+/** The count of HRANDFIELD and ZRANDMEMBER, and whether `option` behind it asks for values. @throws CommandError */
+export function randomArguments(call: Call, option: string): { count: number; withValues: boolean } {
+  const count = countArgument(call);
+  const withValues = call.argc > 3;
+  if (withValues && (call.argc > 4 || !call.is(3, option))) call.syntaxError();
+  return { count: countWithin(count, withValues ? INTEGER_MAX / 2n : INTEGER_MAX), withValues };
 }
 
 /** So many different visible elements, all choices as likely; all of them when there are not more. */
