@@ -1,7 +1,8 @@
 /** Where log lines go: a file that is opened for each line, as redis-server does, or standard error. */
-import { appendFileSync, mkdirSync, writeSync } from 'node:fs';
+import { appendFileSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { reasonOf } from '../../storage/backends/reason.ts';
+import { makeFolder } from '../../storage/backends/make-folder.ts';
 
 const STANDARD_ERROR = 2;
 
@@ -22,7 +23,7 @@ export class LogFile {
     this.#path = path === '' ? null : resolve(path);
     if (this.#path === null) return;
     try {
-      mkdirSync(dirname(this.#path), { recursive: true });
+      makeFolder(dirname(this.#path));
       appendFileSync(this.#path, '');
     } catch (error) {
       throw new Error(`cannot write the log to ${this.#path}: name another file with --logfile (${reasonOf(error)})`, {

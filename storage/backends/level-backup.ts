@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { StoreError } from './backend.ts';
 import { META_PREFIX } from './level.ts';
 import { levelErrorOf } from './level-errors.ts';
+import { makeFolder } from './make-folder.ts';
 import { syncFolder } from './sync-folder.ts';
 
 const ENTRIES_A_READ = 4096;
@@ -37,7 +38,7 @@ export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupP
       throw new StoreError('refused', `${directory} exists and is not empty: name another folder for the backup`);
     }
     await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
+    makeFolder(partial);
     const without = plan.withoutMeta.map((name) => Buffer.from(META_PREFIX + name));
     const count = await copyInto(source, join(partial, storeFolder), without);
     const { journal } = plan;

@@ -1,5 +1,6 @@
 /** LevelDB itself: how it is opened, and what memory it may use. */
 import { ClassicLevel } from 'classic-level';
+import { makeFolder } from './make-folder.ts';
 import { checkTables } from './level-tables.ts';
 
 export type LevelDatabase = ClassicLevel<Buffer, Buffer>;
@@ -23,6 +24,8 @@ export function levelBufferBytes(bytesMax: number): number {
 
 /** Opens the database of a directory, after looking through its tables. */
 export async function openLevelDatabase(directory: string, bufferBytes: number): Promise<LevelDatabase> {
+  // LevelDB's binding would make it with Node.js's `recursive`.
+  makeFolder(directory);
   await checkTables(directory);
   const database = new ClassicLevel<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',

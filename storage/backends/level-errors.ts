@@ -41,6 +41,9 @@ export function levelErrorOf(error: unknown, directory: string): StoreError | nu
       error,
     );
   }
+  if (isNativeError(cause) && 'syscall' in cause && cause.syscall === 'mkdir') {
+    return new StoreError('refused', `${directory} cannot be made: name another --data-dir (${text})`, error);
+  }
   if (NO_HANDLES.test(text)) {
     return new StoreError(
       'unavailable',

@@ -1,8 +1,9 @@
 /** The journal's files on this machine's disk. Each append is one write that returns when it is durable (O_DSYNC). */
 import { constants, write } from 'node:fs';
-import { mkdir, open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
+import { open, readdir, readFile, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { levelErrorOf } from '../backends/level-errors.ts';
+import { makeFolder } from '../backends/make-folder.ts';
 import { syncFolder } from '../backends/sync-folder.ts';
 import type { JournalFile, JournalFolder } from './journal.ts';
 
@@ -26,7 +27,7 @@ export function journalFolder(path: string): JournalFolder {
     read: (name) => guard(() => readFile(join(path, name))),
     create: (name) =>
       guard(async () => {
-        await mkdir(path, { recursive: true });
+        makeFolder(path);
         const file = await open(join(path, name), O_WRONLY | O_CREAT | O_EXCL | O_DSYNC, 0o644);
         await syncFolder(path);
         await syncFolder(join(path, '..'));

@@ -75,6 +75,17 @@ describe('level store on its disk', () => {
     await store.close();
   });
 
+  // A folder of /proc cannot be made, and making it with Node.js's `recursive` never ended.
+  it('says where no folder can be made', async () => {
+    const file = join(temporaryFolder('level'), 'file');
+    writeFileSync(file, '');
+    for (const directory of ['/proc/none/registers', join(file, 'registers')]) {
+      const failure = await failureOf(new LevelStore({ directory }).open());
+      expect(failure.kind).toBe('refused');
+      expect(failure.message).toContain(`${directory} cannot be made: name another --data-dir`);
+    }
+  });
+
   it.each([
     ['f', 'mantis-level 2', 'newer release'],
     ['f', 'something', 'unreadable format marker'],
