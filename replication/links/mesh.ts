@@ -298,10 +298,6 @@ export class Mesh implements LinkOwner<Link> {
     return writers.some((writer) => writer?.hi === writerHi && writer.lo === writerLo);
   }
 
-  removalsCame(from: Member, stamp: Stamp): void {
-    this.membership.removalsCame(from, stamp);
-  }
-
   takeSlice(): boolean {
     return this.#turns.takeSlice();
   }

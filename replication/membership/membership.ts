@@ -36,7 +36,7 @@ export interface Member {
   complete: Stamp;
   /** Everything that any member it knows wrote up to here is there, as it said last. */
   held: Stamp;
-  /** This node's clock at the beginning of the comparison of digests that is under way, of the last one, and of the one before. */
+  /** Removals up to there were here at the beginning of the comparison of digests that is under way, of the last one, and of the one before. */
   compared: { running: Stamp | null; last: Stamp; before: Stamp };
   /** As `complete`, also from before the member or this node was restarted. */
   heardUpTo: Stamp;
@@ -250,6 +250,11 @@ export class Membership {
    */
   leastCompared(): Stamp | null {
     return this.#least((member) => member.compared.before);
+  }
+
+  /** Everything that any known member wrote up to here has come to this run of this node, but for those set aside; null when there is none. */
+  leastComplete(): Stamp | null {
+    return this.#least((member) => member.complete);
   }
 
   /** A repair, or null for a database, has brought removals from this stamp on: the comparisons with others knew nothing of them. */

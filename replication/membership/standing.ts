@@ -59,9 +59,11 @@ export class Standing {
   reapable(old: Stamp): Stamp | null {
     const stable = this.stable();
     if (stable === null) return null;
-    const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);
-    // A tombstone that is old goes without asking, but for members that are away and may have written before it.
-    return later(everywhere, earlier(old, this.#membership.leastHeard() ?? old));
+    const compared = this.#membership.leastCompared();
+    const everywhere = earlier(stable, compared ?? none);
+    // One that is old goes without asking what members say that they hold, but for those that are away and may have written before it. Whom
+    // it has not been compared with may still have what it has removed: such a member is compared, or set aside when it is away.
+    return later(everywhere, earlier(old, earlier(compared ?? old, this.#membership.leastHeard() ?? old)));
   }
 
   /** Sets aside and drops members that have been away for too long. @returns those that were dropped */

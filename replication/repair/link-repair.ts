@@ -22,6 +22,7 @@ import {
 import { compareStamp } from '../../protocol/stamp.ts';
 import type { Written } from '../../protocol/written.ts';
 import type { Take } from './forsaking.ts';
+import { earlier } from '../membership/horizon.ts';
 import type { Member } from '../membership/membership.ts';
 import { RecordSource } from './record-source.ts';
 import type { RepairContext, RepairOwner, RepairSide } from './repair.ts';
@@ -35,6 +36,8 @@ const REPAIR_STALLED_MS = 120_000;
 const NONE: Stamp = { hi: 0, lo: 0 };
 /** How much more often a link repairs that stands in for a link this node does not have. */
 const RELAY_FACTOR = 12;
+/** Comparisons within `tombstone-horizon`, however seldom they are otherwise: two that were begun after a removal came, and have ended. */
+const COMPARED_IN_HORIZON = 3;
 
 export class LinkRepair {
   /** Called when a repair has brought everything up to its cover. */
@@ -83,6 +86,7 @@ export class LinkRepair {
   #isRelaying = false;
   #lastTickMs: number;
   #movedAtMs = 0;
+  #comparedAtMs: number;
   /** What the peer had when it told its digests: all of it is here when the repair is done. */
   #seenAtDigests: readonly Written[] = [];
   #leftOutBefore = 0;
@@ -95,6 +99,7 @@ export class LinkRepair {
     const { nodeId } = owner.settings;
     this.#leads = compareStamp(nodeId.hi, nodeId.lo, member.node.hi, member.node.lo) < 0;
     this.#lastTickMs = nowMs;
+    this.#comparedAtMs = nowMs;
     this.#nextAtMs = nowMs + this.#jitteredInterval();
   }
 
@@ -176,6 +181,9 @@ export class LinkRepair {
       if (this.#isRelaying) this.ask();
       else this.want();
     }
+    // Until they are compared no tombstone is forgotten, however old it is.
+    if (!this.isDue && nowMs - this.#comparedAtMs > this.#owner.settings.tombstoneHorizonMs / COMPARED_IN_HORIZON)
+      this.ask();
     this.begin(nowMs);
     return null;
   }
@@ -231,7 +239,7 @@ export class LinkRepair {
     }
     this.recordBytesIn += end - start;
     const oldest = this.#receiver.repairRecords(flags, buffer, start, end, taking);
-    if (oldest !== null) this.#owner.removalsCame(this.#member, oldest);
+    if (oldest !== null) this.#owner.membership.removalsCame(this.#member, oldest);
   }
 
   /** The next frame of the repair; does at most one slice of work. */
@@ -299,6 +307,7 @@ export class LinkRepair {
     if (this.#side === null || !this.#side.isFinished) return;
     this.#side = null;
     this.finished++;
+    this.#comparedAtMs = this.#lastTickMs;
     const { running, last } = this.#member.compared;
     if (running !== null) this.#member.compared = { running: null, last: running, before: last };
     if (this.#receiver.progress.hasGap) this.ask();
@@ -328,7 +337,7 @@ export class LinkRepair {
     // What is missing in a key that is taken has been deleted: that shows only where all of it is sent.
     const comparesElements = this.#peerComparesElements && isOwnVersion && !isTaking && !isGiving;
     this.#hasOpened = false;
-    this.#member.compared = { ...this.#member.compared, running: replica.currentStamp() };
+    this.#member.compared = { ...this.#member.compared, running: this.#removalsHeardOf() };
     this.#tellTombstones(isTaking);
     return {
       replica,
@@ -367,6 +376,13 @@ export class LinkRepair {
     const type = this.#peerKnowsTombstones ? FRAME_REPAIR_TOMBSTONES : FRAME_REPAIR_RECORDS;
     const { replica, repairFrames } = this.#owner;
     this.#tombstones = new RecordSource(replica.startScan(), selection, true, repairFrames, type);
+  }
+
+  /** Removals up to there are here; later ones of members that were cut off until now may be on their way. */
+  #removalsHeardOf(): Stamp {
+    const { replica, membership } = this.#owner;
+    const now = replica.currentStamp();
+    return earlier(now, membership.leastComplete() ?? now);
   }
 
   #jitteredInterval(): number {

@@ -4,7 +4,7 @@ import type { Random } from '../environment.ts';
 import type { FrameScratch } from '../stream/frame-scratch.ts';
 import type { Take } from './forsaking.ts';
 import type { Horizon } from '../membership/horizon.ts';
-import type { Member } from '../membership/membership.ts';
+import type { Membership } from '../membership/membership.ts';
 import type { Outbox } from '../stream/outbox.ts';
 import type { Replica, Stamp } from '../replica.ts';
 import type { ReplicatorSettings } from '../settings.ts';
@@ -19,8 +19,7 @@ export interface RepairOwner {
   readonly repairFrames: FrameScratch;
   readonly applied: Applied;
   readonly horizon: Horizon;
-  /** A repair with the member has brought removals, the oldest of this stamp. */
-  removalsCame(from: Member, stamp: Stamp): void;
+  readonly membership: Membership;
   /** True when a slice of repair work may be done now; at most one in a turn of the event loop, lest clients wait. */
   takeSlice(): boolean;
 }

@@ -105,10 +105,10 @@ export function checkTogether(values: ConfigValues): readonly CheckProblem[] {
 /** What works, but not as well as whoever set it may think. */
 export function adviceOn(values: ConfigValues): readonly string[] {
   const horizonMs = values['tombstone-horizon'];
-  // Two comparisons find what a node has not heard of, also when one has just begun; then tombstones may go without asking.
-  if (peerPortOf(values) === null || horizonMs >= 2 * values['repair-interval']) return [];
+  // As replication/repair/link-repair.ts has it: two comparisons are done within the horizon, also when one has just begun.
+  if (peerPortOf(values) === null || horizonMs >= 3 * values['repair-interval']) return [];
   return [
-    `tombstone-horizon is shorter than two rounds of repair-interval: what a peer has not heard deleted by then may come back from it`,
+    `tombstone-horizon is shorter than three rounds of repair-interval: digests are compared with each peer every third of tombstone-horizon instead`,
   ];
 }
 

@@ -263,6 +263,13 @@ export const plantedFaults: readonly PlantedFault[] = [
     'return this.held();',
   ),
   fault(
+    'beyond-the-horizon-dropped-uncompared',
+    188,
+    'replication/membership/standing.ts',
+    'earlier(compared ?? old, this.#membership.leastHeard() ?? old)',
+    'this.#membership.leastHeard() ?? old',
+  ),
+  fault(
     'expired-keys-dropped-early',
     246,
     'server/runtime/housekeeping.ts',

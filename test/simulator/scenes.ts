@@ -44,6 +44,7 @@ const scenes = new Map<number, Scene>([
   [6, setsAndLapsesWhatWasCounted],
   [5, lapsesWhileOneIsAway],
   [30, deletesForOneAndCrashes],
+  [28, deletesForOneAndCrashes],
   [21, leavesWhatOnlyTheDatabaseHas],
   [27, runsScripts],
 ]);
@@ -59,6 +60,21 @@ const needs = new Map<number, SceneNeeds>([
         'flush-interval': '1s',
         'repair-interval': '60s',
         'tombstone-horizon': '3600000ms',
+        'peer-timeout': '3s',
+      },
+    },
+  ],
+  // The same with so short a horizon that the deletions are beyond it before digests are compared at this interval.
+  [
+    28,
+    {
+      hasDisk: true,
+      durability: 'interval',
+      durationMs: 45_000,
+      options: {
+        'flush-interval': '1s',
+        'repair-interval': '60s',
+        'tombstone-horizon': '25000ms',
         'peer-timeout': '3s',
       },
     },

@@ -55,7 +55,7 @@ export const clusterOptions = {
     duration('ms', 1000, 3650 * DAY_MS),
     '24h',
     'A member away for longer is no longer waited for when tombstones are dropped, and must resynchronise before it may push. ' +
-      'To be at least twice `repair-interval`.',
+      'Digests are compared at least three times as often.',
   ),
   'max-clock-drift': option(
     duration('ms', 1),

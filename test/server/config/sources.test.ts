@@ -178,11 +178,11 @@ describe('notices', () => {
     expect(notices).toEqual(['--appendfsync (argument 1): appendfsync has no effect here; see durability']);
   });
 
-  it('tell of tombstones that may go before peers have been compared', () => {
+  it('tell of peers that are compared more often than repair-interval says, because of the horizon', () => {
     const noticesOf = (...argv: string[]): number => Config.fromSources({ argv }).notices.length;
-    expect(noticesOf('--tombstone-horizon', '119s')).toBe(1);
-    expect(noticesOf('--tombstone-horizon', '120s')).toBe(0);
-    expect(noticesOf('--tombstone-horizon', '10s', '--repair-interval', '5s')).toBe(0);
+    expect(noticesOf('--tombstone-horizon', '179s')).toBe(1);
+    expect(noticesOf('--tombstone-horizon', '180s')).toBe(0);
+    expect(noticesOf('--tombstone-horizon', '10s', '--repair-interval', '3s')).toBe(0);
     expect(noticesOf('--tombstone-horizon', '10s', '--peer-port', 'none')).toBe(0);
   });
 });
