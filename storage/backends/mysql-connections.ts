@@ -202,8 +202,11 @@ export class MysqlConnections {
     onEnough: () => Promise<void>,
   ): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
+    let lost: (error: Error) => void = () => undefined;
     await new Promise<void>((resolve, reject) => {
       timer = this.#silenceTimer(reject);
+      // A query without a callback is not told that its connection has broken; nobody would notice before the silence is too long.
+      connection.once('error', (lost = reject));
       const query = connection.query({ sql, rowsAsArray: true, typeCast: true });
       query.on('error', reject);
       query.on('end', () => resolve());
@@ -221,7 +224,10 @@ export class MysqlConnections {
           connection.resume();
         }, reject);
       });
-    }).finally(() => clearTimeout(timer));
+    }).finally(() => {
+      clearTimeout(timer);
+      connection.off('error', lost);
+    });
   }
 
   /** Cuts what is under way; the application's pool stays open. Does not wait for a server that does not answer. */

@@ -11,6 +11,7 @@ import { outlivedOf } from '../../../storage/backends/outlived.ts';
 import { MariadbProcess } from '../../support/mariadb-process.ts';
 import { withSeed } from '../../support/seed.ts';
 import { storeEnvironment } from '../../support/store-environment.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { contentsOf, describeBackend } from '../backend-contract.ts';
 import { contentOf, expectedContent, fixtureFile } from '../fixtures.ts';
 import { pack, randomRecord, RegisterModel } from '../registers.ts';
@@ -480,6 +481,31 @@ describe('mysql that does not work', () => {
     await mariadb.query(`RENAME TABLE ${database}.elsewhere TO ${database}.mantis_registers`);
     await store.write(pack({ key: 'a' }));
     expect(await contentsOf(store)).toHaveLength(1);
+    await store.close();
+  });
+
+  it('is read on at once when the connection is cut while rows come', async () => {
+    const { url, name: database } = await mariadb.createMigratedDatabase();
+    const store = new MysqlStore({ target: url, queryTimeoutMs: 3_600_000, environment: storeEnvironment });
+    await store.open();
+    const registers = Array.from({ length: 400 }, (_, index) => ({ key: `key:${index}`, value: Buffer.alloc(20_000) }));
+    await store.write(pack(...registers));
+    const isCut = { load: false, fetch: false };
+    const cut = async (during: keyof typeof isCut): Promise<void> => {
+      if (isCut[during]) return;
+      isCut[during] = true;
+      const list = `SELECT id FROM information_schema.processlist WHERE db='${database}'`;
+      for (const { id } of await mariadb.query(list)) await mariadb.query(`KILL ${String(id)}`);
+      await waitFor('the end of the connection', async () => (await mariadb.query(list)).length === 0);
+    };
+    const model = new RegisterModel();
+    await store.load(async (records) => {
+      model.merge(records, 'store');
+      await cut('load');
+    });
+    expect(model.registers.size).toBe(400);
+    const keys = packKeyNames(registers.map(({ key }) => ({ database: 0, key: Buffer.from(key) })));
+    expect((await failureOf(store.fetch(keys, () => cut('fetch')))).kind).toBe('unavailable');
     await store.close();
   });
 
