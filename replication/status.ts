@@ -27,7 +27,7 @@ export interface PeerStatus {
   readonly applied: string;
   /** True while something of the peer's stream is missing here. */
   readonly hasGap: boolean;
-  /** Bytes still to be sent to the peer; what it says it has still to send. */
+  /** Bytes still to be sent to the peer, or kept for one without a link; what it says it has still to send. */
   readonly lagBytes: number;
   readonly peerLagBytes: number;
   /** Milliseconds since the last sign of life. */
@@ -101,7 +101,7 @@ function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
     acknowledged: formatStamp(member.acknowledged.hi, member.acknowledged.lo),
     applied: formatStamp(member.progress.applied.hi, member.progress.applied.lo),
     hasGap: member.progress.hasGap,
-    lagBytes: link?.backlogBytes() ?? 0,
+    lagBytes: link?.backlogBytes() ?? mesh.outbox.bytesAfter(member.acknowledged),
     peerLagBytes: link?.peerBacklogBytes ?? 0,
     heardAgoMs: Math.round(nowMs - (link?.heardAtMs ?? member.lastSeenMs)),
     roundTripMs: link?.roundTripMs ?? null,
@@ -110,7 +110,8 @@ function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
     bytesOut: past.bytesOut + (link?.bytesOut ?? 0),
     repairs: past.repairs + (link?.repair?.finished ?? 0),
     links: past.links + (link === null ? 0 : 1),
-    lastError: member.lastEnding?.message ?? null,
+    // Why there is no link now is more than why the last one ended.
+    lastError: (link === null ? mesh.dialer.lastErrorOf(member.id) : null) ?? member.lastEnding?.message ?? null,
   };
 }
 

@@ -117,17 +117,25 @@ export class Dialer {
     const shortLinks = livedMs < SETTLED_MS ? (this.#shortLinks.get(nodeId) ?? 0) + 1 : 0;
     if (shortLinks === 0) this.#shortLinks.delete(nodeId);
     else this.#shortLinks.set(nodeId, shortLinks);
+    for (const entry of this.#entriesOf(nodeId)) entry.lastError = null;
     if (shortLinks <= SHORT_LINKS_MAX) this.wake(nodeId, nowMs);
+  }
+
+  /** Why the node could not be reached since it was lost; null where it could, or was not dialed. */
+  lastErrorOf(nodeId: string): string | null {
+    return this.#entriesOf(nodeId).find(({ lastError }) => lastError !== null)?.lastError ?? null;
+  }
+
+  /** The addresses that stand for a node: its own, and the configured ones where it answered. */
+  #entriesOf(nodeId: string): Entry[] {
+    const isOf = ({ nodeId: own, endpoints }: Entry): boolean =>
+      own === nodeId || [...endpoints.values()].some((one) => one.nodeId === nodeId);
+    return [...this.#entries.values()].filter(isOf);
   }
 
   /** Dials a node again soon; without a node: dials everything now. */
   wake(nodeId: string | null, nowMs: number): void {
-    for (const entry of this.#entries.values()) {
-      const isMeant =
-        nodeId === null ||
-        entry.nodeId === nodeId ||
-        [...entry.endpoints.values()].some((one) => one.nodeId === nodeId);
-      if (!isMeant) continue;
+    for (const entry of nodeId === null ? this.#entries.values() : this.#entriesOf(nodeId)) {
       entry.failures = 0;
       const delayMs = nodeId === null ? 0 : this.#owner.settings.reconnectMinMs * this.#owner.random.fraction();
       entry.nextAtMs = Math.min(entry.nextAtMs, nowMs + delayMs);

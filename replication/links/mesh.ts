@@ -425,7 +425,7 @@ export class Mesh implements LinkOwner<Link> {
     this.live.delete(member.id);
     member.isLinked = false;
     member.lastEnding = ending;
-    member.lastSeenMs = nowMs;
+    member.lastSeenMs = Math.max(member.lastSeenMs, link.heardAtMs + link.excusedMs);
     if (ending.code === REFUSE_CLOCK || ending.code === REFUSE_FORGOTTEN) return;
     // The peer may be the first to see that other link whole.
     const isReplaced = ending.code === REFUSE_SECOND_LINK && ending.by === 'peer';

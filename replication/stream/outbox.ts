@@ -125,7 +125,12 @@ export class Outbox {
     return sequence < this.nextSequence ? this.appendedBytes - this.#entry(sequence).offset : 0;
   }
 
-  /** The same with what each frame costs beside its bytes, as `bytesMax` counts them. */
+  /** Bytes of what is held of that which followed `stamp`. */
+  bytesAfter(stamp: Stamp): number {
+    return this.bytesFrom(Math.max(this.sequenceAfter(stamp), this.firstSequence));
+  }
+
+  /** Of `bytesFrom`, with what each frame costs beside its bytes, as `bytesMax` counts them. */
   heldBytesFrom(sequence: number): number {
     return this.bytesFrom(sequence) + (this.nextSequence - sequence) * ENTRY_OVERHEAD_BYTES;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareStamp } from '../../../protocol/stamp.ts';
+import type { PeerStatus } from '../../../replication/status.ts';
 import { RawPeer } from '../raw-peer.ts';
 import { VirtualCluster, peerPort, type NodeOptions } from '../virtual-cluster.ts';
 
@@ -143,6 +144,22 @@ describe('the mesh', () => {
     expect(cluster.runUntil(() => cluster.nodes.every((_node, index) => isStable(cluster, late, index)), 20_000)).toBe(
       true,
     );
+  });
+
+  it('tells of a peer that is silent, and then away, what is true', async () => {
+    const cluster = await meshOf(2, slowRepairs);
+    const [first] = cluster.nodes;
+    cluster.world.cutBoth('n1', 'n2');
+    cluster.run(1000);
+    first.write(['key', 'x'.repeat(1000)]);
+    const told = (): PeerStatus => first.replicator.status().peers[0];
+    expect(cluster.runUntil(() => told().state === 'down', 10_000)).toBe(true);
+    expect(told()).toMatchObject({ lastError: expect.stringContaining('nothing heard for 50') });
+    expect(told().heardAgoMs).toBeGreaterThan(5000);
+    expect(told().lagBytes).toBeGreaterThan(1000);
+    cluster.run(10_000);
+    expect(told()).toMatchObject({ lastError: 'the handshake took too long' });
+    expect(told().heardAgoMs).toBeGreaterThan(15_000);
   });
 
   it('reaps members that have long gone', async () => {
