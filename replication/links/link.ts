@@ -177,18 +177,19 @@ export class Link {
   #frames(nowMs: number): void {
     while (!this.isMerging && this.#decoder.next()) {
       this.#frame(nowMs);
-      if (this.#isClosed()) return;
+      if (this.ending !== null) return;
     }
     if (this.isMerging) this.#decoder.keep();
     else this.repair?.begin(nowMs);
   }
 
-  #refusing(work: () => void): void {
+  #refusing<T>(work: () => T): T | null {
     try {
-      work();
+      return work();
     } catch (problem) {
       if (!(problem instanceof PeerProtocolError)) throw problem;
       this.refuse(problem.code, problem.message);
+      return null;
     }
   }
 
@@ -224,13 +225,16 @@ export class Link {
     }
     if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) this.#pingSoon(nowMs);
     if (this.isMerging) return;
-    const problem = this.repair?.tick(nowMs) ?? null;
+    const problem = this.#refusing(() => this.repair?.tick(nowMs) ?? null);
     if (problem !== null) this.refuse(REFUSE_SILENT, problem);
   }
 
   /** The next frame to send, or null when there is none at this moment. */
   next(nowMs: number): Buffer | null {
-    const frame = this.#control.shift() ?? (this.state === 'live' ? this.#nextLive(nowMs) : null);
+    let frame = this.#control.shift() ?? null;
+    // What the peer said may show to be wrong only when this node comes to answer it.
+    if (frame === null && this.state === 'live')
+      frame = this.#refusing(() => this.#nextLive(nowMs)) ?? this.#control.shift() ?? null;
     if (frame !== null) this.bytesOut += frame.length;
     return frame;
   }
@@ -254,11 +258,6 @@ export class Link {
     this.state = 'closed';
     this.repair?.close();
     this.#receiver?.close();
-  }
-
-  /** A call, because the compiler does not see that handling a frame may close the link. */
-  #isClosed(): boolean {
-    return this.state === 'closed';
   }
 
   #sendHello(): void {

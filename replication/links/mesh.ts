@@ -41,7 +41,6 @@ const QUEUED_BYTES_MAX = 256 * 1024;
 const STRANGERS_MAX = 128;
 /** After a member is lost, the others compare notes within this time: it may have died after telling only some of them. */
 const REPAIR_AFTER_LOSS_MS = 3000;
-
 /** A tick that comes so late finds a process that has not been run, and has not heard what its peers said meanwhile. */
 const LATE_TICK_MS = 500;
 
@@ -323,9 +322,10 @@ export class Mesh implements LinkOwner<Link> {
     }
     if (frames.length > 0) connection.write(frames);
     this.repairFrames.reset();
-    const { repair } = link;
-    if (repair === null || queued >= QUEUED_BYTES_MAX) return;
-    if (repair.isWaitingForRate) this.#turns.scheduleRate();
+    const { repair, state } = link;
+    if (state === 'closed') this.#finish(session);
+    else if (repair === null || queued >= QUEUED_BYTES_MAX) return;
+    else if (repair.isWaitingForRate) this.#turns.scheduleRate();
     else if (repair.isScanning) this.#turns.schedule();
   }
 

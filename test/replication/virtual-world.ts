@@ -142,7 +142,8 @@ class VirtualConnection implements Connection {
 
   write(buffers: readonly Buffer[]): void {
     if (this.isClosed) return;
-    const whole = Buffer.concat(this.#world.isReplaying ? this.#withReplays(buffers) : buffers);
+    const sent = this.#world.isReplaying ? this.#withReplays(buffers) : buffers;
+    const whole = Buffer.concat(this.#world.mangle(this.localHost, this.remoteHost, sent));
     this.#inFlight += whole.length;
     // What a cut cable swallows is never delivered; the connection ends by silence or reset.
     if (this.#world.isCut(this.localHost, this.remoteHost)) return;
@@ -260,6 +261,8 @@ export class VirtualWorld {
   readonly done = { torn: 0, replayed: 0 };
   /** Told of everything that arrives. */
   onDelivered: (from: string, to: string, bytes: Buffer) => void = () => undefined;
+  /** What one host is sent by another in place of these frames. */
+  mangle: (from: string, to: string, frames: readonly Buffer[]) => readonly Buffer[] = (_from, _to, frames) => frames;
   /** When set, what arrives is cut into pieces of up to this many bytes. */
   pieceBytesMax = 0;
   #listeners = new Map<string, (connection: Connection) => void>();

@@ -6,6 +6,7 @@ import {
   FRAME_PING,
   FRAME_RECORDS,
   FRAME_REPAIR_ASK,
+  FRAME_REPAIR_DONE,
   FRAME_REPAIR_GROUPS,
   FRAME_REPAIR_SUMMARIES,
   FRAME_RESUME,
@@ -34,7 +35,7 @@ import {
   encodeResume,
   encodeStream,
 } from '../../../protocol/peer-message.ts';
-import { encodeEmpty } from '../../../protocol/peer-repair.ts';
+import { encodeEmpty, encodeGroups, encodeRule } from '../../../protocol/peer-repair.ts';
 import type { Stamp } from '../../../replication/replica.ts';
 import { RawPeer } from '../raw-peer.ts';
 import { VirtualCluster, stampAhead, type NodeOptions } from '../virtual-cluster.ts';
@@ -310,6 +311,24 @@ describe('the live stream', () => {
     expect(peer.refusal?.reason).toBe(reason);
     expect(peer.isClosed).toBe(true);
     expect(cluster.nodes[0].replica.digest()).toBe(before);
+  });
+
+  it('closes on what shows to be wrong only when it comes to answer it', async () => {
+    const cluster = await oneNode();
+    const reaped: Stamp = { hi: 1, lo: 0 };
+    // The node has to resynchronise first, and is not the leader: it keeps the RESUME until it has said DONE.
+    const horizon = { held: reaped, reaped, writer: reaped };
+    const peer = new RawPeer(cluster, { nodeHi: 1, horizon });
+    peer.sayHello();
+    peer.sayAuth();
+    peer.send(encodeResume({ flag: true, hi: 0xfffffff0, lo: 9 }), encodeRule({ reaped, isProof: true, nodes: [] }));
+    peer.send(encodeGroups(zero, new Uint32Array(512)));
+    expect(peer.refusal).toBeNull();
+    peer.send(encodeEmpty(FRAME_REPAIR_DONE));
+    cluster.run(200);
+    expect(peer.refusal?.reason).toBe(REFUSE_ACK);
+    expect(peer.isClosed).toBe(true);
+    expect(new RawPeer(cluster, { horizon }).join().refusal).toBeNull();
   });
 
   it('closes on records before STREAM', async () => {
