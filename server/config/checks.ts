@@ -27,6 +27,13 @@ export interface CheckProblem {
   readonly message: string;
 }
 
+function checkAddresses(values: ConfigValues, problems: CheckProblem[]): void {
+  const isOpen = values.port !== 0 || values['tls-port'] !== 0;
+  if (!isOpen || values.bind.length > 0 || values.unixsocket !== '') return;
+  const message = "it names no address, so no client could connect: name some, or a 'unixsocket', or take 'port 0'";
+  problems.push({ option: 'bind', message });
+}
+
 function checkPorts(values: ConfigValues, problems: CheckProblem[]): void {
   const peerPort = peerPortOf(values);
   if (peerPort !== null && peerPort > PORT_MAX) {
@@ -96,6 +103,7 @@ function checkDurability(values: ConfigValues, problems: CheckProblem[]): void {
 /** Everything that is wrong between options whose values are right one by one. */
 export function checkTogether(values: ConfigValues): readonly CheckProblem[] {
   const problems: CheckProblem[] = [];
+  checkAddresses(values, problems);
   checkPorts(values, problems);
   checkSecurity(values, problems);
   checkDurability(values, problems);

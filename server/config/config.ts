@@ -11,7 +11,7 @@ import { adviceOn, checkTogether } from './checks.ts';
 import { maskUrl, SECRET_MASK } from './node-types.ts';
 import type { ConfigValues, Option, OptionName, OptionValue } from './option-table.ts';
 import { allOptions, defaultValue, findOption } from './option-table.ts';
-import { ValueError } from './option-type.ts';
+import { UnsupportedError, ValueError } from './option-type.ts';
 import { replaceFile, rewriteText } from './rewrite.ts';
 import type { Sources } from './sources.ts';
 import { gather, gatherFile, unknownOption } from './sources.ts';
@@ -73,6 +73,7 @@ function assign(
   assignments: readonly Assignment[],
   problems: ConfigProblem[],
 ): void {
+  const unsupported = new Map<Option, ConfigProblem>();
   for (const assignment of assignments) {
     const option = findOption(assignment.name);
     if (option === undefined) {
@@ -86,13 +87,17 @@ function assign(
         throw new ValueError('wrong number of arguments', `it needs a value: ${type.syntax}`);
       values.set(option, type.parse(assignment.args, current));
       origins.set(option, assignment);
+      unsupported.delete(option);
     } catch (error) {
       if (!(error instanceof ValueError)) throw error;
       const comment = assignment.source === 'file' && assignment.args.some((argument) => argument.startsWith('#'));
       const hint = comment ? 'a comment needs a line of its own' : error.hint;
-      problems.push({ where: assignment.where, message: describe(option, assignment, error.message, hint) });
+      const problem = { where: assignment.where, message: describe(option, assignment, error.message, hint) };
+      if (error instanceof UnsupportedError) unsupported.set(option, problem);
+      else problems.push(problem);
     }
   }
+  problems.push(...unsupported.values());
 }
 
 function defaults(): Map<Option, unknown> {

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { formatPeerAddress } from '../../replication/links/address.ts';
 import type { OptionType } from './option-type.ts';
-import { single, ValueError, wordList } from './option-type.ts';
+import { single, UnsupportedError, ValueError, wordList } from './option-type.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -178,7 +178,7 @@ export function directoryOrNone(): OptionType<string | null> {
 /** For what Redis can do and Mantis cannot: only the value that means "off" is taken. */
 export function onlyValue(allowed: string, instead: string): OptionType<string> {
   const parse = (given: string): string => {
-    if (given.toLowerCase() !== allowed) throw new ValueError(`only '${allowed}' is supported`, instead);
+    if (given.toLowerCase() !== allowed) throw new UnsupportedError(`only '${allowed}' is supported`, instead);
     return allowed;
   };
   const base = single({ syntax: allowed === '' ? 'empty' : `\`${allowed}\``, parse, render: (value) => value });

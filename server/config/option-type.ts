@@ -14,6 +14,9 @@ export class ValueError extends Error {
   }
 }
 
+/** A value that Redis takes and Mantis cannot serve: it does no harm where a later source gives another. */
+export class UnsupportedError extends ValueError {}
+
 export interface OptionType<T> {
   /** What the documentation says of the values allowed. */
   readonly syntax: string;

@@ -194,7 +194,7 @@ const tlsOptions = {
 
 const processOptions = {
   daemonize: accepted(
-    onlyValue('no', 'start it from a service manager or a container'),
+    onlyValue('no', 'start it from a service manager or a container, with --daemonize no where a file says yes'),
     'no',
     'Running in the background.',
     NEVER,

@@ -42,6 +42,8 @@ describe('options that do not go together', () => {
     [{ durability: 'always', 'data-dir': 'none' }, "'always' syncs to the embedded store"],
     [{ durability: 'mysql' }, "'mysql' needs a database"],
     [{ durability: 'replicas=1', 'peer-port': 'none' }, "'replicas' needs peers"],
+    [{ bind: '' }, "setting 'bind': bind: it names no address, so no client could connect"],
+    [{ bind: '', port: 0, 'tls-port': 7000, 'tls-cert-file': 'c', 'tls-key-file': 'k' }, 'it names no address'],
   ])('%j is refused: %s', (settings, message) => {
     expect(() => read(settings)).toThrow(message);
   });
@@ -50,6 +52,11 @@ describe('options that do not go together', () => {
     expect(() => read({ 'peer-bind': '0.0.0.0', 'cluster-secret': 'hush-hush' })).not.toThrow();
     expect(() => read({ 'peer-bind': '0.0.0.0', 'peer-port': 'none' })).not.toThrow();
   });
+});
+
+it('no address is needed without a port, and with a Unix socket', () => {
+  expect(() => read({ bind: '', port: 0 })).not.toThrow();
+  expect(() => read({ bind: '', unixsocket: '/run/mantis.sock' })).not.toThrow();
 });
 
 describe('listenProblem', () => {

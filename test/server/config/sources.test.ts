@@ -170,6 +170,18 @@ describe('precedence', () => {
     });
     expect(config.values).toMatchObject({ databases: 16, port: 1, hz: 12, timeout: 13_000, maxclients: 14 });
   });
+
+  // As Debian's service starts redis-server: its redis.conf says yes.
+  it('lets a flag take back what a file asks for and Mantis cannot do', () => {
+    const readFile = files({ f: 'daemonize yes\nreplicaof host 1' });
+    expect(problemsOf({ argv: ['f', '--daemonize', 'no', '--replicaof', ''], readFile })).toEqual([]);
+    expect(problemsOf({ argv: ['f', '--daemonize', 'no'], readFile })).toEqual([
+      expect.stringMatching(/^f:2: replicaof 'host' '1': only '' is supported/),
+    ]);
+    expect(problemsOf({ argv: ['--daemonize', 'no', '--daemonize', 'yes'] })).toEqual([
+      expect.stringMatching(/^--daemonize \(argument 3\): 'yes': only 'no' is supported/),
+    ]);
+  });
 });
 
 describe('notices', () => {
