@@ -36,6 +36,8 @@ export interface Loading {
 export interface SaveState {
   lastSaveAtMs: number;
   lastSaveOk: boolean;
+  /** How long the last one took; −1 before there was one. */
+  lastSaveSeconds: number;
   saving: boolean;
   changesAtLastSave: number;
 }

@@ -206,7 +206,13 @@ export class Runtime implements Node {
     this.#clockBound = new ClockBound(clock);
     this.applied = new Applied(identity.writer, () => ({ hi: clock.hi, lo: clock.lo }));
     this.startedAtMs = clock.nowMs;
-    this.save = { lastSaveAtMs: clock.nowMs, lastSaveOk: true, saving: false, changesAtLastSave: 0 };
+    this.save = {
+      lastSaveAtMs: clock.nowMs,
+      lastSaveOk: true,
+      lastSaveSeconds: -1,
+      saving: false,
+      changesAtLastSave: 0,
+    };
     this.commands = users.commands;
     this.users = users;
     this.dispatcher = new Dispatcher(this);

@@ -87,7 +87,9 @@ export class Dispatcher implements CommandControl {
       session.transport.close();
     }
     session.bytesIn += end - start;
-    this.#node.statistics.bytesIn += end - start;
+    const { statistics } = this.#node;
+    statistics.bytesIn += end - start;
+    statistics.reads++;
     if (session.closing) return;
     // A request that comes in one piece costs no more than this test.
     if (session.decoder.gatheredBytes > 0 && this.#node.clientMemory.isOverQueryLimit(session, end - start)) return;

@@ -93,6 +93,7 @@ export function memoryFields(node: Node): Field[] {
     ['mem_fragmentation_bytes', rss - used],
     ['mem_not_counted_for_evict', 0],
     ['mem_replication_backlog', node.replicator?.status().outboxBytes ?? 0],
+    ['mem_total_replication_buffers', node.replicator?.status().outboxBytes ?? 0],
     ['mem_clients_slaves', 0],
     ['mem_clients_normal', clientBytes(node)],
     ['mem_aof_buffer', 0],

@@ -1,7 +1,11 @@
+import type { Database } from '../../storage/database.ts';
+import type { Keyspace } from '../../storage/keyspace.ts';
 import type { Node } from '../node.ts';
 import type { Field } from './fields.ts';
 
 const BYTES_A_KILOBYTE = 1024;
+/** Keys with a deadline that their mean time to live is worked out from. */
+const TTL_SAMPLES = 64;
 
 function mean(samples: Float64Array): number {
   return samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
@@ -58,6 +62,10 @@ export function statisticsFields(node: Node): Field[] {
     ['tracking_total_keys', node.tracking.keyCount],
     ['tracking_total_items', node.tracking.itemCount],
     ['tracking_total_prefixes', node.tracking.prefixCount],
+    ['total_reads_processed', statistics.reads],
+    ['total_writes_processed', statistics.writes],
+    ['io_threaded_reads_processed', 0],
+    ['io_threaded_writes_processed', 0],
     ['unexpected_error_replies', statistics.unexpectedErrorReplies],
     ['total_error_replies', statistics.errorReplies],
     ['dump_payload_sanitizations', 0],
@@ -109,11 +117,27 @@ export function processorFields(): Field[] {
   ];
 }
 
-export function keyspaceFields(node: Node): Field[] {
-  return node.keyspace.databases
+/** The mean time to live of some of a database's keys, in milliseconds; 0 without deadlines. Redis, too, tells an estimate. */
+function averageTtlMs(keyspace: Keyspace, { deadlines }: Database): number {
+  const nowMs = keyspace.clock.nowMs;
+  let sumMs = 0;
+  let count = 0;
+  for (let index = 0; index < TTL_SAMPLES && index < deadlines.length; index++) {
+    const ref = deadlines.sample(index / Math.min(TTL_SAMPLES, deadlines.length));
+    const leftMs = keyspace.isKeyBlock(ref) ? keyspace.deadlineOf(ref) - nowMs : 0;
+    // Of a key that was deleted or has no deadline any more an entry may be left.
+    if (leftMs <= 0) continue;
+    sumMs += leftMs;
+    count++;
+  }
+  return count === 0 ? 0 : Math.round(sumMs / count);
+}
+
+export function keyspaceFields({ keyspace }: Node): Field[] {
+  return keyspace.databases
     .filter(({ keyCount }) => keyCount > 0)
-    .map(({ number, keyCount, deadlineCount }) => [
-      `db${number}`,
-      `keys=${keyCount},expires=${deadlineCount},avg_ttl=0`,
+    .map((database) => [
+      `db${database.number}`,
+      `keys=${database.keyCount},expires=${database.deadlineCount},avg_ttl=${averageTtlMs(keyspace, database)}`,
     ]);
 }

@@ -21,6 +21,11 @@ export class Statistics {
   commandsProcessed = 0;
   bytesIn = 0;
   bytesOut = 0;
+  /** Times that bytes came from a client, and that bytes were handed to the kernel for one. */
+  reads = 0;
+  writes = 0;
+  /** How often the stores were made to have everything: SAVE, BGSAVE, a stop. */
+  saves = 0;
   keyspaceHits = 0;
   keyspaceMisses = 0;
   errorReplies = 0;
@@ -49,6 +54,8 @@ export class Statistics {
     this.commandsProcessed = 0;
     this.bytesIn = 0;
     this.bytesOut = 0;
+    this.reads = 0;
+    this.writes = 0;
     this.keyspaceHits = 0;
     this.keyspaceMisses = 0;
     this.errorReplies = 0;

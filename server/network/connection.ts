@@ -14,6 +14,8 @@ export interface ConnectionEvents {
   closed(session: Session): void;
   /** The client does not read its replies and is over its limit. */
   overLimit(session: Session, bytes: number): void;
+  /** Where writes to the socket are counted. */
+  readonly counts: { writes: number };
 }
 
 /** A buffer of replies being sent is replaced by one of this size when the kernel did not take all of it. */
@@ -80,6 +82,7 @@ export class Connection implements Transport, DirectWriter, TurnWriter {
   }
 
   #write(source: { buffer: Buffer }, bytes: Buffer): void {
+    this.#events.counts.writes++;
     if (this.#handle !== null) {
       this.#sendDirectly(this.#handle, source, bytes);
     } else if (!this.socket.destroyed) {

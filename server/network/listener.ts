@@ -193,6 +193,7 @@ export class Listener {
       drained: (session) => this.#dispatcher.drained(session),
       overLimit: (session, bytes) => this.#checkOutputLimit(session, bytes),
       closed: (session) => this.#forget(session),
+      counts: this.#node.statistics,
     };
   }
 

@@ -66,12 +66,15 @@ export class Saving {
   }
 
   async #by(work: () => Promise<void>): Promise<void> {
-    const { save, keyspace } = this.#node;
+    const { save, keyspace, statistics } = this.#node;
+    const startedMs = this.#node.monotonicMs();
     save.saving = true;
     const { changes } = keyspace;
     try {
       await work();
       save.lastSaveOk = true;
+      save.lastSaveSeconds = Math.floor((this.#node.monotonicMs() - startedMs) / 1000);
+      statistics.saves++;
       save.lastSaveAtMs = keyspace.clock.refresh();
       save.changesAtLastSave = changes;
     } catch (error) {

@@ -133,7 +133,7 @@ export class CommandHarness {
       nodeLo: options.nodeId ?? 1,
       runId: '0'.repeat(40),
       startedAtMs: clock.nowMs,
-      save: { lastSaveAtMs: clock.nowMs, lastSaveOk: true, saving: false, changesAtLastSave: 0 },
+      save: { lastSaveAtMs: clock.nowMs, lastSaveOk: true, lastSaveSeconds: -1, saving: false, changesAtLastSave: 0 },
       applied: new Applied({ hi: 1, lo: options.nodeId ?? 1 }, () => ({ hi: clock.hi, lo: clock.lo })),
       replicator: null,
       flusher: null,

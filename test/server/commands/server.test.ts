@@ -37,6 +37,7 @@ describe('saving and stopping', () => {
     expect(await info('persistence')).toMatchObject({
       rdb_changes_since_last_save: '0',
       rdb_last_bgsave_status: 'ok',
+      rdb_saves: '1',
       loading: '0',
     });
     expect(Number(await client.command('LASTSAVE'))).toBeGreaterThanOrEqual(before);
@@ -122,12 +123,16 @@ describe('INFO', () => {
       cluster_enabled: '0',
       keyspace_hits: '1',
       keyspace_misses: '1',
-      db0: 'keys=2,expires=1,avg_ttl=0',
       db3: 'keys=1,expires=0,avg_ttl=0',
       errorstat_ERR: 'count=1',
       uptime_in_days: '0',
       state: 'serving',
     });
+    const [, ttlMs] = /^keys=2,expires=1,avg_ttl=(\d+)$/.exec(fields['db0']) ?? [];
+    expect(Number(ttlMs)).toBeGreaterThan(50_000);
+    expect(Number(ttlMs)).toBeLessThanOrEqual(100_000);
+    expect(Number(fields['total_reads_processed'])).toBeGreaterThan(0);
+    expect(Number(fields['total_writes_processed'])).toBeGreaterThan(0);
     expect(fields['run_id']).toMatch(/^[0-9a-f]{40}$/);
     expect(fields['node_id']).toMatch(/^[0-9a-f]{16}$/);
     expect(Number(fields['used_memory'])).toBeGreaterThan(0);
