@@ -1,7 +1,7 @@
 /** LevelDB itself: how it is opened, and what memory it may use. */
 import { ClassicLevel } from 'classic-level';
+import { checkFiles } from './level-files.ts';
 import { makeFolder } from './make-folder.ts';
-import { checkTables } from './level-tables.ts';
 
 export type LevelDatabase = ClassicLevel<Buffer, Buffer>;
 
@@ -22,11 +22,11 @@ export function levelBufferBytes(bytesMax: number): number {
   return Math.floor(Math.min(BUFFER_BYTES, Math.max(BUFFER_BYTES_LEAST, bytesMax * BUFFER_SHARE)));
 }
 
-/** Opens the database of a directory, after looking through its tables. */
+/** Opens the database of a directory, after looking through its tables and logs. */
 export async function openLevelDatabase(directory: string, bufferBytes: number): Promise<LevelDatabase> {
   // LevelDB's binding would make it with Node.js's `recursive`.
   makeFolder(directory);
-  await checkTables(directory);
+  await checkFiles(directory);
   const database = new ClassicLevel<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',

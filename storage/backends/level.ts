@@ -8,8 +8,8 @@
  *   'o' u32be generation | register key → nothing                 registers that a peer brings to MySQL (level-held.ts)
  *   'x' register key     → why MySQL refused the register
  *
- * LevelDB checks its own log but not, by default, what it reads back: tables are looked through before they are opened
- * (level-tables.ts), and the checksum per record notices a bit that flips later.
+ * LevelDB does not check, by default, what it reads back, and leaves out of its log what is damaged: both are looked through before they
+ * are opened (level-files.ts), and the checksum per record notices a bit that flips later.
  */
 import {
   FLAG_BATCH_BEGIN,

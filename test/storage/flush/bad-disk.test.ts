@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../../../storage/backends/backend.ts';
+import { damageOfLog } from '../../../storage/backends/level-logs.ts';
 import { LevelStore } from '../../../storage/backends/level.ts';
 import { withSeed, type SeededRandom } from '../../support/seed.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -136,6 +137,65 @@ describe('the embedded store with', () => {
       writeFileSync(path, bytes);
     }
     expect((await read(directory)).said).toBeNull();
+  }, 60_000);
+
+  it('a flipped bit anywhere in the log names the log and what to do, but for its last record', async () => {
+    const { directory, records } = await makeStore();
+    const name = readdirSync(directory).find((one) => one.endsWith('.log') && statSync(join(directory, one)).size > 0)!;
+    const path = join(directory, name);
+    const bytes = readFileSync(path);
+    const lastAt = bytes.lastIndexOf('log:39') - 100;
+    expect(lastAt).toBeGreaterThan(1000);
+    for (let at = 0; at < lastAt; at += Math.floor(lastAt / 150)) {
+      bytes[at] ^= 1 << (at % 8);
+      writeFileSync(path, bytes);
+      const { said, records: given } = await read(directory);
+      expect({ at, said }).toEqual({
+        at,
+        said: expect.stringMatching(`${path} is damaged .*restore a backup, or move`),
+      });
+      expect(given).toEqual([]);
+      bytes[at] ^= 1 << (at % 8);
+    }
+    // What ends the log cannot be told from what was being written.
+    const copy = `${directory}-last`;
+    cpSync(directory, copy, { recursive: true });
+    bytes[bytes.length - 1] ^= 1;
+    writeFileSync(join(copy, name), bytes);
+    const { said, records: given } = await read(copy);
+    expect(said).toBeNull();
+    expect(given).toHaveLength(records.size - 1);
+  }, 60_000);
+
+  it('a log of long records is read up to where it is torn, and named where it is damaged', async () => {
+    const directory = join(temporaryFolder('disk'), 'registers');
+    const store = new LevelStore({ directory });
+    await store.open();
+    // Each goes over several blocks; what is left of a block has no room for another head now and then.
+    for (let index = 0; index < 24; index++)
+      await store.write(pack({ key: `long:${index}`, value: Buffer.alloc(32_700 + index * 3_000, index) }));
+    await store.close();
+    expect((await read(`${directory}`)).said).toBeNull();
+    const again = new LevelStore({ directory });
+    await again.open();
+    for (let index = 0; index < 24; index++)
+      await again.write(pack({ key: `long:${index}`, value: Buffer.alloc(32_700 + index * 3_001, index), step: 2 }));
+    await again.close();
+    const name = readdirSync(directory).find((one) => one.endsWith('.log') && statSync(join(directory, one)).size > 0)!;
+    const path = join(directory, name);
+    const whole = readFileSync(path);
+    expect(damageOfLog(whole)).toBeNull();
+    for (const share of [0.1, 0.35, 0.6, 0.85]) {
+      const at = Math.floor(whole.length * share);
+      expect(damageOfLog(whole.subarray(0, at))).toBeNull();
+      // A disk that lost its power may have none of some pages of what it was writing.
+      const holed = Buffer.from(whole.subarray(0, at));
+      holed.fill(0, at - 5000);
+      expect(damageOfLog(holed)).toBeNull();
+      const flipped = Buffer.from(whole);
+      flipped[at] ^= 16;
+      expect(damageOfLog(flipped)).not.toBeNull();
+    }
   }, 60_000);
 
   it('tables of many blocks, compressed and not, passes', async () => {

@@ -1,29 +1,28 @@
 /**
- * Looks through the tables of a LevelDB folder before it is opened. LevelDB checks its log and its manifest, but reads a table's
- * blocks on trust, and asserts what it finds there: a flipped bit would end the process. Each block carries a checksum; this
- * pass compares them all, at some hundred MB a second, a small part of what loading the content takes.
+ * Looks through the tables and logs of a LevelDB folder before it is opened. LevelDB checks its manifest, but reads a table's
+ * blocks on trust, and asserts what it finds there: a flipped bit would end the process. Of a log it leaves out what does not match
+ * (level-logs.ts). Each block carries a checksum; this pass compares them all, at some hundred MB a second, a small part of what loading
+ * the content takes.
  *
- * The format, as LevelDB's doc/table_format.md and doc/log_format.md draw it:
+ * The format, as LevelDB's doc/table_format.md draws it:
  *
  *   table     block … | filter block | metaindex block | index block | footer of 48 bytes, which ends in 57 fb 80 8b 24 75 47 db
  *   block     contents | u8 compression: 0 none, 1 Snappy | u32le masked CRC-32C of both
  *   footer    varint offset, size of the metaindex block | the same of the index block | padding | magic
  *   index     entries: varint shared, unshared, value length | key | varint offset, size of a block; then restarts, u32le count
- *   manifest  log records (u32le masked CRC-32C | u16le length | u8 type: whole, first, middle, last) in blocks of 32 KiB
+ *   manifest  records of a log
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNativeError } from 'node:util/types';
 import { crc32c } from '../../protocol/crc32c.ts';
 import { StoreError } from './backend.ts';
+import { damageOfLog, recordsOfLog, unmasked } from './level-logs.ts';
 
 const FOOTER_BYTES = 48;
 const MAGIC = Buffer.from('57fb808b247547db', 'hex');
 const BLOCK_TRAILER_BYTES = 5;
 const SNAPPY = 1;
-const LOG_BLOCK_BYTES = 32 << 10;
-const LOG_HEADER_BYTES = 7;
-const MASK_DELTA = 0xa282ead8;
 /** An index block is a few bytes for each 4 KiB of a table. */
 const INDEX_BYTES_MAX = 64 << 20;
 
@@ -56,11 +55,6 @@ class Bytes {
     this.at += count;
     if (this.at > this.end) throw new Damage('a length beyond the end');
   }
-}
-
-function unmasked(value: number): number {
-  const rotated = (value - MASK_DELTA) >>> 0;
-  return ((rotated >>> 17) | (rotated << 15)) >>> 0;
 }
 
 /** Snappy's raw format; the length comes first. */
@@ -157,43 +151,34 @@ function handlesIn(table: Buffer, index: Handle): Handle[] {
   return handles;
 }
 
-/** The records of a manifest; it ends where one is torn, as LevelDB has it, and the rest is LevelDB's to judge. */
-function* manifestRecords(manifest: Buffer): Generator<Buffer> {
-  let parts: Buffer[] = [];
-  for (let at = 0; at + LOG_HEADER_BYTES <= manifest.length;) {
-    const left = LOG_BLOCK_BYTES - (at % LOG_BLOCK_BYTES);
-    if (left < LOG_HEADER_BYTES) {
-      at += left;
-      continue;
-    }
-    const end = at + LOG_HEADER_BYTES + manifest.readUInt16LE(at + 4);
-    const type = manifest[at + 6];
-    if (end > manifest.length || type < 1 || type > 4) return;
-    if (unmasked(manifest.readUInt32LE(at)) !== crc32c(manifest, at + 6, end)) return;
-    if (type === 1 || type === 2) parts = [];
-    parts.push(manifest.subarray(at + LOG_HEADER_BYTES, end));
-    if (type === 1 || type === 4) yield Buffer.concat(parts);
-    at = end;
-  }
+/** What a manifest says of the files that belong to the database; others are left over from work that was cut short. */
+interface LiveFiles {
+  readonly tables: Set<number>;
+  /** Logs from this one on are read. */
+  log: number;
+  /** This one, too. */
+  previousLog: number;
 }
 
-/** Adds a record's tables to the live ones and takes those away that it says are gone. */
-function applyEdit(record: Buffer, live: Set<number>): void {
+/** Adds a record's tables to the live ones, takes those away that it says are gone, and notes which logs are read. */
+function applyEdit(record: Buffer, live: LiveFiles): void {
   const bytes = new Bytes(record);
   const skipText = (): void => bytes.skip(bytes.varint());
   while (bytes.at < bytes.end) {
     const tag = bytes.varint();
     if (tag === 1) skipText();
-    else if (tag === 2 || tag === 3 || tag === 4 || tag === 9) bytes.varint();
+    else if (tag === 2) live.log = bytes.varint();
+    else if (tag === 9) live.previousLog = bytes.varint();
+    else if (tag === 3 || tag === 4) bytes.varint();
     else if (tag === 5) {
       bytes.varint();
       skipText();
     } else if (tag === 6) {
       bytes.varint();
-      live.delete(bytes.varint());
+      live.tables.delete(bytes.varint());
     } else if (tag === 7) {
       bytes.varint();
-      live.add(bytes.varint());
+      live.tables.add(bytes.varint());
       bytes.varint();
       skipText();
       skipText();
@@ -203,14 +188,14 @@ function applyEdit(record: Buffer, live: Set<number>): void {
   }
 }
 
-/** Numbers of the tables that belong to the database; others are left over from work that was cut short. */
-async function liveTables(directory: string): Promise<Set<number>> {
-  const live = new Set<number>();
+async function liveFiles(directory: string): Promise<LiveFiles> {
+  const live: LiveFiles = { tables: new Set(), log: 0, previousLog: 0 };
   try {
     const current = (await readFile(join(directory, 'CURRENT'), 'latin1')).trim();
     // A damaged name is LevelDB's to refuse.
     if (!/^MANIFEST-\d+$/.test(current)) return live;
-    for (const record of manifestRecords(await readFile(join(directory, current)))) applyEdit(record, live);
+    // It ends where one is torn, as LevelDB has it, and the rest is LevelDB's to judge.
+    for (const record of recordsOfLog(await readFile(join(directory, current)))) applyEdit(record, live);
   } catch (error) {
     // What cannot be read is absent, or LevelDB's to refuse.
     const isUnreadable = isNativeError(error) && 'code' in error;
@@ -219,15 +204,35 @@ async function liveTables(directory: string): Promise<Set<number>> {
   return live;
 }
 
-/** Throws a StoreError (damaged) that names the first table whose bytes are not what was written. A missing folder is fine. */
-export async function checkTables(directory: string): Promise<void> {
-  const live = await liveTables(directory);
-  if (live.size === 0) return;
-  for (const name of await readdir(directory)) {
-    const number = /^(\d+)\.(ldb|sst)$/.exec(name)?.[1];
-    if (number === undefined || !live.has(Number(number))) continue;
+/** The names in a folder; none when it is missing. */
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (isNativeError(error) && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function checkLog(log: Buffer): void {
+  const at = damageOfLog(log);
+  if (at !== null) throw new Damage(`the record at byte ${at} does not match its checksum`);
+}
+
+/** Throws a StoreError (damaged) that names the first file whose bytes are not what was written. A missing folder is fine. */
+export async function checkFiles(directory: string): Promise<void> {
+  const live = await liveFiles(directory);
+  for (const name of await namesIn(directory)) {
+    const [, digits, kind] = /^(\d+)\.(ldb|sst|log)$/.exec(name) ?? [];
+    if (digits === undefined) continue;
+    const number = Number(digits);
+    const isLog = kind === 'log';
+    const isRead = isLog ? number >= live.log || number === live.previousLog : live.tables.has(number);
+    if (!isRead) continue;
     try {
-      checkTable(await readFile(join(directory, name)));
+      const bytes = await readFile(join(directory, name));
+      if (isLog) checkLog(bytes);
+      else checkTable(bytes);
     } catch (error) {
       if (!(error instanceof Damage)) throw error;
       throw new StoreError(
