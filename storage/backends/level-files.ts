@@ -219,28 +219,47 @@ function checkLog(log: Buffer): void {
   if (at !== null) throw new Damage(`the record at byte ${at} does not match its checksum`);
 }
 
-/** Throws a StoreError (damaged) that names the first file whose bytes are not what was written. A missing folder is fine. */
+/**
+ * LevelDB takes a folder without CURRENT for a new one, and deletes the tables in it. A manifest names a log only once the log is there; one
+ * that is missing LevelDB does not miss.
+ */
+function checkNames(names: readonly string[], { log }: LiveFiles): void {
+  if (!names.includes('CURRENT')) {
+    const table = names.find((name) => /^\d+\.(ldb|sst)$/.test(name));
+    if (table !== undefined) throw new Damage(`its file CURRENT is missing, and ${table} is there`);
+  }
+  const missing = log > 0 && !names.some((name) => name.endsWith('.log') && Number.parseInt(name, 10) === log);
+  if (missing) throw new Damage(`its log of number ${log} is missing`);
+}
+
+async function checkFile(path: string): Promise<void> {
+  const bytes = await readFile(path);
+  if (path.endsWith('.log')) checkLog(bytes);
+  else checkTable(bytes);
+}
+
+/** Throws a StoreError (damaged) that names the first file whose bytes are not what was written, or is missing. A missing folder is fine. */
 export async function checkFiles(directory: string): Promise<void> {
   const live = await liveFiles(directory);
-  for (const name of await namesIn(directory)) {
-    const [, digits, kind] = /^(\d+)\.(ldb|sst|log)$/.exec(name) ?? [];
-    if (digits === undefined) continue;
-    const number = Number(digits);
-    const isLog = kind === 'log';
-    const isRead = isLog ? number >= live.log || number === live.previousLog : live.tables.has(number);
-    if (!isRead) continue;
-    try {
-      const bytes = await readFile(join(directory, name));
-      if (isLog) checkLog(bytes);
-      else checkTable(bytes);
-    } catch (error) {
-      if (!(error instanceof Damage)) throw error;
-      throw new StoreError(
-        'damaged',
-        `${join(directory, name)} is damaged (${error.message}): restore a backup, ` +
-          `or move ${directory} away so that MySQL or the peers fill a new one`,
-        error,
-      );
+  const names = await namesIn(directory);
+  let path = directory;
+  try {
+    checkNames(names, live);
+    for (const name of names) {
+      const [, digits, kind] = /^(\d+)\.(ldb|sst|log)$/.exec(name) ?? [];
+      if (digits === undefined) continue;
+      const number = Number(digits);
+      const isLive = kind === 'log' ? number >= live.log || number === live.previousLog : live.tables.has(number);
+      path = join(directory, name);
+      if (isLive) await checkFile(path);
     }
+  } catch (error) {
+    if (!(error instanceof Damage)) throw error;
+    throw new StoreError(
+      'damaged',
+      `${path} is damaged (${error.message}): restore a backup, ` +
+        `or move ${directory} away so that MySQL or the peers fill a new one`,
+      error,
+    );
   }
 }

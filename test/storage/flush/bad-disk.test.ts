@@ -224,6 +224,23 @@ describe('the embedded store with', () => {
     });
   }, 60_000);
 
+  it('a file that is missing says so, and touches nothing of the others', async () => {
+    const { directory } = await makeStore();
+    const log = readdirSync(directory).find((one) => one.endsWith('.log'))!;
+    for (const [name, reason] of [
+      ['CURRENT', /its file CURRENT is missing, and \d+\.ldb is there/],
+      [log, new RegExp(`its log of number ${Number.parseInt(log, 10)} is missing`)],
+    ] as const) {
+      const copy = `${directory}-without-${name}`;
+      cpSync(directory, copy, { recursive: true });
+      rmSync(join(copy, name));
+      const before = readdirSync(copy);
+      expect((await read(copy)).said).toMatch(reason);
+      expect(readdirSync(copy)).toEqual(before);
+    }
+    expect((await read(directory)).said).toBeNull();
+  });
+
   it('a table that no manifest names is left alone', async () => {
     const { directory, records } = await makeStore();
     writeFileSync(join(directory, '999999.ldb'), 'cut short');
