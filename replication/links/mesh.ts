@@ -109,7 +109,7 @@ export class Mesh implements LinkOwner<Link> {
     this.random = environment.random;
     this.network = environment.network;
     this.#environment = environment;
-    this.#log = new RefusalLog(environment.log);
+    this.#log = new RefusalLog(environment.log, (nowMs) => this.clocks.standing(nowMs));
     const { time } = environment;
     this.#tickedAtMs = time.monotonicMs();
     this.#turns = new RepairTurns(time, settings.commandCount, this.live, (session) => this.pump(session));

@@ -8,6 +8,7 @@ import {
 } from '../../protocol/peer-frame.ts';
 import type { Log } from '../environment.ts';
 import type { Ending } from './ending.ts';
+import type { ClockStanding } from '../membership/clock-watch.ts';
 import type { Link } from './link.ts';
 
 const AGAIN_AFTER_MS = 60_000;
@@ -19,10 +20,13 @@ const grave = new Set([REFUSE_CLOCK, REFUSE_NODE_ID]);
 
 export class RefusalLog {
   #log: Log;
+  #clockAt: (nowMs: number) => ClockStanding;
   #toldAtMs = new Map<string, number>();
 
-  constructor(log: Log) {
+  /** @param clockAt how this node's clock stands against its peers' */
+  constructor(log: Log, clockAt: (nowMs: number) => ClockStanding) {
     this.#log = log;
+    this.#clockAt = clockAt;
   }
 
   failed(remoteHost: string, why: string, nowMs: number): void {
@@ -41,7 +45,8 @@ export class RefusalLog {
   }
 
   ended(link: Link, ending: Ending, isNews: boolean, nowMs: number): void {
-    const message = sentence(link, ending);
+    const message =
+      ending.code === REFUSE_CLOCK ? clockSentence(link, ending, this.#clockAt(nowMs)) : sentence(link, ending);
     const fields = { code: ending.code, role: link.role };
     const key = `${ending.code} ${ending.by} ${link.remoteHost} ${link.peerId ?? ''}`;
     if (quiet.has(ending.code) || !isNews || (!this.#isFresh(key, nowMs) && ending.by !== 'network')) {
@@ -54,14 +59,35 @@ export class RefusalLog {
   }
 }
 
+function nameOf({ peerId, remoteHost }: Link): string {
+  return peerId === null ? `peer at ${remoteHost}` : `node ${peerId} at ${remoteHost}`;
+}
+
+/** Of two clocks that differ, the one that most nodes differ from is to be looked at. */
+function clockSentence(
+  link: Link,
+  { by, message }: Ending,
+  { aheadMs, isRefused, isBehind, peers }: ClockStanding,
+): string {
+  const peer = nameOf(link);
+  if (by === 'here') {
+    const seconds = Math.round(-aheadMs / 1000);
+    const hint = `; this node's clock is ${seconds} s behind most of its peers': check the time service here`;
+    return `refused ${peer}: ${message}${isBehind ? hint : ''}`;
+  }
+  const isThere = !isRefused && peers > 1;
+  const whose = isThere
+    ? ', whose clock most other peers agree with: check the time service there'
+    : ', whose clock is ahead of it: check the time service here';
+  return `${peer} refuses this node${whose} (${message})`;
+}
+
 function sentence(link: Link, ending: Ending): string {
-  const peer = link.peerId === null ? `peer at ${link.remoteHost}` : `node ${link.peerId} at ${link.remoteHost}`;
+  const peer = nameOf(link);
   if (ending.by === 'network' && link.role === 'dial' && link.hello === null)
     return `no link to ${peer}: ${ending.message}${hintOf(link)}`;
   if (ending.by === 'network') return `link to ${peer} lost: ${ending.message}`;
   if (ending.by === 'here') return `refused ${peer}: ${ending.message}`;
-  if (ending.code === REFUSE_CLOCK)
-    return `${peer} refuses this node, whose clock is ahead of it: check the time service here (${ending.message})`;
   return `${peer} refused this node: ${ending.message}`;
 }
 

@@ -21,10 +21,12 @@ interface Reading {
 
 /** How this node's clock stands against its peers'. */
 export interface ClockStanding {
-  /** How far its stamps are ahead of the median peer's clock; 0 or less when they are not, or no peer is known. */
+  /** How far its stamps are ahead of the median peer's clock; less than 0 when they are behind, 0 when no peer is known. */
   readonly aheadMs: number;
   /** True when most peers would refuse its stamps. */
   readonly isRefused: boolean;
+  /** True when it would refuse the stamps that most peers make by their clocks. */
+  readonly isBehind: boolean;
   readonly peers: number;
 }
 
@@ -65,6 +67,14 @@ export class ClockWatch {
     ahead.sort((a, b) => a - b);
     // Of an even number the lesser one in the middle: more than half have to agree.
     const median = ahead[(ahead.length - 1) >> 1] ?? 0;
-    return { aheadMs: Math.round(median), isRefused: median > this.#settings.maxClockDriftMs, peers: ahead.length };
+    // And so have they here.
+    const lesser = -(ahead[ahead.length >> 1] ?? 0);
+    const { maxClockDriftMs } = this.#settings;
+    return {
+      aheadMs: Math.round(median),
+      isRefused: median > maxClockDriftMs,
+      isBehind: lesser > maxClockDriftMs,
+      peers: ahead.length,
+    };
   }
 }

@@ -304,6 +304,23 @@ describe('a clock that is ahead', () => {
     expect(cluster.settle()).toBe(true);
   });
 
+  it('is looked for where most clocks say that it is, also when one of them is slow', async () => {
+    const cluster = await meshOf(3);
+    const peers = ['n1', 'n2', 'n3'].map((host) => ({ host, port: peerPort }));
+    const slow = await cluster.add({ clockOffsetMs: -86_400_000, peers });
+    for (const node of cluster.nodes.slice(0, 3)) node.write(['key', node.id]);
+    cluster.run(20_000);
+    expect(slow.replicator.clockStanding()).toMatchObject({ isRefused: false, isBehind: true });
+    expect(slow.log.has("this node's clock is 86400 s behind most of its peers': check the time service here")).toBe(
+      true,
+    );
+    for (const { replicator, log } of cluster.nodes.slice(0, 3)) {
+      expect(replicator.clockStanding()).toMatchObject({ isRefused: false, isBehind: false });
+      expect(log.has('whose clock most other peers agree with: check the time service there')).toBe(true);
+      expect(log.has('check the time service here')).toBe(false);
+    }
+  });
+
   it('that was written with stays refused until time has passed its stamps', async () => {
     const cluster = await meshOf(2);
     const fast = await cluster.add({ clockOffsetMs: 90_000 });
@@ -329,7 +346,7 @@ describe('a clock that is ahead', () => {
     const node = await alone.add();
     const stranger = new RawPeer(alone, { wallMs: 1000 });
     stranger.sayHello();
-    expect(node.replicator.clockStanding()).toEqual({ aheadMs: 0, isRefused: false, peers: 0 });
+    expect(node.replicator.clockStanding()).toEqual({ aheadMs: 0, isRefused: false, isBehind: false, peers: 0 });
   });
 
   it('of a third node does not break the link of two that agree', async () => {
