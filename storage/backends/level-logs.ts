@@ -10,6 +10,8 @@ import { crc32c } from '../../protocol/crc32c.ts';
 
 const BLOCK_BYTES = 32 << 10;
 const HEAD_BYTES = 7;
+/** What a disk writes at once or not at all. */
+const SECTOR_BYTES = 512;
 const MASK_DELTA = 0xa282ead8;
 const WHOLE = 1;
 const FIRST = 2;
@@ -56,21 +58,24 @@ export function* recordsOfLog(log: Buffer): Generator<Buffer> {
 }
 
 /**
- * The first byte of a log that is damaged, and not merely its end torn: behind it another record begins, which was not written before
- * this one was durable. Null when there is none.
+ * The first byte of a log that is damaged, and not merely its end torn: behind it another record begins, and no page is missing in
+ * between. After a power cut one may be, of what was never synced, while a later one came to the disk. Null when there is none.
  */
 export function damageOfLog(log: Buffer): number | null {
   let at = 0;
   while (at < log.length) {
     const end = fragmentEnd(log, at);
-    if (end === 0) return beginsRecordAfter(log, at) ? at : null;
+    if (end === 0) {
+      const next = recordAfter(log, at);
+      return next < 0 || hasHole(log, at, next) ? null : at;
+    }
     at = nextHead(end);
   }
   return null;
 }
 
-/** A damaged length says nothing of where the next fragment is: all bytes are tried where blocks do not tell. */
-function beginsRecordAfter(log: Buffer, damagedAt: number): boolean {
+/** Where the next record begins, or -1. A damaged length says nothing of that: all bytes are tried where blocks do not tell. */
+function recordAfter(log: Buffer, damagedAt: number): number {
   for (let at = damagedAt + 1; at < log.length;) {
     const type = log[at + 6];
     const isOfInterest = type === WHOLE || type === FIRST || at % BLOCK_BYTES === 0;
@@ -79,8 +84,17 @@ function beginsRecordAfter(log: Buffer, damagedAt: number): boolean {
       at++;
       continue;
     }
-    if (type === WHOLE || type === FIRST) return true;
+    if (type === WHOLE || type === FIRST) return at;
     at = nextHead(end);
+  }
+  return -1;
+}
+
+/** Whether some sector has nothing but zeros from a record's begin, or its own, to its end. */
+function hasHole(log: Buffer, start: number, end: number): boolean {
+  for (let from = start; from < end; from += SECTOR_BYTES - (from % SECTOR_BYTES)) {
+    const to = from - (from % SECTOR_BYTES) + SECTOR_BYTES;
+    if (to <= end && to - from >= HEAD_BYTES && log.subarray(from, to).every((byte) => byte === 0)) return true;
   }
   return false;
 }
