@@ -80,6 +80,8 @@ interface MantisEvents {
   change: [Change];
 }
 
+const BUSY = 'a script of a client runs for long, and nothing else may until it has ended';
+
 function toBuffer(value: Bytes): Buffer {
   if (typeof value === 'string') return Buffer.from(value, 'utf8');
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
@@ -140,6 +142,7 @@ export class Mantis {
   #open(database = 0): { keyspace: Keyspace; database: Keyspace['databases'][number] } {
     const { keyspace } = this.#runtime;
     const opened = keyspace.databases[database];
+    if (this.#runtime.untilWhole !== null) throw new Error(BUSY);
     if (opened === undefined) throw new RangeError(`database ${database}; there are ${keyspace.databases.length}`);
     keyspace.clock.refresh();
     return { keyspace, database: opened };
@@ -198,11 +201,16 @@ export class Mantis {
     await readThrough.fetch([{ database: database.number, key: Buffer.from(bytes) }]);
   }
 
+  async #loadWhole(key: Buffer, options: DatabaseOption): Promise<void> {
+    await this.load(key, options);
+    while (this.#runtime.untilWhole !== null) await this.#runtime.untilWhole;
+  }
+
   /** Deletes a key of any type; resolves with whether there was one. */
   async delete(key: Bytes, options: DatabaseOption = {}): Promise<boolean> {
     const { keyspace, database } = this.#open(options.database);
     const bytes = toBuffer(key);
-    if (keyspace.isPartial(database, bytes, 0, bytes.length)) await this.load(bytes, options);
+    if (keyspace.isPartial(database, bytes, 0, bytes.length)) await this.#loadWhole(bytes, options);
     const deleted = deleteKey(keyspace, database, bytes, 0, bytes.length);
     await this.#runtime.committed();
     return deleted;
@@ -214,7 +222,7 @@ export class Mantis {
     if (!Number.isSafeInteger(by)) throw new RangeError(`an increment must be a safe integer, not ${by}`);
     this.#makeRoom();
     const bytes = toBuffer(key);
-    if (keyspace.isPartial(database, bytes, 0, bytes.length)) await this.load(bytes, options);
+    if (keyspace.isPartial(database, bytes, 0, bytes.length)) await this.#loadWhole(bytes, options);
     let total = incrementFast(keyspace, database, bytes, 0, bytes.length, by);
     if (Number.isNaN(total)) {
       const exact = incrementExactly(keyspace, database, bytes, 0, bytes.length, String(by));
@@ -250,6 +258,11 @@ export class Mantis {
 
   /** Listeners run in a later turn: a write is never in the middle of something when they look. */
   #announce(): void {
+    const { untilWhole } = this.#runtime;
+    if (untilWhole !== null) {
+      void untilWhole.then(() => this.#announce());
+      return;
+    }
     const changes = this.#changed;
     this.#changed = [];
     for (const change of changes) {

@@ -10,8 +10,6 @@ import { Applied } from '../replication/stream/applied.ts';
 import type { Environment } from '../replication/environment.ts';
 import { Replicator } from '../replication/replicator.ts';
 import type { ReplicatorOptions } from '../replication/settings.ts';
-import type { DurableStore } from '../storage/backends/backend.ts';
-import type { MysqlPool } from '../storage/backends/mysql-connections.ts';
 import { Clock } from '../storage/clock.ts';
 import { installPacking } from '../storage/collections/packing.ts';
 import { Flusher } from '../storage/flush/flusher.ts';
@@ -42,9 +40,9 @@ import { gatherTurns } from './peers/gather-turns.ts';
 import { HttpService } from './monitoring/http.ts';
 import { Listener } from './network/listener.ts';
 import { MemoryGuard } from './memory/memory-guard.ts';
-import type { ProcessMemory } from './memory/process-memory.ts';
 import type { Loading, Node, SaveState, ShutdownRequest } from './node.ts';
 import { type KeyListener, observerFor } from './runtime/observing.ts';
+import type { RuntimeOptions } from './runtime/runtime-view.ts';
 import { deliverMessages, relayMessages } from './peers/message-relay.ts';
 import { PubSub } from './pubsub/pubsub.ts';
 import { followPeerSettings } from './peers/peer-settings.ts';
@@ -53,6 +51,8 @@ import { ReplicaAdapter } from './peers/replica-adapter.ts';
 import { takeRowsOfOthers } from './persistence/rows-of-others.ts';
 import { Saving, stopTimeoutMs } from './persistence/saving.ts';
 import { Scripting } from './scripts/scripting.ts';
+import { ScriptTurns } from './scripts/script-turns.ts';
+import { Standstill } from './runtime/standstill.ts';
 import type { Session } from './clients/session.ts';
 import { StoredContent } from './persistence/stored-content.ts';
 import { Statistics } from './monitoring/statistics.ts';
@@ -83,19 +83,6 @@ const APPLIED = 'applied';
 const APPLIED_KEEP_MS = 500;
 /** How much of `maxmemory` is filled at the start with what the stores have, when the rest can be read on demand. */
 const HYDRATED_SHARE = 0.9;
-
-export interface RuntimeOptions {
-  /** Serve RESP clients; the library can do without. */
-  listen: boolean;
-  /** A mysql2 pool instead of the `mysql` option, or another durable store. */
-  mysqlPool?: MysqlPool | DurableStore;
-  /** Told how far loading is. */
-  onLoading?: (loading: Loading) => void;
-  /** Called once the node has stopped, whoever asked for it. */
-  onStopped?: () => void;
-  /** Given when the process is nothing but this node: then `maxmemory` bounds its growth. */
-  processMemory?: ProcessMemory;
-}
 
 export class Runtime implements Node {
   readonly config: Config;
@@ -141,9 +128,12 @@ export class Runtime implements Node {
   readonly #commits: Commits;
   #keyListener: KeyListener | null = null;
   #stopping: Promise<void> | null = null;
+  #scriptTurns!: ScriptTurns;
 
   /** Opens the stores to learn who this node is, then builds it. @throws Error that says what to do */
-  static async create(config: Config, environment: RuntimeEnvironment, options: RuntimeOptions): Promise<Runtime> {
+  static async create(config: Config, world: RuntimeEnvironment, options: RuntimeOptions): Promise<Runtime> {
+    const standstill = new Standstill(world);
+    const environment = standstill.within(world);
     const commands = new CommandTable(allCommands);
     // First of all: what is wrong with them is no reason to open the stores.
     const users = new Users(config, commands);
@@ -154,8 +144,8 @@ export class Runtime implements Node {
       monotonicMs: () => environment.time.monotonicMs(),
       setTimer: (delayMs, callback) => environment.time.setTimer(delayMs, callback),
     });
-    const { makeEngine } = environment;
-    const flusher = stored === null ? null : new Flusher({ ...stored, makeEngine }, source, environment.time);
+    const { makeEngine, time } = environment;
+    const flusher = stored === null ? null : new Flusher({ ...stored, makeEngine }, source, time);
     if (flusher === null && config.values['read-through']) {
       throw new Error(
         "'read-through yes' reads from the durable stores, and there are none: name a 'data-dir' or 'mysql'",
@@ -167,6 +157,7 @@ export class Runtime implements Node {
     const identity = await identify(config.values['node-id'], environment.random, flusher?.meta ?? null, seal);
     const horizon = await HorizonKeeper.load(flusher, identity);
     const runtime = new Runtime(config, environment, options, flusher, identity, horizon, users);
+    runtime.#scriptTurns = new ScriptTurns(runtime, standstill, world.time);
     horizon.attach(runtime);
     source.runtime = runtime;
     return runtime;
@@ -391,7 +382,8 @@ export class Runtime implements Node {
     };
   }
 
-  takeRows(records: Buffer): Promise<void> {
+  async takeRows(records: Buffer): Promise<void> {
+    await this.untilWhole;
     return takeRowsOfOthers(this, this.#horizon, records, this.#environment.time, () => this.#stopping !== null);
   }
 
@@ -405,8 +397,14 @@ export class Runtime implements Node {
 
   // ---- the write's way out ----
 
+  /** Resolves when what is being written is whole: a script was taken out of its turn. Null while it is. */
+  get untilWhole(): Promise<void> | null {
+    return this.#scriptTurns.untilEnd;
+  }
+
   /** Sends this turn's changes to the peers. */
   publish(): void {
+    if (this.untilWhole !== null) return;
     const writer = this.#feedWriter;
     if (drainFeed(this.keyspace, writer) === 0) return;
     const { clock } = this.keyspace;
@@ -462,6 +460,7 @@ export class Runtime implements Node {
 
   async #stop(request: ShutdownRequest): Promise<void> {
     const timeoutMs = this.config.values['shutdown-timeout'];
+    await this.#scriptTurns.stop(request.save);
     if (request.save && !request.force) await this.saveNow();
     this.#http.isStopping = true;
     this.listener.stopAccepting();

@@ -18,6 +18,8 @@ export class Clock {
   offsetMs = 0;
   /** Called when the wall clock is found to have been set ahead, or nobody has looked at it for long: before anything is stamped. */
   onLeap: (() => void) | null = null;
+  /** It stays as it is: what runs must not see time go by. */
+  isHeld = false;
   readonly #wallClock: () => number;
   #nowHi = 0;
   #nowLo = 0;
@@ -30,6 +32,7 @@ export class Clock {
 
   /** Reads the wall clock. Called once a turn, before any command is run. */
   refresh(): number {
+    if (this.isHeld) return this.nowMs;
     const nowMs = this.#wallClock() + this.offsetMs;
     if (nowMs !== this.nowMs) {
       const isLeap = nowMs - this.nowMs > LEAP_MS;

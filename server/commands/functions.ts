@@ -10,6 +10,7 @@ import {
   type KeyFlag,
 } from '../definitions/command.ts';
 import type { Library } from '../scripts/function-libraries.ts';
+import type { BusyScript } from '../scripts/busy-script.ts';
 import { killSubcommand } from '../scripts/kill-subcommand.ts';
 import { container, helpSubcommand, wrongSubcommandArguments } from '../definitions/subcommand-help.ts';
 import { keyCountAt, rulesFor, runFlags } from './scripts.ts';
@@ -86,11 +87,25 @@ function list(call: Call): void {
   for (const library of found) replyLibrary(call, library, withCode);
 }
 
-function stats({ reply, node }: Call): void {
-  const { libraries } = node.scripting;
+function replyRunning({ reply, node }: Call, { order, words, startedAtMs }: BusyScript): void {
+  reply.map(3);
+  reply.bulkString('name');
+  reply.bulkString(order.name);
+  reply.bulkString('command');
+  reply.array(words.length);
+  for (const word of words) reply.bulk(word, 0, word.length);
+  reply.bulkString('duration_ms');
+  reply.integer(Math.round(node.monotonicMs() - startedAtMs));
+}
+
+function stats(call: Call): void {
+  const { reply, node } = call;
+  const { libraries, busy } = node.scripting;
+  if (busy?.isFunction === false) call.fail(busy.refusal);
   reply.map(2);
   reply.bulkString('running_script');
-  reply.nil();
+  if (busy === null) reply.nil();
+  else replyRunning(call, busy);
   reply.bulkString('engines');
   reply.map(1);
   reply.bulkString('LUA');
@@ -228,7 +243,7 @@ const subcommands: readonly CommandDefinition[] = [
   }),
   command({
     name: 'stats',
-    summary: 'Tells how many libraries and functions there are.',
+    summary: 'Tells how many libraries and functions there are, and which function runs for long.',
     since: '7.0.0',
     group: 'scripting',
     complexity: 'O(1)',

@@ -82,6 +82,8 @@ function shutdown(call: Call): void {
   // A stop cannot be called back: it is under way before another command is read.
   if (abort) call.fail('ERR No shutdown in progress.');
   const { node, session } = call;
+  const { busy } = node.scripting;
+  if (busy !== null && save !== false) call.fail(busy.refusal);
   const refuse = 'ERR Errors trying to SHUTDOWN. Check logs.';
   node.blocking.block(session, 0, {
     commandName: 'shutdown',

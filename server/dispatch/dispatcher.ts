@@ -7,25 +7,23 @@ import { ProtocolError } from '../../protocol/resp-request.ts';
 import { LookAhead } from '../../storage/index/look-ahead.ts';
 import { hideDueElements } from '../../storage/collections/element-expiry.ts';
 import { Call } from './call.ts';
-import { ClientPause, mayWrite } from '../clients/client-pause.ts';
+import { ClientPause } from '../clients/client-pause.ts';
 import type { CommitGate } from '../persistence/commit-gate.ts';
 import type { CommandOf } from '../definitions/command-definition.ts';
 import { CommandError } from '../definitions/command-error.ts';
-import {
-  isHttp,
-  refusalWhileListening,
-  unknownCommand,
-  unknownSubcommand,
-  wrongArity,
-} from '../definitions/command-errors.ts';
+import { refusalWhileListening } from '../definitions/command-errors.ts';
 import type { CommandControl, Node, PauseMode } from '../node.ts';
 import { putAside, putOff } from '../waiting/put-off.ts';
 import { refuseForeign } from './foreign-protocol.ts';
+import { findCommand, queue } from './request-commands.ts';
+import { refusalOf, refusalOfQueued, refuse } from './refusals.ts';
+import { SuspendedScripts, type SuspendedTransaction } from './suspended-scripts.ts';
+import { SCRIPT_TAKEN_OUT } from '../scripts/busy-script.ts';
 import { countError, silence } from '../clients/reply-mode.ts';
 import { runWithEvents } from './run-with-events.ts';
 import type { Session } from '../clients/session.ts';
 import { noteDuration, sampleWeight } from '../monitoring/slow-commands.ts';
-import { NOT_QUEUED, type QueuedCommands } from '../transactions/transaction.ts';
+import type { QueuedCommands } from '../transactions/transaction.ts';
 import type { Waits } from '../waiting/waits.ts';
 
 /** Replies are handed to the transport when they have grown to this, also in the middle of a pipeline. */
@@ -57,6 +55,12 @@ export class Dispatcher implements CommandControl {
   /** Whose command is run now, and what it is to be sent behind the reply. */
   #current: Session | null = null;
   readonly #late: ((reply: ReplyWriter) => void)[] = [];
+  /** The command whose script was taken out of its turn. */
+  readonly #suspended: SuspendedScripts;
+  /** Told that a script was taken out: `goOn` is to be called, with nothing else in between but this. */
+  onSuspended: () => void = () => {};
+  /** Told that the command which called it is done. */
+  onConcluded: () => void = () => {};
   /** Every command is timed, and not only some of those that are never slow: the slow log is to have short ones too. */
   timesAll = false;
   /** Sees every command before it runs, for MONITOR. */
@@ -71,6 +75,11 @@ export class Dispatcher implements CommandControl {
   constructor(node: Node) {
     this.#node = node;
     this.#call = new Call(node);
+    this.#suspended = new SuspendedScripts(node, this.#call, this.#late, {
+      executeQueued: (session, reply, transaction) => this.#executeQueued(session, reply, transaction),
+      noteRun: (call, session, changes) => this.#noteRun(call, call.command, session, changes),
+      onConcluded: () => this.onConcluded(),
+    });
     this.#timeAsConfigured();
     node.config.onChange('slowlog-log-slower-than', () => this.#timeAsConfigured());
   }
@@ -100,7 +109,12 @@ export class Dispatcher implements CommandControl {
 
   /** Whether its commands wait for nothing but that it takes its replies. */
   #hasToRead(session: Session): boolean {
-    return session.held && !this.#pause.held.has(session) && !this.#gated.has(session);
+    return (
+      session.held &&
+      !this.#pause.held.has(session) &&
+      !this.#gated.has(session) &&
+      session !== this.#suspended.command?.session
+    );
   }
 
   /** Runs what a session's decoder holds after its wait has ended. */
@@ -137,13 +151,14 @@ export class Dispatcher implements CommandControl {
     if (this.#node.loading === null) this.memory?.makeRoom();
     const reply = this.#reply;
     reply.reset();
-    const { changes } = this.#node.keyspace;
+    const { changes } = this.#suspended.command?.session === session ? this.#suspended.command : this.#node.keyspace;
     const { commandCount } = session;
     // Not at each command, nor its call's session: a store of what is new into what is old is one of which V8 takes note.
     this.#current = session;
     try {
       this.#runRequests(session, reply, changes);
     } catch (error) {
+      if (error === SCRIPT_TAKEN_OUT) return this.#suspend(session, reply, changes);
       if (!(error instanceof ProtocolError)) throw error;
       this.#node.statistics.protocolErrors++;
       this.#node.log.debug({ client: session.transport.remoteAddress }, error.message);
@@ -162,6 +177,7 @@ export class Dispatcher implements CommandControl {
     const { decoder } = session;
     const { keyspace } = this.#node;
     if (session.blocked !== null || session.held) return;
+    if (this.#suspended.command?.session === session) this.#suspended.conclude(reply);
     if (session.deferred !== null) this.#runDeferred(session, reply);
     if (session.blocked !== null || session.held) return;
     while (!session.closing && decoder.next() === 1) {
@@ -219,6 +235,11 @@ export class Dispatcher implements CommandControl {
   /** The transport has sent what was pending: a session that was held for it goes on. */
   drained(session: Session): void {
     if (!this.#hasToRead(session)) return;
+    // What it waits to have run is taken as soon as others are.
+    if (this.#suspended.command !== null && session.deferred !== null) {
+      this.#suspended.woken.add(session);
+      return;
+    }
     session.held = false;
     this.resume(session);
   }
@@ -245,102 +266,34 @@ export class Dispatcher implements CommandControl {
     if (command !== null) this.#execute(call, command, session, reply, mark);
     if (reply.buffer[mark] === ERROR_MARK && reply.length > mark) countError(this.#node.statistics, reply, mark);
     if (session.replyMode !== 'on') silence(session, reply, mark, command);
-    if (this.#node.keyWaiters.hasReady) this.#node.keyWaiters.serve();
+    if (this.#node.keyWaiters.hasReady && this.#suspended.command === null) this.#node.keyWaiters.serve();
     if (this.#late.length > 0) for (const write of this.#late.splice(0)) write(reply);
   }
 
   /** The command to run now; null when it was refused, queued or put off, with the reply written. */
   #admit(call: Call, session: Session, reply: ReplyWriter): Command | null {
-    const command = this.#find(call, session, reply);
+    const command = findCommand(this.#node, call, session, reply);
     if (command === null) return null;
     call.command = command;
     const denied = session.isUnrestricted ? null : this.#node.users.refusal(call, session);
     if (denied !== null) return this.#refuse(session, reply, command, denied);
-    if (this.#pause.isBegun && this.#isPaused(call, session)) return this.#pause.hold(call, session);
+    if (this.#suspended.command !== null) {
+      if (!command.flags.includes('allow_busy'))
+        return this.#refuse(session, reply, command, this.#node.scripting.busy!.refusal);
+    } else if (this.#pause.isBegun && this.#isPaused(call, session)) return this.#pause.hold(call, session);
     const listening = session.subscriptions === null ? null : refusalWhileListening(session, command);
     if (listening !== null) return this.#refuse(session, reply, command, listening);
-    const refusal = command.name === 'exec' ? this.#refusalOfQueued(session) : this.#refusal(command);
+    const refusal =
+      command.name === 'exec' ? refusalOfQueued(this.#node, session.queued) : refusalOf(this.#node, command);
     if (refusal !== null) return this.#refuse(session, reply, command, refusal);
-    if (session.queued !== null && command.name !== 'exec') return this.#queue(call, session, reply, command);
+    if (session.queued !== null && command.name !== 'exec') return queue(this.#node, call, command);
     const wait = this.waits === null ? 'run' : this.waits.check(call, session);
     if (wait === 'wait') return putOff(call, session);
     return wait === 'run' ? command : this.#refuse(session, reply, command, wait);
   }
 
-  #find(call: Call, session: Session, reply: ReplyWriter): Command | null {
-    let command = this.#node.commands.find(call.buffer, call.starts[0], call.lengths[0]);
-    if (command === undefined) {
-      if (isHttp(call)) return refuseForeign(this.#node, session, 'HTTP');
-      return this.#refuse(session, reply, null, unknownCommand(call));
-    }
-    if (command.subcommandTable.size > 0 && call.argc > 1) {
-      const subcommand = command.subcommandTable.get(call.latin1(1).toLowerCase());
-      if (subcommand === undefined) return this.#refuse(session, reply, null, unknownSubcommand(call, command));
-      command = subcommand;
-    }
-    const { arity } = command;
-    if (arity > 0 ? call.argc !== arity : call.argc < -arity) {
-      return this.#refuse(session, reply, command, wrongArity(command));
-    }
-    return command;
-  }
-
   #refuse(session: Session, reply: ReplyWriter, command: Command | null, message: string): null {
-    if (command !== null) command.rejected++;
-    if (command?.name === 'exec') {
-      session.queued = null;
-      this.#node.watches.forget(session);
-      reply.error(`EXECABORT Transaction discarded because of: ${message.replace(/^ERR /, '')}`);
-      return null;
-    }
-    if (session.queued !== null) session.queued.aborted = true;
-    reply.error(message);
-    return null;
-  }
-
-  /** Why the node does not take a transaction now, for the first of its commands that it does not take. */
-  #refusalOfQueued(session: Session): string | null {
-    const { queued } = session;
-    if (queued === null || queued.aborted) return null;
-    for (const command of new Set(queued.commands)) {
-      const refusal = this.#refusal(command);
-      if (refusal !== null) return refusal;
-    }
-    return null;
-  }
-
-  /** Why the node does not take this command now, if it does not. */
-  #refusal(command: Command): string | null {
-    const node = this.#node;
-    if (node.loading !== null && !command.flags.includes('loading')) {
-      return 'LOADING Mantis is loading the dataset in memory';
-    }
-    if (command.deniesOom && this.memory?.hasRoom() === false) {
-      return "OOM command not allowed when used memory > 'maxmemory'.";
-    }
-    if (command.isWrite && node.writeRefusal !== null) return node.writeRefusal;
-    return null;
-  }
-
-  #queue(call: Call, session: Session, reply: ReplyWriter, command: Command): Command | null {
-    if (NOT_QUEUED.has(command.name)) return command;
-    if (command.flags.includes('no_multi')) {
-      return this.#refuse(session, reply, command, 'ERR Command not allowed inside a transaction');
-    }
-    const queued = session.queued!;
-    const limit = this.#node.config.values['client-query-buffer-limit'];
-    if (queued.bytes + call.argc * 8 > limit) {
-      queued.clear();
-      return this.#refuse(
-        session,
-        reply,
-        command,
-        'ERR transaction is over client-query-buffer-limit; EXEC will abort it',
-      );
-    }
-    if (!queued.aborted) queued.push(call, mayWrite(call));
-    reply.queued();
-    return null;
+    return refuse(this.#node, session, reply, command, message);
   }
 
   #execute(call: Call, command: Command, session: Session, reply: ReplyWriter, mark: number): void {
@@ -363,34 +316,60 @@ export class Dispatcher implements CommandControl {
       command.failed++;
     }
     if (weight > 0) noteDuration(this.#node, call, command, this.#node.monotonicMs() - startedMs, weight);
-    if (session.tracking !== null) this.#node.tracking.ran(call, command, session);
-    if (keyspace.changes !== changes) {
-      session.lastWriteHi = keyspace.clock.hi;
-      session.lastWriteLo = keyspace.clock.lo;
-    }
+    this.#noteRun(call, command, session, changes);
+  }
+
+  #noteRun(call: Call, command: Command, session: Session, changes: number): void {
+    const { keyspace, tracking } = this.#node;
+    if (session.tracking !== null) tracking.ran(call, command, session);
+    if (keyspace.changes === changes) return;
+    session.lastWriteHi = keyspace.clock.hi;
+    session.lastWriteLo = keyspace.clock.lo;
   }
 
   /** Runs a session's queued commands for EXEC, whose checks the caller has made, and writes their replies. */
   executeQueued(session: Session, queued: QueuedCommands, reply: ReplyWriter): void {
-    const call = this.#call;
+    const mark = reply.length;
+    const { lastCommand } = session;
     reply.array(queued.commands.length);
+    this.#executeQueued(session, reply, { queued, index: 0, mark, lastCommand });
+  }
+
+  #executeQueued(session: Session, reply: ReplyWriter, { queued, index: first, ...rest }: SuspendedTransaction): void {
+    const call = this.#call;
     call.inTransaction = true;
     if (this.memory !== null) this.memory.isHolding = true;
-    const { lastCommand } = session;
-    for (let index = 0; index < queued.commands.length; index++) {
+    for (let index = first; index < queued.commands.length; index++) {
       queued.load(index, call);
       call.database = this.#node.keyspace.databases[session.database]!;
       reply.protocol = session.protocol;
       const mark = reply.length;
       const denied = session.isUnrestricted ? null : this.#node.users.refusalOfQueued(call, session);
-      const refusal = denied ?? this.#refusal(call.command);
-      if (refusal !== null) reply.error(refusal);
-      else this.#execute(call, call.command, session, reply, mark);
+      const refusal = denied ?? refusalOf(this.#node, call.command);
+      try {
+        if (refusal !== null) reply.error(refusal);
+        else this.#execute(call, call.command, session, reply, mark);
+      } catch (error) {
+        if (error === SCRIPT_TAKEN_OUT) this.#suspended.transaction ??= { queued, index, ...rest };
+        throw error;
+      }
       if (reply.buffer[mark] === ERROR_MARK) countError(this.#node.statistics, reply, mark);
     }
     call.inTransaction = false;
     if (this.memory !== null) this.memory.isHolding = false;
-    session.lastCommand = lastCommand;
+    session.lastCommand = rest.lastCommand;
+  }
+
+  /** The script that the session's command has called was taken out of its turn. */
+  #suspend(session: Session, reply: ReplyWriter, changes: number): void {
+    this.#current = null;
+    this.lookAhead.forget(this.#node.keyspace);
+    // What comes before may leave, unless it waits for a commit: that is for what is whole.
+    this.#suspended.begin(changes, this.gate !== null);
+    this.#flush(session, reply);
+    session.held = true;
+    putAside(session, false);
+    this.onSuspended();
   }
 
   /** Runs a command that was put off by CLIENT PAUSE. */
@@ -413,6 +392,10 @@ export class Dispatcher implements CommandControl {
     if (session === this.#current) {
       // What it has caused itself comes behind its own reply.
       this.#late.push(write);
+      return;
+    }
+    if (session === this.#suspended.command?.session) {
+      this.#suspended.command.late.push(write);
       return;
     }
     // As in Redis, who is told something is not idle: a cache that only listens for what is invalid.
@@ -447,6 +430,27 @@ export class Dispatcher implements CommandControl {
     reply.protocol = session.protocol;
     if (session.replyMode === 'on') write(reply);
     this.#gateReplies(this.gate, session, reply);
+  }
+
+  // ---- a script that takes long ----
+
+  /** Lets the script run on that was taken out of its turn. Returns whether that is to be done again. */
+  goOn(): boolean {
+    const { session } = this.#suspended.command!;
+    this.#running = true;
+    this.#current = session;
+    try {
+      if (!this.#suspended.goOn()) return true;
+    } finally {
+      this.#running = false;
+      this.#current = null;
+    }
+    session.held = false;
+    session.transport.resume();
+    this.#drain(session);
+    if (this.#suspended.command !== null) return true;
+    for (const woken of this.#suspended.takeWoken()) this.drained(woken);
+    return false;
   }
 
   // ---- CLIENT PAUSE ----
@@ -491,6 +495,7 @@ export class Dispatcher implements CommandControl {
     this.#pause.held.delete(session);
     this.#gated.delete(session);
     this.#resumable.delete(session);
+    this.#suspended.woken.delete(session);
     this.waits?.forget(session);
     session.deferred = null;
     session.queued = null;

@@ -30,6 +30,8 @@ export interface CommittingNode {
   readonly replicator: Replicator | null;
   /** Sends this turn's changes to the peers, and gives them to `append`. */
   publish(): void;
+  /** Resolves when what is being written is whole; null while it is. */
+  readonly untilWhole: Promise<void> | null;
   /** The stores must not be relied upon any more. */
   onStoreError(error: Error): void;
 }
@@ -128,6 +130,7 @@ export class Commits {
   async commit(): Promise<void> {
     const { config, flusher } = this.#node;
     const { durability } = config.values;
+    if (this.#node.untilWhole !== null) await this.#node.untilWhole;
     this.#node.publish();
     if (durability.mode === 'always') await this.#sync();
     else if (durability.mode === 'mysql') await flusher?.flushMysqlNow();

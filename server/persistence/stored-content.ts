@@ -14,6 +14,10 @@ export class StoredContent implements FlushSource {
     return this.runtime === null ? 0 : dirtyCount(this.runtime.keyspace);
   }
 
+  get untilWhole(): Promise<void> | null {
+    return this.runtime?.untilWhole ?? null;
+  }
+
   drainDirty(writer: RecordWriter, maxBytes: number, relayed?: RecordWriter): number {
     if (this.runtime === null) return 0;
     const { keyspace } = this.runtime;

@@ -1,17 +1,20 @@
 /** SCRIPT KILL and FUNCTION KILL. */
 import { type CommandDefinition, command } from '../definitions/command.ts';
+import { killScript } from './busy-script.ts';
 
-/** @param what `script` or `function` */
-export function killSubcommand(what: string, since: string): CommandDefinition {
+export function killSubcommand(what: 'script' | 'function', since: string): CommandDefinition {
   return command({
     name: 'kill',
-    summary: `Stops a ${what} that runs; there is never one, since one that runs for too long is stopped by the node.`,
+    summary: `Stops the ${what} that runs for longer than busy-reply-threshold, unless it has written.`,
     since,
     group: 'scripting',
     complexity: 'O(1)',
     arity: 2,
     flags: ['noscript', 'allow_busy'],
     syntax: '',
-    run: (call) => call.fail('NOTBUSY No scripts in execution right now.'),
+    run: ({ node, reply }) => {
+      killScript(node.scripting.busy, what === 'function');
+      reply.ok();
+    },
   });
 }

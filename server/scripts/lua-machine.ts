@@ -9,6 +9,7 @@
 import assert from 'node:assert';
 import { PRELUDE } from './lua-prelude.ts';
 import { WIDE_STRUCT } from './lua-struct.ts';
+import { LuaThreads } from './lua-threads.ts';
 
 /** A script's words, called `count` times 1,000 instructions: throw to end the script and with it this instance. */
 export interface LuaHost {
@@ -18,8 +19,8 @@ export interface LuaHost {
   tell(machine: LuaMachine, topic: number, start: number, length: number): void;
   setProtocol(protocol: 2 | 3): void;
   sha1(bytes: Buffer): string;
-  /** Called every 1,000 instructions. Throws to end the script, and with it the instance. */
-  tick(): void;
+  /** Called every 1,000 instructions of a thread. Throws to end the script, or to take it out; the instance is of no other use then. */
+  tick(state: number): void;
 }
 
 interface Exports {
@@ -29,6 +30,7 @@ interface Exports {
   set_compat(flags: number): void;
   set_limits(fuel: number, replyBytes: number, argumentBytes: number): void;
   init(): number;
+  eval(result: number, chunk: number, chunkLength: number): void;
   eval_with_args(
     result: number,
     chunk: number,
@@ -74,6 +76,9 @@ const STRING_LENGTH = 12;
 const STRING_BYTES = 16;
 const TABLE_READ_ONLY = 8;
 const CLOSURE_FUNCTION = 16;
+const CLOSURE_UPVALUES = 20;
+const UPVALUE_VALUE = 8;
+const TAG_BOOLEAN = 1;
 const STATE_WORDS = 32;
 const HOOK_INTERVAL = 1000;
 /** `server` is another name of `redis`, as in Valkey. */
@@ -125,6 +130,11 @@ export class LuaMachine {
   #answerLength = 0;
   /** The answer is RESP3's null, which is nil: the ABI only knows RESP2's, which is false. */
   #answersNil = false;
+  /** Where the prelude says whether a script runs. */
+  #busy = 0;
+  #globals = 0;
+  #goOnChunk: Chunk | null = null;
+  threads!: LuaThreads;
   /** An error that was raised: Lua has jumped over the place where it would have been freed. */
   #raised = 0;
 
@@ -145,7 +155,7 @@ export class LuaMachine {
     for (let word = 0; word < CANARY_WORDS; word++) {
       this.view.setInt32(this.#stack + word * CANARY_STRIDE, CANARY, true);
     }
-    this.#exports._emscripten_stack_restore((this.#stack + STACK_BYTES) & ~15);
+    this.#exports._emscripten_stack_restore(this.#stackTop);
     this.#result = this.#reserve(8);
     this.#scratch = this.#reserve(SCRATCH_BYTES);
     this.#numbers = this.#reserve(ARGUMENTS_MAX * NUMBER_TEXT_BYTES);
@@ -180,12 +190,56 @@ export class LuaMachine {
    */
   run(chunk: Chunk, args: number, argsLength: number, keyCount: number): void {
     this.#exports.eval_with_args(this.#result, chunk.pointer, chunk.length, args, argsLength, keyCount);
+    this.#takeResult();
+  }
+
+  #takeResult(): void {
     this.resultPointer = this.view.getInt32(this.#result, true);
     this.resultLength = this.view.getInt32(this.#result + 4, true);
     if (this.#raised !== 0) this.#freeRaised();
     for (let word = 0; word < CANARY_WORDS; word++) {
       if (this.view.getInt32(this.#stack + word * CANARY_STRIDE, true) !== CANARY) throw new LuaFault('stack overflow');
     }
+  }
+
+  /**
+   * Takes out the script whose hook has thrown: `goOn` lets it run on.
+   * @returns the line at which it stopped, as in `user_script:3`
+   * @throws LuaFault when there is no room
+   */
+  takeOut(state: number): string {
+    this.#exports._emscripten_stack_restore(this.#stackTop);
+    return this.threads.takeOut(state, (slots, calls) => this.#makeThread(slots, calls));
+  }
+
+  /** To be called in the hooks of a script that goes on: the first comes before anything else does. */
+  begun(state: number): void {
+    if (this.threads.begun(state)) this.#lock([this.#globals], 1);
+  }
+
+  #makeThread(slots: number, calls: number): number {
+    const chunk = this.chunk(`return mantis_part(${slots}, ${calls})`);
+    this.#evaluate(chunk);
+    const [thread] = this.#shownAddresses();
+    this.release(chunk.pointer);
+    if (thread === undefined) throw new LuaFault('not enough memory');
+    return thread;
+  }
+
+  /** Runs on what was taken out, as `run` does. */
+  goOn(): void {
+    this.threads.goOn();
+    this.#lock([this.#globals], 0);
+    this.#goOnChunk ??= this.chunk('return mantis_go_on()');
+    this.#evaluate(this.#goOnChunk);
+  }
+
+  /** Runs a chunk in the globals as they are: those of a script that was taken out. */
+  #evaluate(chunk: Chunk): void {
+    // The script was in the middle of something when it was taken out.
+    this.view.setInt32(this.#busy, 0, true);
+    this.#exports.eval(this.#result, chunk.pointer, chunk.length);
+    this.#takeResult();
   }
 
   releaseResult(): void {
@@ -201,6 +255,10 @@ export class LuaMachine {
 
   release(pointer: number): void {
     this.#exports.free_mem(pointer);
+  }
+
+  get #stackTop(): number {
+    return (this.#stack + STACK_BYTES) & ~15;
   }
 
   #reserve(size: number): number {
@@ -349,6 +407,7 @@ export class LuaMachine {
       'return {tostring(_G), tostring(redis), tostring({}), tostring(coroutine.create(function() end)), ' +
         'tostring(redis.call), tostring(redis.pcall)}',
     );
+    this.#globals = globals;
     assert.equal(this.view.getInt32(globals + TABLE_READ_ONLY, true), 1);
     assert.equal(this.view.getInt32(fresh + TABLE_READ_ONLY, true), 0);
     // Before anything else runs: what the addresses were of may be collected.
@@ -357,7 +416,11 @@ export class LuaMachine {
     this.#replaceHook(thread);
     this.#lock([globals, redis], 0);
     const prelude = "return assert(loadstring(ARGV[1], '@prelude'))()";
-    const tables = this.#addresses(prelude, PRELUDE, version, String(versionNumber));
+    const made = this.#addresses(prelude, PRELUDE, version, String(versionNumber));
+    const [ownPcall, ownXpcall, spare, run, ...tables] = made;
+    this.#busy = this.view.getInt32(this.view.getInt32(run + CLOSURE_UPVALUES, true) + UPVALUE_VALUE, true);
+    assert.equal(this.view.getInt32(this.#busy + VALUE_TAG, true), TAG_BOOLEAN);
+    this.threads = new LuaThreads(this.view, this.bytes, { spare, pcall: ownPcall, xpcall: ownXpcall });
     this.#lock([globals, redis, ...tables, ...this.#addresses(prelude, WIDE_STRUCT)], 1);
   }
 
@@ -375,12 +438,16 @@ export class LuaMachine {
       end += 4 + this.bytes.write(argument, end + 4, 'latin1');
     }
     this.run(chunk, this.#scratch, end - this.#scratch, 0);
+    this.release(chunk.pointer);
+    const found = this.#shownAddresses();
+    assert(found.length > 0);
+    return found;
+  }
+
+  #shownAddresses(): number[] {
     const shown = this.bytes.toString('latin1', this.resultPointer, this.resultPointer + this.resultLength);
     this.releaseResult();
-    this.release(chunk.pointer);
-    const found = [...shown.matchAll(/: 0x([0-9a-f]+)/g)].map(([, digits]) => Number.parseInt(digits, 16));
-    assert(found.length > 0, shown);
-    return found;
+    return [...shown.matchAll(/: 0x([0-9a-f]+)/g)].map(([, digits]) => Number.parseInt(digits, 16));
   }
 
   #replaceCommand(closure: number, raises: boolean): void {
@@ -398,10 +465,10 @@ export class LuaMachine {
     const table = this.#exports.__indirect_function_table;
     const hook = words[at + 2];
     assert(at > 0 && hook > 0 && hook < table.length && (table.get(hook) as NativeFunction).length === 2);
-    table.set(hook, this.#trampoline({ h: () => this.#host.tick() }).h);
+    table.set(hook, this.#trampoline({ h: (state) => this.#host.tick(state) }).h);
   }
 
-  #trampoline(functions: { h?: () => void; c?: NativeFunction }): Record<string, unknown> {
+  #trampoline(functions: { h?: (state: number) => void; c?: NativeFunction }): Record<string, unknown> {
     trampoline ??= new WebAssembly.Module(TRAMPOLINE);
     const { h = () => {}, c = () => 0 } = functions;
     return new WebAssembly.Instance(trampoline, { e: { h, c } }).exports;

@@ -27,6 +27,10 @@ export const TOPIC = {
 /** Nested tables in a reply; a script that goes deeper gets an error. */
 const REPLY_DEPTH_MAX = 1000;
 
+/** Locals of a function that takes much of Lua's stack; it may have 200. */
+const FILLER_COUNT = 190;
+const FILLERS = Array.from({ length: FILLER_COUNT }, (_, index) => `a${index}`).join(', ');
+
 export const PRELUDE = String.raw`
 local redis = redis
 local tell, sha1hex, setresp = redis.log, redis.sha1hex, redis.setresp
@@ -237,19 +241,70 @@ function work.g()
   return collect('count')
 end
 
+-- The tables that a script was called with, for when it goes on: the host makes new ones at each of its calls.
+local keys_table, argv_table
+
 local function run()
   busy = true
   resp = 2
   local argv = ARGV
+  keys_table, argv_table = KEYS, argv
   local count = #argv
   local order = argv[count]
   argv[count] = nil
   return work[sub(order, 1, 1)](sub(order, 2))
 end
 
+-- Parts of a script that was taken out in the middle, the lowest first. The one on top goes on; what it ends with is the result
+-- of the pcall or xpcall in the one below it.
+
+local parts, part_count = {}, 0
+local create, resume = coroutine.create, coroutine.resume
+-- Takes what the main thread was doing, and is never let go.
+local spare = create(function() end)
+parts[0] = spare
+resume(spare)
+
+local function nest(depth)
+  if depth > 0 then nest(depth - 1) end
+  return depth
+end
+
+local function spread(depth)
+  local ${FILLERS}
+  if depth > 0 then spread(depth - 1) end
+  return depth
+end
+
+-- A thread that has ended, with room for so many values and calls; nothing is collected until the script goes on.
+local function part(slots, calls)
+  collect('stop')
+  local thread = create(function() nest(calls) spread(slots / ${FILLER_COUNT}) end)
+  if not resume(thread) then return nil end
+  part_count = part_count + 1
+  parts[part_count] = thread
+  return tostring(thread)
+end
+
+local function ended(ok, ...)
+  part_count = part_count - 1
+  if part_count == 0 then return finish(ok, (...)) end
+  return ended(resume(parts[part_count], ok, ...))
+end
+
+local function go_on()
+  busy = true
+  -- The host has unlocked globals; it locks them when the script begins to go on.
+  KEYS, ARGV = keys_table, argv_table
+  collect('restart')
+  return ended(resume(parts[part_count]))
+end
+
+local for_host = { mantis_run = run, mantis_part = part, mantis_go_on = go_on }
+
 local globals_meta = {
   __index = function(_, name)
-    if name == 'mantis_run' and not busy then return run end
+    if not busy and for_host[name] then return for_host[name] end
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
   end,
 }
@@ -417,5 +472,7 @@ function work.l(number)
   return 1
 end
 
-return { tostring(globals_meta), tostring(library), tostring(library_meta) }
+return {
+  tostring(pcall), tostring(xpcall), tostring(spare), tostring(run), tostring(globals_meta), tostring(library), tostring(library_meta),
+}
 `;

@@ -2,6 +2,7 @@
 import { ReplyWriter } from '../../protocol/resp-reply.ts';
 import type { KeyName } from '../../storage/backends/key-names.ts';
 import { Call } from '../dispatch/call.ts';
+import { packedWords } from '../arguments/packed-words.ts';
 import type { CommandOf } from '../definitions/command-definition.ts';
 import { CommandError } from '../definitions/command-error.ts';
 import type { Node } from '../node.ts';
@@ -27,6 +28,8 @@ export class ScriptCommands {
   #rules!: RunRules;
   #changes = 0;
   #hadRoom = true;
+  /** Whether the script has called a command that writes, whatever came of it. */
+  hasCalledWrite = false;
   #wasHolding = false;
   /** Some keys are evicted: a script can use those that it named, which were read back before it began. */
   #mayMissKeys = false;
@@ -51,11 +54,18 @@ export class ScriptCommands {
     this.reply.protocol = 2;
     this.#rules = rules;
     this.#changes = this.#node.keyspace.changes;
+    this.hasCalledWrite = false;
     const { memory } = this.#node.dispatcher;
     this.#hadRoom = memory?.hasRoom(true) ?? true;
     this.#wasHolding = memory?.isHolding ?? false;
     if (memory !== null) memory.isHolding = true;
     this.#mayMissKeys = this.#node.keyspace.databases.some((database) => database.evicted.count > 0);
+  }
+
+  /** The script outlives its turn: these are its caller's words from now on. */
+  keepCaller(words: readonly Buffer[]): void {
+    const { session, reply } = this.#caller!;
+    this.#caller = { session, reply, ...packedWords(words) };
   }
 
   /** The script has ended. */
@@ -93,7 +103,10 @@ export class ScriptCommands {
     call.database = this.#node.keyspace.databases[this.#session.database]!;
     const refusal = this.#refusal(call, argc);
     if (refusal !== null) reply.error(refusal);
-    else this.#execute(call, call.command);
+    else {
+      if (call.command.isWrite) this.hasCalledWrite = true;
+      this.#execute(call, call.command);
+    }
     return reply.buffer[0] !== MINUS;
   }
 

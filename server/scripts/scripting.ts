@@ -1,6 +1,7 @@
 /**
  * Scripts of one node. Lua is loaded when the first script comes, in a few milliseconds and without waiting for anything; a
- * script runs to its end in the turn in which it was called, so that what it writes is one batch for the peers.
+ * script runs to its end in the turn in which it was called, so that what it writes is one batch for the peers. One that takes
+ * longer than `busy-reply-threshold` is taken out of its turn (lua-threads.ts), and runs on while nothing else may.
  */
 import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import type { ReplyWriter } from '../../protocol/resp-reply.ts';
 import { CommandError } from '../definitions/command-error.ts';
 import type { Node } from '../node.ts';
 import { REDIS_VERSION } from '../config/redis-version.ts';
+import { BusyScript, SCRIPT_TAKEN_OUT } from './busy-script.ts';
 import { CompiledScripts } from './compiled-scripts.ts';
 import { FunctionLibraries } from './function-libraries.ts';
 import { type Chunk, LuaFault, type LuaHost, LuaMachine } from './lua-machine.ts';
@@ -25,8 +27,14 @@ import type { Order, Problem } from './script-order.ts';
 /** A script that ran past its limit. */
 class ScriptStopped extends Error {}
 
+/** In place of what a run has failed with. */
+const TAKEN_OUT = 'taken out';
 /** For the code of a library, as in Redis. */
 const LOADING_LIMIT_MS = 500;
+/** How long a script runs on before others get their turn. */
+const SLICE_MS = 10;
+/** How long a script may go on where it cannot be taken out, before it is stopped. */
+const UNTAKABLE_MS = 1000;
 const LOG_LEVELS = ['debug', 'debug', 'info', 'warn'] as const;
 
 let wasm: WebAssembly.Module | null = null;
@@ -53,7 +61,15 @@ export class Scripting implements ScriptControl, LuaHost {
   #machine: LuaMachine | null = null;
   #chunk: Chunk = { pointer: 0, length: 0 };
   #startedAtMs = 0;
-  #limitMs = 0;
+  /** From when on it is to be taken out, or stopped. */
+  #untilMs = Infinity;
+  #mayBeTakenOut = false;
+  /** The thread whose hook has thrown. */
+  #threadOut = 0;
+  /** The script that was taken out of its turn. */
+  busy: BusyScript | null = null;
+  /** Whether whoever calls scripts can have them taken out: without it they are stopped. */
+  canTakeOut = false;
   /** What the last error said that a command, or the prelude, raised: it needs no ERR before it. */
   #raised = '';
   /** The last error that redis.pcall gave the script; it is not counted yet. */
@@ -80,11 +96,15 @@ export class Scripting implements ScriptControl, LuaHost {
 
   run(order: Order, call: ScriptCaller, firstKey: number, keyCount: number): void {
     const commands = (this.#commands ??= new ScriptCommands(this.#node));
-    const { reply, session } = call;
     commands.begin(call, keyCount, order.rules);
-    const limitMs = Number(this.#node.config.values['busy-reply-threshold']);
-    const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);
-    commands.end();
+    this.#mayBeTakenOut = this.canTakeOut;
+    const failure = this.#evaluate(order.text, call, firstKey, keyCount, this.#limitMs);
+    if (failure === TAKEN_OUT) this.#beginBusy(order, call);
+    this.#answer(order, call, failure);
+  }
+
+  #answer(order: Order, { reply, session }: ScriptCaller, failure: string | null): void {
+    this.#commands!.end();
     reply.protocol = session.protocol;
     const message = failure === null ? this.#errorResult() : this.#describe(failure, order.name);
     if (message === null) this.#writeResult(reply);
@@ -96,9 +116,66 @@ export class Scripting implements ScriptControl, LuaHost {
     if (message !== null) throw new CommandError(message);
   }
 
+  // ---- a script that takes long ----
+
+  /** The script was taken out: the command that called it is concluded later. */
+  #beginBusy(order: Order, call: ScriptCaller): never {
+    const { starts, lengths, buffer } = call;
+    const words = Array.from({ length: call.argc }, (_, index) =>
+      Buffer.from(buffer.subarray(starts[index], starts[index] + lengths[index])),
+    );
+    this.busy = new BusyScript(order, words, this.#startedAtMs, this.#commands!.hasCalledWrite, this.#place!);
+    this.#place = null;
+    this.#commands!.keepCaller(words);
+    throw SCRIPT_TAKEN_OUT;
+  }
+
+  /** Lets it run on for a slice. Returns whether it has ended: `conclude` answers then. */
+  goOn(): boolean {
+    const busy = this.busy!;
+    if (busy.endedBy !== null) {
+      this.drop();
+      busy.failure = busy.endedBy;
+      this.#place = busy.place;
+      return true;
+    }
+    this.#untilMs = this.#node.monotonicMs() + SLICE_MS;
+    const failure = this.#goOn(this.machine);
+    busy.hasWritten = this.#commands!.hasCalledWrite;
+    if (failure !== TAKEN_OUT) {
+      busy.failure = failure;
+      return true;
+    }
+    busy.place = this.#place!;
+    this.#place = null;
+    return false;
+  }
+
+  #goOn(machine: LuaMachine): string | null {
+    try {
+      machine.goOn();
+    } catch (error) {
+      return this.#interrupted(error);
+    }
+    return this.#failureOf(machine);
+  }
+
+  /** Answers the command that has called the script, which has ended. @throws CommandError with the script's error */
+  conclude(caller: ScriptCaller): void {
+    const { order, failure } = this.busy!;
+    this.busy = null;
+    try {
+      this.#answer(order, caller, failure);
+    } finally {
+      // Its threads are left in Lua, and what they were called by.
+      this.drop();
+    }
+  }
+
   /** Has the prelude do something of its own with one argument. @returns what was wrong, or null */
   perform(order: string, argument: Buffer): Problem | null {
     const call = { buffer: argument, argc: 1, starts: [0], lengths: [argument.length] };
+    this.#mayBeTakenOut = false;
     const failure = this.#evaluate(order, call, 0, 0, this.onFunction === null ? 0 : LOADING_LIMIT_MS);
     if (failure !== null) return { compiling: false, message: failure };
     const { bytes, resultPointer: start, resultLength } = this.machine;
@@ -114,7 +191,7 @@ export class Scripting implements ScriptControl, LuaHost {
   }
 
   #begin(): LuaMachine {
-    this.#limitMs = 0;
+    this.#untilMs = Infinity;
     const machine = new LuaMachine(wasmModule(), this, writeNumber);
     const [major, minor, patch] = REDIS_VERSION.split('.').map(Number);
     machine.prepare(REDIS_VERSION, (major << 16) | (minor << 8) | patch);
@@ -135,16 +212,21 @@ export class Scripting implements ScriptControl, LuaHost {
     if (room === 0) return "ERR not enough memory for the script's arguments: Lua has 64 MiB";
     pack(machine, room, args, first, order);
     this.#startedAtMs = this.#node.monotonicMs();
-    this.#limitMs = limitMs;
+    this.#untilMs = limitMs === 0 ? Infinity : this.#startedAtMs + limitMs;
     this.#failure = null;
     this.#place = null;
     this.#raised = '';
     try {
       machine.run(this.#chunk, room, size, keyCount);
     } catch (error) {
-      return this.#broken(error);
+      return this.#interrupted(error);
     }
     machine.releaseArguments(room);
+    return this.#failureOf(machine);
+  }
+
+  /** Why the run has failed that has come to its end; null when it has not. */
+  #failureOf(machine: LuaMachine): string | null {
     if (this.#failure === null && machine.bytes[machine.resultPointer] === LUA.scriptError) {
       // Lua met the error where no script was running: it has too little memory to go on.
       const start = machine.resultPointer + LUA_HEADER_BYTES + 4;
@@ -153,6 +235,17 @@ export class Scripting implements ScriptControl, LuaHost {
       return `ERR ${text}`;
     }
     return this.#failure;
+  }
+
+  /** Something was thrown through Lua. Returns TAKEN_OUT when the script can go on. */
+  #interrupted(error: unknown): string {
+    if (error !== SCRIPT_TAKEN_OUT) return this.#broken(error);
+    try {
+      this.#place = this.machine.takeOut(this.#threadOut);
+    } catch (fault) {
+      return this.#broken(fault);
+    }
+    return TAKEN_OUT;
   }
 
   /** The instance was left in the middle of something. */
@@ -245,13 +338,28 @@ export class Scripting implements ScriptControl, LuaHost {
     return sha1(bytes);
   }
 
-  tick(): void {
-    if (this.#limitMs === 0 || this.#node.monotonicMs() - this.#startedAtMs < this.#limitMs) return;
+  tick(state: number): void {
+    const machine = this.#machine;
+    if (machine === null) return;
+    if (this.busy !== null) machine.begun(state);
+    const overMs = this.#node.monotonicMs() - this.#untilMs;
+    if (!(overMs >= 0)) return;
     if (this.onFunction !== null) throw new ScriptStopped('ERR FUNCTION LOAD timeout');
+    if (this.#mayBeTakenOut) {
+      if (machine.threads.canTakeOut(state)) {
+        this.#threadOut = state;
+        throw SCRIPT_TAKEN_OUT;
+      }
+      if (overMs < UNTAKABLE_MS) return;
+    }
     const kept = this.#commands?.hasWritten === true ? '; what it has written stays' : '';
     throw new ScriptStopped(
       `ERR the script was stopped after ${this.#limitMs} ms, its limit by busy-reply-threshold${kept}`,
     );
+  }
+
+  get #limitMs(): number {
+    return Number(this.#node.config.values['busy-reply-threshold']);
   }
 }
 

@@ -14,6 +14,8 @@ export interface FlushSource {
   readonly dirtyCount: number;
   /** Appends dirty registers to the writer, oldest first, until it holds about maxBytes; returns how many, 0 = none is left. */
   drainDirty(writer: RecordWriter, maxBytes: number, relayed?: RecordWriter): number;
+  /** Resolves when what is being written is whole and may be drained; null while it is. */
+  readonly untilWhole?: Promise<void> | null;
   /** Whether the stores may have newer versions of what was drained last: of keys that were evicted and came back by a merge. */
   readonly drainedOutdated?: boolean;
   /** Asks, from the call on, whether all that is dirty at the call has been drained. */

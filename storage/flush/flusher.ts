@@ -354,6 +354,7 @@ export class Flusher {
     while (!isDrained()) {
       // A store that does not keep up stops the pulling; what is dirty meanwhile coalesces in memory.
       while (this.#inFlight.size >= inFlightMax) await Promise.race(this.#inFlight.keys());
+      if (this.#source.untilWhole) await this.#source.untilWhole;
       if (this.#failure !== null) throw this.#failure;
       const count = this.#source.drainDirty(writer, sliceBytes, relayed);
       if (count === 0) return;

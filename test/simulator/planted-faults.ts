@@ -330,9 +330,9 @@ export const plantedFaults: readonly PlantedFault[] = [
     'script-answered-before-the-commit',
     27,
     'server/scripts/scripting.ts',
-    '    const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);\n',
+    '    const failure = this.#evaluate(order.text, call, firstKey, keyCount, this.#limitMs);\n',
     '    const { changes } = this.#node.keyspace;\n' +
-      '    const failure = this.#evaluate(order.text, call, firstKey, keyCount, limitMs);\n' +
+      '    const failure = this.#evaluate(order.text, call, firstKey, keyCount, this.#limitMs);\n' +
       '    this.#node.keyspace.changes = changes;\n',
   ),
   fault(

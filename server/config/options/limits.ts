@@ -34,7 +34,7 @@ export const limitOptions = {
   'busy-reply-threshold': option(
     duration('ms', 0, 9223372036854775807n),
     '5000',
-    'A script that runs longer is stopped with an error; 0 lets it run. Bare numbers are milliseconds.',
+    'While a script has run for longer, others are told BUSY and may kill it; 0 lets it run alone. Bare numbers are milliseconds.',
     { aliases: ['lua-time-limit'] },
   ),
   'tracking-table-max-keys': option(
