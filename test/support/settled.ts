@@ -18,9 +18,11 @@ export async function startLinkedPair(args: string[] = []): Promise<[MantisProce
  */
 async function untilSettled(nodes: readonly MantisProcess[]): Promise<void> {
   const clients = await Promise.all(nodes.map(({ port }) => RespClient.connect(port)));
-  const statusOf = async (name: string): Promise<string[]> => {
+  /** Stamps, of which the milliseconds and the counter are given equal lengths: so they compare as texts. */
+  const stampsOf = async (name: string): Promise<string[]> => {
     const states = await Promise.all(clients.map((client) => client.command('MANTIS', 'STATUS')));
-    return states.map((state) => new RegExp(`^${name}: *(.*)$`, 'm').exec(String(state))![1]);
+    const parts = states.map((state) => new RegExp(`^${name}: *(\\d+)-(\\d+)$`, 'm').exec(String(state))!);
+    return parts.map(([, milliseconds, counter]) => `${milliseconds.padStart(20, '0')}-${counter.padStart(10, '0')}`);
   };
   for (const client of clients) {
     await waitFor('the link', async () =>
@@ -29,8 +31,7 @@ async function untilSettled(nodes: readonly MantisProcess[]): Promise<void> {
   }
   await clients[0].command('SET', 'first', 'value');
   await waitFor('both to have stored what was written', async () => {
-    // Stamps compare as texts.
-    const [held, reaped] = [await statusOf('held'), await statusOf('reaped')];
+    const [held, reaped] = [await stampsOf('held'), await stampsOf('reaped')];
     return held.every((stamp, index) => stamp > reaped[1 - index]);
   });
   await clients[0].command('DEL', 'first');
