@@ -8,11 +8,15 @@ export interface Replacement {
   readonly replace: string;
 }
 
+export interface Guard extends Replacement {
+  readonly file?: string;
+}
+
 export interface PlantedFault extends Replacement {
   readonly name: string;
   readonly file: string;
-  /** What would guard against it otherwise, in the same file: taken away, too. */
-  readonly guard: Replacement | null;
+  /** What would guard against it otherwise, in the same file unless it names another: taken away, too. */
+  readonly guard: Guard | null;
   /** A seed that finds it, with `plantedOperations` requests; 0 while none is recorded. */
   readonly seed: number;
 }
@@ -26,7 +30,7 @@ const fault = (
   file: string,
   find: string,
   replace: string,
-  guard: Replacement | null = null,
+  guard: Guard | null = null,
 ): PlantedFault => ({ name, seed, file, find, replace, guard });
 
 export const plantedFaults: readonly PlantedFault[] = [
@@ -212,7 +216,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     'if (order > 0 && isLapsed(keyspace, ref)) {',
     'if (false) {',
   ),
-  fault('floor-of-what-lapsed-not-brought', 33, 'storage/collections/merge.ts', 'keyspace.relaying = false;', ''),
+  fault('floor-of-what-lapsed-not-brought', 56, 'storage/collections/merge.ts', 'keyspace.relaying = false;', ''),
   fault(
     'buried-under-a-deadline-ahead',
     50,
@@ -252,12 +256,12 @@ export const plantedFaults: readonly PlantedFault[] = [
     'tombstones-dropped-early',
     18,
     'replication/membership/standing.ts',
-    'const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);',
+    'const everywhere = earlier(stable, compared ?? none);',
     'const everywhere = this.merged();',
   ),
   fault(
     'settled-before-it-is-brought',
-    363,
+    758,
     'replication/membership/standing.ts',
     'return this.#settings.isBroughtTold ? earlier(this.held(), this.#horizon.brought) : this.held();',
     'return this.held();',
@@ -268,10 +272,11 @@ export const plantedFaults: readonly PlantedFault[] = [
     'replication/membership/standing.ts',
     'earlier(compared ?? old, this.#membership.leastHeard() ?? old)',
     'this.#membership.leastHeard() ?? old',
+    { file: 'replication/repair/link-repair.ts', find: 'if (!this.isDue && nowMs', replace: 'if (nowMs < 0 && nowMs' },
   ),
   fault(
     'expired-keys-dropped-early',
-    246,
+    1046,
     'server/runtime/housekeeping.ts',
     "const driftMs = (replicator?.stableStamp() ?? null) === null ? 0 : config.values['max-clock-drift'];",
     'const driftMs = 0;',
@@ -285,9 +290,9 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'comparisons-not-asked-for',
-    62,
+    286,
     'replication/membership/standing.ts',
-    'const everywhere = earlier(stable, this.#membership.leastCompared() ?? none);',
+    'const everywhere = earlier(stable, compared ?? none);',
     'const everywhere = stable;',
   ),
   fault(

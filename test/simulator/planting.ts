@@ -17,13 +17,19 @@ export interface Simulator {
 const root = resolve(import.meta.dirname, '../..');
 const reference = '/test/simulator/reference.ts';
 
+function filesOf({ file, guard }: PlantedFault): string[] {
+  return [...new Set([file, guard?.file ?? file])];
+}
+
 /** @throws Error when the text is not there exactly once, so that no fault is silently gone */
-function plant(fault: PlantedFault, source: string): string {
+function plant(fault: PlantedFault, file: string, source: string): string {
   let planted = source;
-  for (const { find, replace } of fault.guard === null ? [fault] : [fault, fault.guard]) {
-    const parts = planted.split(find);
+  for (const one of fault.guard === null ? [fault] : [fault, fault.guard]) {
+    if ((one.file ?? fault.file) !== file) continue;
+    const parts = planted.split(one.find);
+    const { replace } = one;
     if (parts.length !== 2)
-      throw new Error(`the planted fault ${fault.name} finds its text ${parts.length - 1} times in ${fault.file}`);
+      throw new Error(`the planted fault ${fault.name} finds its text ${parts.length - 1} times in ${file}`);
     planted = parts.join(replace);
   }
   return planted;
@@ -33,7 +39,7 @@ function plant(fault: PlantedFault, source: string): string {
 export function unplantable(faults: readonly PlantedFault[]): string[] {
   return faults.flatMap((fault) => {
     try {
-      plant(fault, readFileSync(join(root, fault.file), 'utf8'));
+      for (const file of filesOf(fault)) plant(fault, file, readFileSync(join(root, file), 'utf8'));
       return [];
     } catch (error) {
       return [(error as Error).message];
@@ -56,10 +62,12 @@ export function preparePlanting(faults: readonly PlantedFault[]): void {
       const name = url.startsWith('file:') ? new URL(url).searchParams.get('fault') : null;
       const loaded = nextLoad(url, context);
       const fault = name === null ? undefined : byName.get(name);
-      if (fault === undefined || fileURLToPath(url.split('?')[0]) !== join(root, fault.file)) return loaded;
+      const path = fileURLToPath(url.split('?')[0]);
+      const file = fault && filesOf(fault).find((one) => join(root, one) === path);
+      if (fault === undefined || file === undefined) return loaded;
       const source =
         typeof loaded.source === 'string' ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString();
-      return { ...loaded, source: plant(fault, source) };
+      return { ...loaded, source: plant(fault, file, source) };
     },
   });
 }

@@ -102,7 +102,7 @@ describe('a node that comes back after the others have dropped tombstones', () =
     ];
     for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
     expect(third.log.has('it resynchronises before it may push')).toBe(true);
-    pass(cluster, 10_000);
+    pass(cluster, 15_000);
     cluster.settle();
     expect(cluster.nodes.map((node) => node.tombstones)).toEqual([0, 0, 0]);
     for (const { replica } of cluster.nodes) expect(replica.view()).toEqual(expected);
