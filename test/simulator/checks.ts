@@ -22,6 +22,8 @@ export interface Rested {
   readonly ledger: Ledger;
   readonly promises: Promises;
   readonly trueMs: number;
+  /** How far the fastest clock was ever ahead. */
+  readonly clockAheadMs: number;
 }
 
 /** @throws Violation */
@@ -60,19 +62,16 @@ function estimate(elements: string[]): number {
 
 /**
  * What lapsed, and was written again by a node whose clock was behind, or that had never seen it, may have come to one thing or
- * the other. These are what a replica without faults may have come to: keys lapse there late, at once, early; they are forgotten
- * in the end, or not.
+ * the other. These are how late keys lapse in replicas without faults that it may have come to: as late as by any clock, late, at once,
+ * early, and as early as by the fastest clock.
  */
-const otherLapses = [0, LAPSE_MS / 2, -LAPSE_MS / 2].flatMap((lapseMs) => [
-  { lapseMs, isForgetful: false },
-  { lapseMs, isForgetful: true },
-]);
-/** How late keys lapse by the clocks of those who hear late of a beginning. */
-const lateLapses = [0, LAPSE_MS / 2, -LAPSE_MS / 2];
-const lapses = [{ lapseMs: LAPSE_MS, isForgetful: true }, ...otherLapses];
+function lapsesOf({ clockAheadMs }: Rested): number[] {
+  return [LAPSE_MS, 0, LAPSE_MS / 2, -LAPSE_MS / 2, -clockAheadMs];
+}
 
 /** What is there is what was written: each key shows the same, by the same versions. */
-function checkWritten({ living, ledger, trueMs }: Rested, lines: readonly string[]): void {
+function checkWritten(rested: Rested, lines: readonly string[]): void {
+  const { living, ledger, trueMs } = rested;
   const { keyspace } = living[0].runtime!;
   const merged = ledger.merged(epochMs);
   const expected = merged.digestAt(trueMs);
@@ -84,7 +83,9 @@ function checkWritten({ living, ledger, trueMs }: Rested, lines: readonly string
     if (digest === expected) return;
     throw new Violation(`all keys are as they were written, and their digests differ: ${expected}, ${digest}`);
   }
-  for (const { lapseMs, isForgetful } of lapses) {
+  // They are forgotten in the end, or not.
+  const ways = lapsesOf(rested).flatMap((lapseMs) => [true, false].map((isForgetful) => ({ lapseMs, isForgetful })));
+  for (const { lapseMs, isForgetful } of ways) {
     if (!left.every((name) => lapsingKeys.test(name.slice(2)))) break;
     const other = ledger.merged(epochMs, lapseMs, isForgetful);
     other.lapse(trueMs);
@@ -94,7 +95,7 @@ function checkWritten({ living, ledger, trueMs }: Rested, lines: readonly string
     if (left.length === 0) return;
   }
   if (left.every((name) => lapsingKeys.test(name.slice(2)))) {
-    left = left.filter((name) => !isLateBeginning(name, { keyspace, ledger, trueMs, line: there.get(name) }));
+    left = left.filter((name) => !isLateBeginning(name, { keyspace, line: there.get(name) }, rested));
     if (left.length === 0) return;
   }
   const isLeft = (line: string): boolean => left.includes(nameOf(line));
@@ -112,8 +113,11 @@ function checkWritten({ living, ledger, trueMs }: Rested, lines: readonly string
  */
 function isLateBeginning(
   name: string,
-  { keyspace, ledger, trueMs, line }: { keyspace: Keyspace; ledger: Ledger; trueMs: number; line: string | undefined },
+  { keyspace, line }: { keyspace: Keyspace; line: string | undefined },
+  rested: Rested,
 ): boolean {
+  const { ledger, trueMs } = rested;
+  const lateLapses = lapsesOf(rested).slice(1);
   const names = new Set([name]);
   const there = new Map(line === undefined ? [] : [[name, line]]);
   return ledger.cutOff(names).some((node) =>

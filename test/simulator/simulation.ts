@@ -357,6 +357,10 @@ export class Simulation {
       .join('\n');
   }
 
+  get clockAheadMs(): number {
+    return clockAheadMsMax(this.schedule);
+  }
+
   /** Milliseconds since 1970, as clocks without fault show. */
   get trueMs(): number {
     return Math.floor(epochMs + this.world.time.monotonicMs());

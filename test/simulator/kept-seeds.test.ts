@@ -1,0 +1,18 @@
+/** Seeds beyond those of every run that have found something, each with what it was. */
+import { expect, it } from '@jest/globals';
+import { runSimulator } from './simulator-process.ts';
+
+it.each([
+  ['the floor of a list that is made anew while a vacuum takes it out of MySQL', '32', '2000'],
+  ['tombstones beyond the horizon, dropped before a member was compared with', '188', '400'],
+  ['the same with three nodes', '252', '400'],
+  ['a key that lapses where the clock is six seconds ahead, and is made anew', '1556', '400'],
+  ['several of them', '1474', '400'],
+])(
+  'holds: %s',
+  async (_what, seed, operations) => {
+    const { exitCode, output } = await runSimulator('--seed', seed, '--operations', operations);
+    expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+  },
+  120_000,
+);
