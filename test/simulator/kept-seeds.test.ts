@@ -8,6 +8,7 @@ it.each([
   ['the same with three nodes', '252', '400'],
   ['a key that lapses where the clock is six seconds ahead, and is made anew', '1556', '400'],
   ['several of them', '1474', '400'],
+  ['a script that fails on purpose while a full disk refuses what it calls', '1723', '400'],
 ])(
   'holds: %s',
   async (_what, seed, operations) => {

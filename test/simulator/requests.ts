@@ -48,9 +48,11 @@ export class Requests {
     if (site.isTraced) site.trace(`${node.host} is asked ${JSON.stringify(commands)}`);
     const parts = this.#note(index, commands);
     const run = node.starts;
+    // A script that fails on purpose does not tell that a full disk has refused what it called.
+    const silent = (runtime.flusher?.status().writeError ?? null) === null ? null : '-MISCONF';
     client.send(commands, (replies) => {
       if (site.isTraced) site.trace(`${node.host} answers ${JSON.stringify(replies)}`);
-      const problem = this.#judge(node, run, commands, parts, replies);
+      const problem = this.#judge(node, run, { commands, parts, silent }, replies);
       if (problem !== null) site.fail(problem);
     });
   }
@@ -76,8 +78,7 @@ export class Requests {
   #judge(
     node: SimulatedNode,
     run: number,
-    commands: readonly Command[],
-    parts: readonly Part[],
+    { commands, parts, silent }: { commands: readonly Command[]; parts: readonly Part[]; silent: Reply },
     replies: readonly Reply[],
   ): string | null {
     const { promises, vows, schedule } = this.#site;
@@ -87,7 +88,7 @@ export class Requests {
     const isUnknown = commands.some(([verb], at) => verb === 'FUNCTION' && isError(results[at]));
     let problem: string | null = null;
     for (const { command, request, place, promised } of parts) {
-      const reply = place === null ? results[request] : replyOfEffect(results[request], place);
+      const reply = place === null ? results[request] : replyOfEffect(results[request], place, silent);
       answered.push({ command, reply });
       const isExpected = isUnknown && place !== null;
       problem ??=

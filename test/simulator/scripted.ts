@@ -93,8 +93,8 @@ export function effectsOf(command: Command): Command[] | null {
   });
 }
 
-/** What a script's reply says of one of its commands: null where it has failed on purpose, after all of them. */
-export function replyOfEffect(reply: Reply, place: number): Reply {
+/** What a script's reply says of one of its commands: `silent` where it has failed on purpose, after all of them. */
+export function replyOfEffect(reply: Reply, place: number, silent: Reply): Reply {
   if (Array.isArray(reply)) return reply[place];
-  return reply === '-ERR on purpose' ? null : reply;
+  return reply === '-ERR on purpose' ? silent : reply;
 }
