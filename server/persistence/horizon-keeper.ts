@@ -52,6 +52,7 @@ export class HorizonKeeper {
   #stored = none;
   /** What had been stored when all that was in the embedded store then had come to MySQL. */
   #brought = none;
+  #broughtTold = none;
 
   private constructor(
     flusher: Flusher | null,
@@ -152,7 +153,9 @@ export class HorizonKeeper {
     this.#noteStored();
     this.#bring();
     const hasMembers = replicator?.hasMembers === true;
-    const isBehind = isAbove(this.#changedAt, reaped) || (hasMembers && isAbove(this.#changedAt, this.#stored));
+    const isBehind =
+      isAbove(this.#changedAt, reaped) ||
+      (hasMembers && (isAbove(this.#changedAt, this.#stored) || isAbove(this.#brought, this.#broughtTold)));
     const pauseMs = isBehind ? WRITE_EVERY_MS : hasMembers ? WRITE_IDLE_MS : Number.POSITIVE_INFINITY;
     if (monotonicMs - this.#writtenAtMs < pauseMs && !this.#hasNewMembers()) return;
     this.#writtenAtMs = monotonicMs;
@@ -160,8 +163,12 @@ export class HorizonKeeper {
     const facts = replicator?.horizonFacts() ?? { held: '', reaped: '', former: [] };
     const held = stampText(later(stored, parse(facts.held)));
     const bound = later(reaped, reapable);
+    const brought = this.#brought;
+    // It is synced, and with it that the lists of what was to be brought are gone: after a power cut they would be brought once more.
     await this.#write({ ...facts, held, reaped: stampText(bound) });
     replicator?.noteDurable(stored);
+    replicator?.noteBrought(brought);
+    this.#broughtTold = brought;
     this.#allow(bound);
   }
 
@@ -175,10 +182,7 @@ export class HorizonKeeper {
     this.#isBringing = true;
     this.#flusher
       .brought()
-      .then(() => {
-        this.#brought = stored;
-        this.#runtime?.replicator?.noteBrought(stored);
-      })
+      .then(() => (this.#brought = stored))
       // Closed, or failed, which is told elsewhere.
       .catch(() => undefined)
       .finally(() => (this.#isBringing = false));

@@ -9,6 +9,7 @@ it.each([
   ['a key that lapses where the clock is six seconds ahead, and is made anew', '1556', '400'],
   ['several of them', '1474', '400'],
   ['a script that fails on purpose while a full disk refuses what it calls', '1723', '400'],
+  ['what is listed for MySQL once more after a power cut, and was deleted and forgotten since', '2193', '400'],
 ])(
   'holds: %s',
   async (_what, seed, operations) => {
