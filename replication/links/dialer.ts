@@ -53,6 +53,8 @@ export interface DialerOwner {
   };
   readonly random: Random;
   readonly network: Network;
+  /** Told of names that nobody knows. */
+  readonly log: { unresolved(host: string, why: string, nowMs: number): void };
   /** True for nodes that are not to be dialed: linked ones, forgotten ones. */
   isSettled(nodeId: string): boolean;
   /** The linked node that says it listens there, or null. */
@@ -210,7 +212,9 @@ export class Dialer {
     if (this.isPaused) return;
     if (problem !== null || addresses.length === 0) {
       entry.failures++;
-      entry.lastError = problem ?? 'the name has no address';
+      const why = problem ?? 'the name has no address';
+      if (entry.lastError !== why) this.#owner.log.unresolved(entry.host, why, nowMs);
+      entry.lastError = why;
       entry.nextAtMs = nowMs + this.#backoffMs(entry.failures);
       return;
     }

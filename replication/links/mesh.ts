@@ -85,7 +85,7 @@ export class Mesh implements LinkOwner<Link> {
   /** Records left out of finished links' repairs because of their stamps. */
   pastFutureRecords = 0;
   #environment: Environment;
-  #log: RefusalLog;
+  readonly log: RefusalLog;
   #sessions = new Set<Session>();
   /** Nodes of which a link has made way for another one that is not live yet: they are not lost. */
   readonly #replaced = new Set<string>();
@@ -109,7 +109,7 @@ export class Mesh implements LinkOwner<Link> {
     this.random = environment.random;
     this.network = environment.network;
     this.#environment = environment;
-    this.#log = new RefusalLog(environment.log, (nowMs) => this.clocks.standing(nowMs));
+    this.log = new RefusalLog(environment.log, (nowMs) => this.clocks.standing(nowMs));
     const { time } = environment;
     this.#tickedAtMs = time.monotonicMs();
     this.#turns = new RepairTurns(time, settings.commandCount, this.live, (session) => this.pump(session));
@@ -180,7 +180,7 @@ export class Mesh implements LinkOwner<Link> {
 
   /** Somebody did not come as far as a connection. */
   strangerFailed(remoteHost: string, why: string): void {
-    if (!this.isPaused) this.#log.failed(remoteHost, why, this.nowMs());
+    if (!this.isPaused) this.log.failed(remoteHost, why, this.nowMs());
   }
 
   #attach(connection: Connection, role: 'dial' | 'accept', attempt: Attempt | null): Session {
@@ -409,7 +409,7 @@ export class Mesh implements LinkOwner<Link> {
     if (link.member !== null) this.#unlink(session, link.member, nowMs);
     else if (this.#replaced.delete(link.peerId ?? '')) this.#lost(link.peerId!, livedMs, nowMs);
     if (ending.by === 'peer' && ending.code === REFUSE_CLOCK) this.clockRefusals++;
-    if (!this.isPaused) this.#log.ended(link, ending, isNews, nowMs);
+    if (!this.isPaused) this.log.ended(link, ending, isNews, nowMs);
   }
 
   #unlink(session: Session, member: Member, nowMs: number): void {

@@ -35,6 +35,12 @@ export class RefusalLog {
     else this.#log.debug(message);
   }
 
+  unresolved(host: string, why: string, nowMs: number): void {
+    const message = `no address of a peer is known by the name ${host}: ${why}; it is looked up again from time to time`;
+    if (this.#isFresh(message, nowMs)) this.#log.warn(message);
+    else this.#log.debug(message);
+  }
+
   /** Whether a thing was not told lately; it counts as told now. */
   #isFresh(key: string, nowMs: number): boolean {
     const toldAtMs = this.#toldAtMs.get(key);

@@ -11,8 +11,10 @@ const secondLink: Ending = { code: REFUSE_SECOND_LINK, message: 'there is a link
 class Dialing implements DialerOwner {
   readonly settings = { reconnectMinMs: 100, reconnectMaxMs: 10_000, resolveIntervalMs: 5000 };
   readonly random = new SeededRandom(1);
-  readonly #world = new VirtualWorld(1);
-  readonly network = this.#world.networkOf('here');
+  readonly world = new VirtualWorld(1);
+  readonly network = this.world.networkOf('here');
+  readonly unresolved: string[] = [];
+  readonly log = { unresolved: (host: string, why: string): void => void this.unresolved.push(`${host}: ${why}`) };
   readonly linked = new Set<string>();
   readonly dialer = new Dialer(this);
   attempts: Attempt[] = [];
@@ -28,7 +30,7 @@ class Dialing implements DialerOwner {
     return null;
   }
   nowMs(): number {
-    return this.#world.time.monotonicMs();
+    return this.world.time.monotonicMs();
   }
   dial(_address: string, _port: number, attempt: Attempt): void {
     this.attempts.push(attempt);
@@ -51,7 +53,7 @@ class Dialing implements DialerOwner {
     const beganMs = this.nowMs();
     while (this.attempts.length === 0 && this.nowMs() - beganMs < 10_000) {
       this.dialer.tick(this.nowMs());
-      this.#world.time.run(20);
+      this.world.time.run(20);
     }
     return this.nowMs() - beganMs;
   }
@@ -102,5 +104,16 @@ describe('an address is dialed again', () => {
     }
     dialing.end({ code: REFUSE_SILENT, message: 'silent', by: 'here' }, 5000);
     expect(dialing.untilDialed()).toBeLessThan(200);
+  });
+
+  it('tells of a name that is not known, once until that changes', () => {
+    const dialing = new Dialing();
+    dialing.world.names.set('there', []);
+    dialing.untilDialed();
+    expect(dialing.attempts).toEqual([]);
+    expect(dialing.unresolved).toEqual(['there: the name has no address']);
+    dialing.world.names.set('there', ['n1']);
+    dialing.untilDialed();
+    expect(dialing.attempts.map(({ endpoint }) => endpoint.address)).toEqual(['n1']);
   });
 });
