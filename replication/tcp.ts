@@ -304,10 +304,18 @@ async function closeAll(server: Server, open: ReadonlySet<Socket>): Promise<void
   clearTimeout(timer);
 }
 
+/** What is to be done about a certificate that is refused with this code of Node.js. */
+export function certificateHint(code: string): string {
+  if (code === 'CERT_HAS_EXPIRED') return 'it is to be renewed, and its node started again';
+  if (code === 'CERT_NOT_YET_VALID') return 'it is valid only later, by the clock of the node that refuses it';
+  return 'it must be signed by an authority in peer-tls-ca-cert-file';
+}
+
 /** Why a certificate, or the want of one, keeps the other side out; null where it does not. */
 function certificateProblem(accepted: Socket, tls: PeerTls | undefined): string | null {
   if (tls?.isMutual !== true || !(accepted instanceof TLSSocket) || accepted.authorized) return null;
-  return `its certificate is refused (${String(accepted.authorizationError)}): it must be signed by an authority in peer-tls-ca-cert-file`;
+  const code = String(accepted.authorizationError);
+  return `its certificate is refused (${code}): ${certificateHint(code)}`;
 }
 
 const NOT_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_HTTP_REQUEST', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);

@@ -6,7 +6,7 @@ import type { Connection, ConnectionEvents, Listener } from '../../replication/e
 import { Replicator } from '../../replication/replicator.ts';
 import type { ReplicatorOptions } from '../../replication/settings.ts';
 import { systemRandom, systemTime } from '../../replication/system.ts';
-import { tcpNetwork, type PeerTls } from '../../replication/tcp.ts';
+import { certificateHint, tcpNetwork, type PeerTls } from '../../replication/tcp.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { ModelReplica } from './model-replica.ts';
 import { LogKeeper } from './virtual-world.ts';
@@ -386,4 +386,10 @@ describe('a connection over TCP', () => {
     for (const connection of accepted) connection.close();
     await listener.close();
   });
+});
+
+it('says what to do about a certificate, by why it is refused', () => {
+  expect(certificateHint('CERT_HAS_EXPIRED')).toContain('renewed');
+  expect(certificateHint('CERT_NOT_YET_VALID')).toContain('clock');
+  expect(certificateHint('DEPTH_ZERO_SELF_SIGNED_CERT')).toContain('signed by an authority in peer-tls-ca-cert-file');
 });
