@@ -1,4 +1,5 @@
 /** CLIENT: connections looked at, named, paused, unblocked and killed. */
+import { timeoutMsArgument } from '../arguments/timeout-argument.ts';
 import { clientLine, clientTypeNamed, clientTypeOf } from '../clients/client-line.ts';
 import { isVisibleAscii, nameFault } from '../clients/client-attributes.ts';
 import type { Call } from '../dispatch/call.ts';
@@ -73,8 +74,7 @@ function pause(call: Call): void {
   if (call.argc > 4) wrongSubcommandArguments(call, 'client');
   const isWrite = call.argc === 4 && call.is(3, 'WRITE');
   if (call.argc === 4 && !isWrite && !call.is(3, 'ALL')) call.fail('ERR CLIENT PAUSE mode must be WRITE or ALL');
-  const timeoutMs = call.integer(2, 'ERR timeout is not an integer or out of range');
-  if (timeoutMs < 0) call.fail('ERR timeout is negative');
+  const timeoutMs = timeoutMsArgument(call, 2);
   call.node.dispatcher.pauseClients(call.keyspace.clock.nowMs + timeoutMs, isWrite ? 'write' : 'all');
   call.reply.ok();
 }

@@ -6,6 +6,7 @@ import type { Call } from '../dispatch/call.ts';
 import { command, CommandError, type KeySpec, WRONG_TYPE } from '../definitions/command.ts';
 import type { CommandDefinition } from '../definitions/command.ts';
 import { idArgument } from '../arguments/stream-arguments.ts';
+import { timeoutMsArgument } from '../arguments/timeout-argument.ts';
 import { replyWithEntries, type StreamRequest } from '../values/stream-reading.ts';
 import { streamAt } from '../values/stream-use.ts';
 
@@ -34,7 +35,7 @@ function readOptions(call: Call, isGroupRead: boolean): ReadOptions {
   for (let index = 1; index < call.argc && found.firstKey === 0; index++) {
     const more = call.argc - index - 1;
     if (call.is(index, 'BLOCK') && more > 0) {
-      found.timeoutMs = blockArgument(call, ++index);
+      found.timeoutMs = timeoutMsArgument(call, ++index);
     } else if (call.is(index, 'COUNT') && more > 0) {
       found.countMax = Math.max(0, call.integer(++index)) || Infinity;
     } else if (call.is(index, 'STREAMS') && more > 0) {
@@ -62,13 +63,6 @@ function readOptions(call: Call, isGroupRead: boolean): ReadOptions {
 
 function onlyForGroups(option: string): never {
   throw new CommandError(`ERR The ${option} option is only supported by XREADGROUP. You called XREAD instead.`);
-}
-
-function blockArgument(call: Call, index: number): number {
-  const timeoutMs = call.integer(index, 'ERR timeout is not an integer or out of range');
-  if (timeoutMs < 0) throw new CommandError('ERR timeout is negative');
-  if (timeoutMs + call.keyspace.clock.nowMs >= 2 ** 63) throw new CommandError('ERR timeout is out of range');
-  return timeoutMs;
 }
 
 function noGroup(key: Buffer, group: string): string {

@@ -151,6 +151,19 @@ describe('CLIENT REPLY', () => {
 });
 
 describe('CLIENT PAUSE', () => {
+  // Nobody could have ended such a pause: CLIENT UNPAUSE waits for its end as well.
+  it('refuses times past 2^63 ms, as WAIT and XREAD do', async () => {
+    const client = await connect();
+    for (const request of [
+      'CLIENT PAUSE 9223372036854775807',
+      'WAIT 0 9223372036854775807',
+      'XREAD BLOCK 9223372036854775807 STREAMS missing 0',
+    ]) {
+      expect(await client.command(...request.split(' '))).toEqual(new RespError('ERR timeout is out of range'));
+    }
+    expect(await client.command('PING')).toBe('PONG');
+  });
+
   it('puts off writes, and lets reads through', async () => {
     const [writer, reader] = [await connect(), await connect()];
     await admin.command('SET', 'paused', 'before');
