@@ -276,24 +276,20 @@ export class Dispatcher implements CommandControl {
     if (command === null) return null;
     call.command = command;
     const denied = session.isUnrestricted ? null : this.#node.users.refusal(call, session);
-    if (denied !== null) return this.#refuse(session, reply, command, denied);
+    if (denied !== null) return refuse(this.#node, session, reply, command, denied);
     if (this.#suspended.command !== null) {
       if (!command.flags.includes('allow_busy'))
-        return this.#refuse(session, reply, command, this.#node.scripting.busy!.refusal);
+        return refuse(this.#node, session, reply, command, this.#node.scripting.busy!.refusal);
     } else if (this.#pause.isBegun && this.#isPaused(call, session)) return this.#pause.hold(call, session);
     const listening = session.subscriptions === null ? null : refusalWhileListening(session, command);
-    if (listening !== null) return this.#refuse(session, reply, command, listening);
+    if (listening !== null) return refuse(this.#node, session, reply, command, listening);
     const refusal =
       command.name === 'exec' ? refusalOfQueued(this.#node, session.queued) : refusalOf(this.#node, command);
-    if (refusal !== null) return this.#refuse(session, reply, command, refusal);
+    if (refusal !== null) return refuse(this.#node, session, reply, command, refusal);
     if (session.queued !== null && command.name !== 'exec') return queue(this.#node, call, command);
     const wait = this.waits === null ? 'run' : this.waits.check(call, session);
     if (wait === 'wait') return putOff(call, session);
-    return wait === 'run' ? command : this.#refuse(session, reply, command, wait);
-  }
-
-  #refuse(session: Session, reply: ReplyWriter, command: Command | null, message: string): null {
-    return refuse(this.#node, session, reply, command, message);
+    return wait === 'run' ? command : refuse(this.#node, session, reply, command, wait);
   }
 
   #execute(call: Call, command: Command, session: Session, reply: ReplyWriter, mark: number): void {

@@ -406,9 +406,7 @@ export class Flusher {
     return this.#engine.backUp(request);
   }
 
-  /**
-   * Resolves when MySQL has all that was dirty at the call; at once without MySQL. Rejects with a StoreError after timeoutMs.
-   */
+  /** Resolves when MySQL has all that was dirty at the call; at once without MySQL. Rejects with a StoreError after timeoutMs. */
   async flushMysqlNow(timeoutMs = Number.POSITIVE_INFINITY): Promise<void> {
     const startedMs = this.#time.monotonicMs();
     await this.#within(this.flushNow(), timeoutMs);
