@@ -470,11 +470,15 @@ export class Runtime implements Node {
     this.listener.closeClients();
     this.#housekeeping.stop();
     this.#http.stop();
-    await this.flusher?.close(request.save ? stopTimeoutMs(this.config.values) : 0, async (facts) => {
+    const isDurable = await this.flusher?.close(request.save ? stopTimeoutMs(this.config.values) : 0, async (facts) => {
       await facts.set(APPLIED, packWritten(this.applied.all()));
       await this.#clockBound.close(facts);
       await rememberWriter(this.#identity, facts);
     });
+    if (request.save && isDurable === false) {
+      const error = this.flusher?.status().mysql?.lastError ?? this.flusher?.status().writeError ?? null;
+      this.log.error({ error }, 'the stores did not take everything within shutdown-timeout: what no peer has is lost');
+    }
     await this.#commits.close();
   }
 

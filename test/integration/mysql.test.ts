@@ -137,6 +137,21 @@ describe('with MySQL', () => {
     await again.server.stop();
   }, 120_000);
 
+  it('what a stop loses for want of a database and a disk, the log says', async () => {
+    const { url } = await mariadb.createMigratedDatabase();
+    const node = await startMantis({ dataDir: 'none', args: ['--mysql', url, '--shutdown-timeout', '2s'] });
+    const client = await RespClient.connect(node.port);
+    mariadb.pause();
+    try {
+      expect(await client.command('SET', 'k', 'v')).toBe('OK');
+      await client.close();
+      await node.server.stop();
+    } finally {
+      mariadb.resume();
+    }
+    expect(node.server.logs).toMatch(/did not take everything within shutdown-timeout: what no peer has is lost/);
+  });
+
   it('SIGKILL under load loses nothing acknowledged longer ago than flush-interval', async () => {
     const { url } = await mariadb.createMigratedDatabase();
     const args = ['--mysql', url, '--flush-interval', `${flushIntervalMs}ms`];
