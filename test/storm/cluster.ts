@@ -1,4 +1,4 @@
-/** Five nodes in processes of their own, each behind a fault proxy, and the clients' way to them. */
+/** Nodes in processes of their own, each behind a fault proxy, and the clients' way to them. */
 import { Redis } from 'ioredis';
 import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
 import { freePort } from '../support/free-port.ts';
@@ -9,24 +9,35 @@ const flushIntervalMs = 1000;
 /** What a killed node may forget of what it acknowledged; a busy machine makes its flushes late. */
 export const windowMs = 3 * flushIntervalMs;
 
+/** How a node of a storm is run; by default the first three with `always`, the others with `interval`. */
+export interface StormNodeOptions {
+  readonly durability?: StormNode['durability'];
+  /** More of the command line. */
+  readonly args?: readonly string[];
+  readonly dataDir?: string;
+}
+
 export class StormNode {
   readonly number: number;
   readonly id: string;
-  /** `always` forgets nothing that it has acknowledged, `interval` what is younger than its flush-interval. */
-  readonly durability: 'always' | 'interval';
+  /** `always` and `mysql` forget nothing that they have acknowledged, `interval` what is younger than its flush-interval. */
+  readonly durability: 'always' | 'interval' | 'mysql';
   process: MantisProcess | null = null;
   isPaused = false;
   kills = 0;
   readonly port: number;
   readonly peerPort: number;
-  readonly #dataDir = temporaryFolder('storm');
+  readonly #dataDir: string;
+  readonly #args: readonly string[];
   readonly #advertised: number;
   readonly #seeds: readonly string[];
 
-  constructor(number: number, ports: readonly number[], advertised: readonly number[]) {
+  constructor(number: number, ports: readonly number[], advertised: readonly number[], options: StormNodeOptions) {
     this.number = number;
     this.id = idOf(number);
-    this.durability = number < 3 ? 'always' : 'interval';
+    this.durability = options.durability ?? (number < 3 ? 'always' : 'interval');
+    this.#dataDir = options.dataDir ?? temporaryFolder('storm');
+    this.#args = options.args ?? [];
     this.port = ports[number * 2];
     this.peerPort = ports[number * 2 + 1];
     this.#advertised = advertised[number];
@@ -38,7 +49,7 @@ export class StormNode {
   }
 
   get windowMs(): number {
-    return this.durability === 'always' ? 0 : windowMs;
+    return this.durability === 'interval' ? windowMs : 0;
   }
 
   async start(): Promise<void> {
@@ -58,7 +69,7 @@ export class StormNode {
       port: this.port,
       peerPort: this.peerPort,
       dataDir: this.#dataDir,
-      args: Object.entries(options).flat(),
+      args: [...Object.entries(options).flat(), ...this.#args],
       readyDeadlineMs: 60_000,
     });
   }
@@ -98,11 +109,14 @@ export class StormCluster {
     this.weather = nodes.map(() => nodes.map(() => ({ isBlocked: false, delayMs: 0 })));
   }
 
-  static async start(count: number): Promise<StormCluster> {
+  static async start(
+    count: number,
+    optionsOf: (number: number) => StormNodeOptions = () => ({}),
+  ): Promise<StormCluster> {
     const ports: number[] = [];
     for (let index = 0; index < count * 3; index++) ports.push(await freePort());
     const advertised = ports.splice(count * 2);
-    const nodes = advertised.map((_, number) => new StormNode(number, ports, advertised));
+    const nodes = advertised.map((_, number) => new StormNode(number, ports, advertised, optionsOf(number)));
     const cluster = new StormCluster(nodes);
     const numbers = new Map(nodes.map((node) => [node.id, node.number]));
     for (const { number, peerPort } of nodes) {
