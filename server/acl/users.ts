@@ -164,6 +164,11 @@ export class Users {
     return this.#refusal(request, caller, 'lua', NOT_ALLOWED_IN_SCRIPT);
   }
 
+  /** Whether the session's user may run a command; nobody is told of it. */
+  mayRun(request: Request, session: Session): boolean {
+    return session.isUnrestricted || denialOf(session.user, request.command, request) === null;
+  }
+
   /** Why a session that waits may no longer run what it waits in, in the words of Redis 7.2, which is the first to ask. */
   refusalOfWaiting(name: string, words: readonly Buffer[], session: Session): string | null {
     const command = this.commands.named(name);

@@ -24,6 +24,9 @@ export const TOPIC = {
   functionFlag: 107,
 } as const;
 
+/** What the prelude asks as a command: whether the caller may run the words that follow. */
+export const ACCESS_CHECK = 'mantis|may';
+
 /** Nested tables in a reply; a script that goes deeper gets an error. */
 const REPLY_DEPTH_MAX = 1000;
 
@@ -370,10 +373,9 @@ end
 
 function redis.acl_check_cmd(...)
   if select('#', ...) == 0 then raise('ERR Please specify at least one argument for this redis.acl_check_cmd() call') end
-  local name = ...
-  local found = ask('COMMAND', 'INFO', name)
-  if found.err or not found[1] then raise('ERR Invalid command passed to redis.acl_check_cmd()') end
-  return true
+  local answer = ask('${ACCESS_CHECK}', ...)
+  if type(answer) == 'table' then raise(answer.err) end
+  return answer == 1
 end
 
 redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3

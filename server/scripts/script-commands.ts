@@ -9,6 +9,7 @@ import type { Node } from '../node.ts';
 import type { Session } from '../clients/session.ts';
 import { addMissing } from '../waiting/waits.ts';
 import type { LuaMachine } from './lua-machine.ts';
+import { ACCESS_CHECK } from './lua-prelude.ts';
 import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
@@ -102,7 +103,8 @@ export class ScriptCommands {
     call.argc = argc;
     call.database = this.#node.keyspace.databases[this.#session.database]!;
     const refusal = this.#refusal(call, argc);
-    if (refusal !== null) reply.error(refusal);
+    if (refusal === UNKNOWN_COMMAND && call.latin1(0) === ACCESS_CHECK) this.#checkAccess(call);
+    else if (refusal !== null) reply.error(refusal);
     else {
       if (call.command.isWrite) this.hasCalledWrite = true;
       this.#execute(call, call.command);
@@ -114,7 +116,7 @@ export class ScriptCommands {
     if (argc < 0) return 'ERR Lua redis lib command arguments must be strings or integers';
     if (argc === 0) return 'ERR Please specify at least one argument for this redis lib call';
     const command = this.#find(call);
-    if (command === undefined) return 'ERR Unknown Redis command called from script';
+    if (command === undefined) return UNKNOWN_COMMAND;
     call.command = command;
     const { arity, flags } = command;
     if (arity > 0 ? argc !== arity : argc < -arity) return this.#reject(command, WRONG_ARITY);
@@ -165,6 +167,16 @@ export class ScriptCommands {
     return command.subcommandTable.get(call.latin1(1).toLowerCase());
   }
 
+  /** Answers redis.acl_check_cmd: 1 when the caller may run the words behind the first, 0 when not. */
+  #checkAccess(call: Call): void {
+    const words = packedWords(call.allBytes().slice(1));
+    const asked = new Call(this.#node);
+    Object.assign(asked, words);
+    const command = this.#find(asked);
+    if (command === undefined) this.reply.error('ERR Invalid command passed to redis.acl_check_cmd()');
+    else this.reply.integer(this.#node.users.mayRun({ command, ...words }, this.#caller!.session) ? 1 : 0);
+  }
+
   #execute(call: Call, command: Command): void {
     const node = this.#node;
     if (node.dispatcher.monitor !== null) node.dispatcher.monitor(this.#session, call);
@@ -194,6 +206,7 @@ const WAITS: ReadonlySet<string> = new Set(['wait', 'waitaof']);
 const FIRST_KEY = 3;
 const KEY_EVICTED =
   'ERR a key that the script did not name in KEYS was evicted to the durable store, and a script cannot wait for it';
+const UNKNOWN_COMMAND = 'ERR Unknown Redis command called from script';
 const WRONG_ARITY = 'ERR Wrong number of args calling Redis command from script';
 const NOT_ALLOWED = 'ERR This Redis command is not allowed from script';
 const READ_ONLY = 'ERR Write commands are not allowed from read-only scripts.';

@@ -211,6 +211,25 @@ describe('scripts answer as redis-server does', () => {
       ),
     ));
 
+  it('in what redis.acl_check_cmd tells of a user who may do little', () =>
+    comparison().check([
+      ['ACL', 'SETUSER', 'bob', 'on', 'nopass', '+@scripting', '+set', '+config|get', '~x*'],
+      ['AUTH', 'bob', 'any'],
+      ...evals(
+        "return redis.acl_check_cmd('set', 'xx', 1)",
+        "return redis.acl_check_cmd('set', 'yy', 1)",
+        "return {redis.acl_check_cmd('get', 'xx')}",
+        "return redis.acl_check_cmd('set')",
+        "return redis.acl_check_cmd('config', 'get', 'port')",
+        "return redis.acl_check_cmd('config', 'set', 'port', 1)",
+        "redis.acl_check_cmd('config', 'nosuch') return 1",
+        "return redis.acl_check_cmd('eval', 'x', 5, 'a')",
+        'redis.acl_check_cmd({}) return 1',
+      ),
+      ['AUTH', 'default', 'any'],
+      ['ACL', 'DELUSER', 'bob'],
+    ]));
+
   it('in the libraries that come with it', () =>
     comparison().check(
       evals(
