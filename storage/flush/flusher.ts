@@ -24,6 +24,7 @@ import type {
   StoreEngine,
   TakeRows,
 } from './flush-types.ts';
+import { InFlight } from './in-flight.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import { RemoteEngine } from './remote-engine.ts';
 import type { TakeRecords } from '../tombstones/removals.ts';
@@ -72,7 +73,7 @@ export class Flusher {
   readonly #engine: StoreEngine;
   readonly #worker: RemoteEngine | null;
   readonly #closing = new AbortController();
-  readonly #inFlight = new Map<Promise<void>, number>();
+  readonly #inFlight = new InFlight();
   #level: LevelStatus | null = null;
   #mysql: MysqlStatus | null = null;
   #isMysqlLoadPending = false;
@@ -292,7 +293,7 @@ export class Flusher {
     const onDurable = this.onFlush();
     const isDrained = this.#source.noteDirty();
     while (!isDrained() && this.#source.dirtyCount > 0) await this.#pull();
-    await Promise.all(this.#inFlight.keys());
+    await this.#inFlight.all();
     if (this.#failure !== null) throw this.#failure;
     onDurable?.();
     this.#flushesCompleted++;
@@ -321,7 +322,7 @@ export class Flusher {
    * rejects when it is to be tried again.
    */
   async remove(registers: Buffer, onNewer: TakeRecords): Promise<Buffer> {
-    await Promise.all(this.#inFlight.keys());
+    await this.#inFlight.all();
     if (!this.canRemove) throw new StoreError('unavailable', 'the durable stores are not ready');
     return this.#engine.remove(registers, this.#stampMsMax(), onNewer);
   }
@@ -353,7 +354,8 @@ export class Flusher {
     const relayed = relayedTurns === null ? writer : new RecordWriter(SLICE_BYTES_MIN);
     while (!isDrained()) {
       // A store that does not keep up stops the pulling; what is dirty meanwhile coalesces in memory.
-      while (this.#inFlight.size >= inFlightMax) await Promise.race(this.#inFlight.keys());
+      while (this.#inFlight.size >= inFlightMax || this.#inFlight.bytes >= BYTES_IN_FLIGHT_MAX)
+        await this.#inFlight.one();
       if (this.#source.untilWhole) await this.#source.untilWhole;
       if (this.#failure !== null) throw this.#failure;
       const count = this.#source.drainDirty(writer, sliceBytes, relayed);
@@ -366,12 +368,12 @@ export class Flusher {
   }
 
   #send(records: Buffer, count: number, seen: readonly RelayedTurn[] | null = null, isGuarded: boolean): void {
+    const { length } = records;
     const sent = this.#engine.write(records, seen, isGuarded).then(
       () => void (this.#flushedTotal += count),
       (error: unknown) => this.#fail(error),
     );
-    this.#inFlight.set(sent, count);
-    void sent.then(() => this.#inFlight.delete(sent));
+    this.#inFlight.add(sent, count, length);
   }
 
   #fail(error: unknown): void {
@@ -481,11 +483,9 @@ export class Flusher {
 
   /** For INFO, metrics and the decision to refuse writes; the stores' part is at most about 100 ms old. */
   status(): FlusherStatus {
-    let registersInFlight = 0;
-    for (const count of this.#inFlight.values()) registersInFlight += count;
     return {
       dirtyCount: this.#source.dirtyCount,
-      registersInFlight,
+      registersInFlight: this.#inFlight.registers,
       registersFlushed: this.#flushedTotal,
       flushesCompleted: this.#flushesCompleted,
       lastFlushAtMs: this.#lastFlushAtMs,

@@ -415,7 +415,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     'flush-forgets-while-one-is-under-way',
     13,
     'storage/flush/flusher.ts',
-    '    await Promise.all(this.#inFlight.keys());\n    if (this.#failure !== null) throw this.#failure;',
+    '    await this.#inFlight.all();\n    if (this.#failure !== null) throw this.#failure;',
     '    if (this.#failure !== null) throw this.#failure;',
   ),
   fault(
