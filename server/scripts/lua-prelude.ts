@@ -26,6 +26,8 @@ export const TOPIC = {
 
 /** What the prelude asks as a command: whether the caller may run the words that follow. */
 export const ACCESS_CHECK = 'mantis|may';
+/** The word by which it asks for the time, in microseconds. */
+export const CLOCK = 'mantis|clock';
 
 /** Nested tables in a reply; a script that goes deeper gets an error. */
 const REPLY_DEPTH_MAX = 1000;
@@ -378,6 +380,9 @@ function redis.acl_check_cmd(...)
   return answer == 1
 end
 
+os = {}
+function os.clock() return ask('${CLOCK}') / 1e6 end
+
 redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
 redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = ARGV[2], tonumber(ARGV[3])
 
@@ -476,5 +481,6 @@ end
 
 return {
   tostring(pcall), tostring(xpcall), tostring(spare), tostring(run), tostring(globals_meta), tostring(library), tostring(library_meta),
+  tostring(os),
 }
 `;

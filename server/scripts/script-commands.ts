@@ -9,7 +9,7 @@ import type { Node } from '../node.ts';
 import type { Session } from '../clients/session.ts';
 import { addMissing } from '../waiting/waits.ts';
 import type { LuaMachine } from './lua-machine.ts';
-import { ACCESS_CHECK } from './lua-prelude.ts';
+import { ACCESS_CHECK, CLOCK } from './lua-prelude.ts';
 import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
@@ -104,6 +104,8 @@ export class ScriptCommands {
     call.database = this.#node.keyspace.databases[this.#session.database]!;
     const refusal = this.#refusal(call, argc);
     if (refusal === UNKNOWN_COMMAND && call.latin1(0) === ACCESS_CHECK) this.#checkAccess(call);
+    else if (refusal === UNKNOWN_COMMAND && call.latin1(0) === CLOCK)
+      reply.integer(Math.floor(this.#node.monotonicMs() * 1000));
     else if (refusal !== null) reply.error(refusal);
     else {
       if (call.command.isWrite) this.hasCalledWrite = true;

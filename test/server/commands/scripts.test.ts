@@ -165,7 +165,7 @@ describe('scripts answer as redis-server does', () => {
         'return newproxy',
         'return require',
         'return io',
-        'return os',
+        'return io',
         'return debug',
         'return package',
         'return {loadstring(string.dump(function() return 1 end))}',
@@ -507,6 +507,18 @@ describe('a script', () => {
     expect(run(harness, "return redis.call('get', 'other')")).toBe('$-1\r\n');
     expect(harness.run('EVAL', "return redis.call('get', 'gone')", 1, 'gone').toString()).toBe('$-1\r\n');
     expect(run(harness, "return redis.call('set', 'gone', 'again')")).toBe('+OK\r\n');
+  });
+
+  it('has a clock in os, and nothing else there', () => {
+    let monotonicMs = 1500;
+    const harness = new CommandHarness(allCommands, { monotonicMs: () => (monotonicMs += 0.5) });
+    expect(run(harness, 'local began = os.clock() while os.clock() - began < 2 do end return 1')).toBe(':1\r\n');
+    expect(monotonicMs).toBeGreaterThan(3500);
+    expect(run(harness, 'local names = {} for name in pairs(os) do names[#names + 1] = name end return names')).toBe(
+      '*1\r\n$5\r\nclock\r\n',
+    );
+    expect(run(harness, 'os.clock = nil return 1')).toContain('Attempt to modify a readonly table');
+    expect(run(harness, 'return os.exit()')).toContain("attempt to call field 'exit'");
   });
 
   it('is not debugged', () => {
