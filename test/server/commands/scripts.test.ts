@@ -165,7 +165,6 @@ describe('scripts answer as redis-server does', () => {
         'return newproxy',
         'return require',
         'return io',
-        'return io',
         'return debug',
         'return package',
         'return {loadstring(string.dump(function() return 1 end))}',
