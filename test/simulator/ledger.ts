@@ -180,14 +180,17 @@ export class Ledger {
   /**
    * All that was not lost, merged.
    * @param lapseMs how late keys lapse there
-   * @param isForgetful a key past its deadline is forgotten when it is written anew
+   * @param isForgetful a key past its deadline is forgotten when it is written anew, and a floor when somebody shows to have forgotten it
    */
   merged(epochMs: number, lapseMs = LAPSE_MS, isForgetful = false): Reference {
     const reference = new Reference(true);
     for (const { atMs, records, lost } of this.turns) {
       reference.lapse(epochMs + atMs - lapseMs);
       const kept = lost.size === 0 ? records : records.filter((_record, index) => !lost.has(index));
-      if (isForgetful) for (const record of kept) reference.forgetExpired(record);
+      for (const record of isForgetful ? kept : []) {
+        reference.forgetExpired(record);
+        reference.forgetFloor(record);
+      }
       if (kept.length > 0) reference.apply(Buffer.concat(kept));
     }
     return reference;
