@@ -2,6 +2,7 @@
 import type { Arena } from './arena/arena.ts';
 import { EvictedDigests } from './digests/evicted-digests.ts';
 import { EvictedKeys } from './eviction/evicted-keys.ts';
+import { EvictedStamps } from './eviction/evicted-stamps.ts';
 import { ExpiryHeap } from './expiry/expiry-heap.ts';
 import { KeyIndex } from './index/key-index.ts';
 import { RefRing } from './arena/ref-ring.ts';
@@ -32,6 +33,7 @@ export class Database {
   stampLo = 0;
   /** Keys that are in the stores alone; empty unless evicted keys are read back. */
   readonly evicted = new EvictedKeys();
+  readonly evictedStamps = new EvictedStamps();
   /** What the digests go on counting of keys that were evicted. */
   readonly evictedDigests = new EvictedDigests();
   readonly deadlines = new ExpiryHeap();

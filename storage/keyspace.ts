@@ -175,7 +175,7 @@ export class Keyspace extends ChangeTracker {
     this.#watchedRef = 0;
     this.digested = NOT_DIGESTED;
     if (ref === 0) {
-      if (database.evicted.has(hash)) flags |= PARTIAL;
+      if (database.evicted.has(hash)) flags |= this.beginPart(database, hash, flags, local, key, keyStart, keyLength);
       if (database.evictedDigests.count > 0) this.uncountEvicted(database, key, keyStart, keyLength);
     } else {
       oldFlags = this.flagsOf(ref);
@@ -433,6 +433,7 @@ export class Keyspace extends ChangeTracker {
     if (this.readsThrough) {
       observer?.setAside?.(database.number, keyBuffer, keyStart, keyLength);
       database.evicted.add(hash, (this.flagsOf(ref) & PARTIAL) !== 0);
+      database.evictedStamps.note(hash, this.clock);
       this.drop(database, hash, ref);
       return;
     }

@@ -1,6 +1,6 @@
 /** Who has to be told of a changed block: the peers at the end of this turn, the durable stores, an observer. */
 import type { KeyName } from '../backends/key-names.ts';
-import { FEED, OWED, STORE } from '../arena/block.ts';
+import { COUNTER, FEED, OBJECT, OWED, PARTIAL, STORE } from '../arena/block.ts';
 import type { Database } from '../database.ts';
 import { DigestedBlocks } from '../digests/digested-blocks.ts';
 
@@ -22,6 +22,8 @@ export interface KeyObserver {
 export class ChangeTracker extends DigestedBlocks {
   /** Collections that had lapsed, and have not by what a store gives: what it gave of them before is not here. Null while nobody asks. */
   revived: KeyName[] | null = null;
+  /** Called when a merge makes a part of an evicted key that need not be newer than what the stores have of it. */
+  onPart: ((key: KeyName) => void) | null = null;
   /** Local changes go into the feed: for peers, for the journal, or both. */
   feeding = false;
   /** Other nodes write to the same data set. */
@@ -60,6 +62,24 @@ export class ChangeTracker extends DigestedBlocks {
     // Only now: who compacts the ring goes by the marks.
     if ((marks & STORE) !== 0 && database.storeRing.length > 2 * database.index.count + 65536)
       this.onRingFull(database);
+  }
+
+  /** A block is made, with the pending version, of a key of which the stores may have more: the flag for it. */
+  protected beginPart(
+    database: Database,
+    hash: number,
+    flags: number,
+    local: boolean,
+    key: Uint8Array,
+    start: number,
+    length: number,
+  ): number {
+    // What is written here is newer than all that this node ever saw.
+    if (local || this.onPart === null) return PARTIAL;
+    const isString = (flags & (OBJECT | COUNTER)) === 0;
+    if (isString && database.evictedStamps.isBelow(hash, this.stampHi, this.stampLo)) return PARTIAL;
+    this.onPart({ database: database.number, key: Buffer.from(key.subarray(start, start + length)) });
+    return PARTIAL;
   }
 
   /** What follows from a counter's sum having changed in its block, its length as it was. */

@@ -59,6 +59,8 @@ export class DigestedBlocks extends BlockWriter {
   /** What each database may spend on `evictedDigests`, and keys that were evicted without being counted, for lack of it. */
   evictedDigestBytesMax = Infinity;
   evictedUncounted = 0;
+  /** Some keys that memory has a part of are not on their way back from the stores: what such a part shows is not counted when it goes. */
+  hasUnreadParts = false;
   /** What the digests have of the content that `put` writes. */
   protected digested = NOT_DIGESTED;
   keyDigestHi = UNSIGNED;
@@ -252,7 +254,8 @@ export class DigestedBlocks extends BlockWriter {
   /** Has the digests go on counting what a key shows that is about to be dropped from memory. */
   protected countEvicted(database: Database, ref: number): void {
     if ((this.flagsOf(ref) & HIDDEN) !== 0) return;
-    if (database.evictedDigests.bytes >= this.evictedDigestBytesMax) {
+    const isUnread = this.hasUnreadParts && (this.flagsOf(ref) & PARTIAL) !== 0;
+    if (isUnread || database.evictedDigests.bytes >= this.evictedDigestBytesMax) {
       this.evictedUncounted++;
       return;
     }

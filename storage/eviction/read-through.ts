@@ -12,6 +12,7 @@ import type { Database } from '../database.ts';
 import { endOfPiece, inPieces, type TurnTime } from '../merging/in-pieces.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { applyRecords } from '../merging/merge.ts';
+import { PartReader } from './part-reader.ts';
 
 /** The durable stores as they are read here. */
 export interface KeySource {
@@ -46,6 +47,7 @@ export class ReadThrough {
   keysFetched = 0;
   /** Of those, keys that the stores do not have. */
   keysMissed = 0;
+  readonly parts: PartReader;
   readonly #keyspace: Keyspace;
   readonly #source: KeySource;
   readonly #pending = new Map<string, Pending>();
@@ -56,6 +58,8 @@ export class ReadThrough {
   constructor(keyspace: Keyspace, source: KeySource) {
     this.#keyspace = keyspace;
     this.#source = source;
+    this.parts = new PartReader(keyspace, this);
+    keyspace.onPart = (key) => this.parts.read(key);
   }
 
   get pendingCount(): number {
@@ -142,7 +146,7 @@ export class ReadThrough {
   /** This is no change: peers, watchers and the stores need not be told of it. */
   #mergeKey(pending: Pending, records: Buffer, from: number, to: number): void {
     const keyspace = this.#keyspace;
-    const { storing, hydrating, observer, changes } = keyspace;
+    const { storing, hydrating, observer, changes, onPart } = keyspace;
     const { key } = pending;
     const ref = keyspace.find(keyspace.databases[pending.database], key, 0, key.length);
     pending.wasAbsent ??= ref === 0;
@@ -150,6 +154,7 @@ export class ReadThrough {
     keyspace.storing = ref !== 0 && (keyspace.flagsOf(ref) & STORE) !== 0;
     keyspace.hydrating = true;
     keyspace.observer = null;
+    keyspace.onPart = null;
     try {
       applyRecords(keyspace, records, from, to);
     } finally {
@@ -157,6 +162,7 @@ export class ReadThrough {
       keyspace.hydrating = hydrating;
       keyspace.observer = observer;
       keyspace.changes = changes;
+      keyspace.onPart = onPart;
     }
   }
 
@@ -242,6 +248,7 @@ function hydrateOutside(keyspace: Keyspace, records: Buffer, start: number): num
     keyspace.clock.observe(stampHi, stampLo);
     database.noteStamp(stampHi, stampLo);
     if (!isSame) database.evicted.add(hash);
+    database.evictedStamps.note(hash, keyspace.clock);
     lastHash = hash;
     lastKey = records.subarray(keyStart, keyStart + keyLength);
   }

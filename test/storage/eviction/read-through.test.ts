@@ -274,3 +274,104 @@ describe('a key that was evicted', () => {
     });
   });
 });
+
+/** A node that has written what no peer was told of, has it in its store alone, and was killed: as it is after its start. */
+async function withUntold(
+  random: SeededRandom,
+  write: (replica: Replica) => void,
+  fetches: (fetch: KeySource['fetch']) => KeySource['fetch'] = (fetch) => fetch,
+) {
+  let nowMs = START_MS;
+  const peer = new Replica(2, () => nowMs);
+  peer.set('string', 'older');
+  peer.put(TYPE_HASH, 'hash', 'told', '1');
+  const told = Buffer.from(peer.takeFeed());
+  nowMs += 1000;
+  const store = new MemoryStore();
+  const source = { fetch: fetches((packed, onRecords) => store.fetch(packed, onRecords)) };
+  const small = new SmallNode(() => nowMs, source, random);
+  small.replica.apply(told);
+  small.replica.keyspace.clock.refresh();
+  write(small.replica);
+  small.replica.takeFeed();
+  await store.write(small.drain().records);
+  while (small.evict() === 'yes');
+  expect(small.replica.view()).toEqual([]);
+  return { small, peer };
+}
+
+/** What reading back was begun on this node's own account has come. */
+async function readBack({ readThrough }: SmallNode): Promise<void> {
+  while (readThrough.pendingCount > 0) await new Promise(setImmediate);
+}
+
+describe('what a peer sends of an evicted key', () => {
+  it.each([
+    ['a string', (replica: Replica) => replica.set('string', 'newer')],
+    ['a hash', (replica: Replica) => replica.put(TYPE_HASH, 'hash', 'untold', '2')],
+    [
+      'a key that was deleted and made anew',
+      (replica: Replica) => {
+        replica.delete('hash');
+        replica.set('hash', 'anew');
+      },
+    ],
+  ])('does not pass for all that there is of it where the store has newer: %s', async (_name, write) => {
+    await withSeed(testFile, async (random) => {
+      const { small, peer } = await withUntold(random, write);
+      expect(small.replica.digest()).not.toBe(peer.digest());
+      // A repair: the peer has another version, and this node nothing to give.
+      small.replica.apply(Buffer.from(peer.takeState()));
+      await readBack(small);
+      expect(small.replica.digest()).not.toBe(peer.digest());
+      peer.apply(Buffer.from(small.replica.takeState()));
+      expect([small.replica.digest(), small.replica.view()]).toEqual([peer.digest(), peer.view()]);
+    });
+  });
+
+  it('is not counted while the store does not answer, and completed when it does', async () => {
+    await withSeed(testFile, async (random) => {
+      let isAway = true;
+      const { small, peer } = await withUntold(
+        random,
+        (replica) => replica.set('string', 'newer'),
+        (fetch) => (packed, onRecords) =>
+          isAway ? Promise.reject(new StoreError('unavailable', 'away')) : fetch(packed, onRecords),
+      );
+      const { keyspace } = small.replica;
+      const repair = async (): Promise<void> => {
+        small.replica.apply(Buffer.from(peer.takeState()));
+        await readBack(small);
+        small.drain();
+      };
+      await repair();
+      expect([small.evict(), small.evict(), small.evict()]).toEqual(['yes', 'yes', 'none']);
+      // So the next repair sends it again.
+      expect([small.replica.database.evictedDigests.count, small.replica.digest()]).toEqual([0, '']);
+      await repair();
+      isAway = false;
+      for (let databases = keyspace.databases.length; databases > 0; databases--) small.readThrough.parts.tick();
+      await readBack(small);
+      expect(small.replica.view()).toContain('string type 1: newer');
+      // Those that the last walk found on their way might have failed: it takes one more to know.
+      for (let databases = keyspace.databases.length; databases > 0; databases--) small.readThrough.parts.tick();
+      expect(keyspace.hasUnreadParts).toBe(false);
+    });
+  });
+
+  it('is not read back where a string is newer than all that was evicted', async () => {
+    await withSeed(testFile, async (random) => {
+      let fetched = 0;
+      const { small, peer } = await withUntold(
+        random,
+        (replica) => replica.set('string', 'newer'),
+        (fetch) => (packed, onRecords) => (fetched++, fetch(packed, onRecords)),
+      );
+      peer.keyspace.clock.observe(small.replica.keyspace.clock.hi, small.replica.keyspace.clock.lo);
+      peer.set('string', 'newest');
+      small.replica.apply(Buffer.from(peer.takeFeed()));
+      await readBack(small);
+      expect([fetched, small.replica.digest()]).toEqual([0, peer.digest()]);
+    });
+  });
+});
