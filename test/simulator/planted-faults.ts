@@ -457,7 +457,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'settled-for-later-waits',
-    447,
+    191,
     'storage/flush/mysql-drainer.ts',
     'if (isFinishing) left += weight;',
     'if (isFinishing) left += 0 * weight;',
