@@ -308,6 +308,8 @@ export class Runtime implements Node {
     if (flusher === null || loading === null) return;
     const bound = Number(this.config.values.maxmemory) * HYDRATED_SHARE || Infinity;
     const { time } = this.#environment;
+    const isEmbedded = this.config.values['data-dir'] !== null;
+    const stores = { isEmbedded, fetch: flusher.fetch.bind(flusher) };
     this.keyspace.storing = false;
     this.keyspace.hydrating = true;
     await flusher.hydrate(
@@ -319,10 +321,7 @@ export class Runtime implements Node {
       },
       async (records, keep) => {
         const rows = await this.#horizon.withoutForgotten(this.keyspace, records, time);
-        const kept = keep(rows);
-        // What does not fit into memory is left to be read on demand: it has to be there then.
-        if (this.keyspace.readsThrough) await kept;
-        await hydrateRows(this.keyspace, rows, bound, time, (keys, take) => kept.then(() => flusher.fetch(keys, take)));
+        await hydrateRows(this.keyspace, { rows, kept: keep(rows) }, bound, time, stores);
       },
     );
     this.applied.note(unpackWritten((await flusher.meta.get(APPLIED)) ?? Buffer.alloc(0)));

@@ -176,8 +176,14 @@ export class LevelStore implements DurableStore {
     return this.#batch.begin();
   }
 
-  write(records: Buffer): Promise<void> {
+  async write(records: Buffer): Promise<void> {
+    await this.writeNewer(records);
+  }
+
+  /** The same; resolves to the records that were newer than what was stored. */
+  writeNewer(records: Buffer): Promise<Buffer> {
     return this.exclusive(async () => {
+      const written: Buffer[] = [];
       const newest = newestOf(records);
       const offsets = [...newest.values()];
       const keys = [...newest.keys()].map((id) => Buffer.from(`r${id}`, 'latin1'));
@@ -188,11 +194,13 @@ export class LevelStore implements DurableStore {
           this.#given.read(records, offsets[from + index]);
           const entry = held[index];
           const isDamaged = entry !== undefined && this.checkEntry(keys[from + index], entry) !== null;
-          if (entry === undefined || isDamaged || compareVersions(this.#given, this.#held) > 0)
-            this.#put(batch, this.#given, null);
+          if (entry !== undefined && !isDamaged && compareVersions(this.#given, this.#held) <= 0) continue;
+          this.#put(batch, this.#given, null);
+          written.push(records.subarray(this.#given.start, this.#given.end));
         }
       }
       await batch.write({ sync: true });
+      return Buffer.concat(written);
     });
   }
 

@@ -199,22 +199,35 @@ export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: num
 
 /**
  * The same for rows of a table, which come in no order: elements of a collection that had lapsed may come before what revives it, and
- * are not taken then. All of it is read once more.
- * @param fetch gives all that the stores have of keys (key-names.ts), these rows included
+ * are not taken then. All of it is read once more; so is that of which they leave a part, because memory has evicted the rest. A table that
+ * is the only store is not asked for those: a collection's rows are all over it, and repair completes them.
+ * @param given `kept` resolves to those that the embedded store did not have, when it has them
+ * @param stores `fetch` gives all that the stores have of keys (key-names.ts)
  */
 export async function hydrateRows(
   keyspace: Keyspace,
-  rows: Buffer,
+  { rows, kept }: { readonly rows: Buffer; readonly kept: Promise<Buffer> },
   bytesMax: number,
   time: TurnTime,
-  fetch: (keys: Buffer, onRecords: (records: Buffer) => Promise<void>) => Promise<void>,
+  stores: KeySource & { readonly isEmbedded: boolean },
 ): Promise<void> {
+  // What does not fit into memory is left to be read on demand: it has to be there then. What was there is known already.
+  const taken = keyspace.readsThrough ? await kept : rows;
+  const { onPart } = keyspace;
+  const parts = new Map<string, KeyName>();
   keyspace.revived = [];
-  await hydrateWithin(keyspace, rows, bytesMax, time);
+  // When MySQL answers only after the start, parts are read back as those of any merge.
+  if (keyspace.hydrating && stores.isEmbedded)
+    keyspace.onPart = (part) => void parts.set(nameOf(part.database, part.key), part);
+  await hydrateWithin(keyspace, taken, bytesMax, time);
   const { revived } = keyspace;
   keyspace.revived = null;
-  if (revived.length === 0) return;
-  await fetch(packKeyNames(revived), (records) => hydrateWithin(keyspace, records, Infinity, time));
+  keyspace.onPart = onPart;
+  if (parts.size + revived.length > 0) await kept;
+  const hydrate = (names: readonly KeyName[], most: number): Promise<void> =>
+    stores.fetch(packKeyNames(names), (records) => hydrateWithin(keyspace, records, most, time));
+  if (parts.size > 0) await hydrate([...parts.values()], bytesMax);
+  if (revived.length > 0) await hydrate(revived, Infinity);
 }
 
 /** Takes some keys, of which memory has no room for new ones; returns where the rest begins. */

@@ -202,7 +202,7 @@ export class Flusher {
     const retry = new Backoff(LOAD_RETRY_BASE_MS, LOAD_RETRY_MS_MAX, this.#options.environment);
     while (!this.#closing.signal.aborted) {
       let keeping: Promise<unknown> = Promise.resolve();
-      const keep = (records: Buffer): Promise<void> => {
+      const keep = (records: Buffer): Promise<Buffer> => {
         const kept = this.#engine.merge(records);
         keeping = Promise.all([keeping, kept]);
         // A failure is met with the next rows, or behind the last.

@@ -154,8 +154,8 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'fetch', keys }, onRecords);
   }
 
-  async merge(records: Buffer): Promise<void> {
-    await this.#call({ name: 'merge', records });
+  async merge(records: Buffer): Promise<Buffer> {
+    return bufferOf((await this.#call({ name: 'merge', records })) as Uint8Array);
   }
 
   async remove(registers: Buffer, stampMsMax: number, onNewer: TakeRecords): Promise<Buffer> {

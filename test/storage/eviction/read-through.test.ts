@@ -8,7 +8,7 @@ import { EvictedKeys } from '../../../storage/eviction/evicted-keys.ts';
 import { Eviction } from '../../../storage/eviction/eviction.ts';
 import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { drainDirty } from '../../../storage/changes/outflow.ts';
-import { hydrateWithin, type KeySource, ReadThrough } from '../../../storage/eviction/read-through.ts';
+import { hydrateRows, hydrateWithin, type KeySource, ReadThrough } from '../../../storage/eviction/read-through.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { Replica } from '../collections/replicas.ts';
@@ -372,6 +372,45 @@ describe('what a peer sends of an evicted key', () => {
       small.replica.apply(Buffer.from(peer.takeFeed()));
       await readBack(small);
       expect([fetched, small.replica.digest()]).toEqual([0, peer.digest()]);
+    });
+  });
+});
+
+describe('rows of a table, at the start, of keys that the embedded store gave and memory has evicted', () => {
+  it('leave the digests those of the newest versions', async () => {
+    await withSeed(testFile, async (random) => {
+      let nowMs = START_MS;
+      const [older, other] = [new Replica(2, () => nowMs), new Replica(3, () => nowMs)];
+      older.set('string', 'older');
+      older.set('deleted before', 'once');
+      older.delete('deleted before');
+      const stale = Buffer.from(older.takeFeed());
+      nowMs += 1000;
+      const whole = new Replica(1, () => nowMs);
+      whole.apply(stale);
+      for (const key of ['string', 'deleted before', 'filler', 'other filler']) whole.set(key, 'newer');
+      whole.put(TYPE_HASH, 'hash', 'here', '1');
+      const store = new MemoryStore();
+      await store.write(Buffer.from(whole.takeState()));
+      other.apply(Buffer.from(whole.takeState()));
+      nowMs += 1000;
+      other.keyspace.clock.refresh();
+      other.put(TYPE_HASH, 'hash', 'of another', '2');
+      other.set('other filler', 'newest');
+      const rows = Buffer.concat([stale, Buffer.from(other.takeFeed())]);
+      whole.apply(rows);
+      const { replica } = new SmallNode(() => nowMs, store, random);
+      const { keyspace } = replica;
+      Object.assign(keyspace, { storing: false, hydrating: true, digesting: false, expectsPeers: true });
+      const time = { monotonicMs: () => 0, defer: (work: () => void) => setImmediate(work) };
+      await store.load((records) => hydrateWithin(keyspace, records, 0, time));
+      const kept = store.write(rows).then(() => rows);
+      const fetch: KeySource['fetch'] = (packed, onRecords) => store.fetch(packed, onRecords);
+      await hydrateRows(keyspace, { rows, kept }, 0, time, { fetch, isEmbedded: true });
+      Object.assign(keyspace, { storing: true, hydrating: false });
+      startDigesting(keyspace);
+      expect(replica.database.evicted.count).toBeGreaterThan(1);
+      expect(replica.digest()).toBe(whole.digest());
     });
   });
 });

@@ -110,7 +110,8 @@ describe('level engine', () => {
     const { engine, store } = await openEngine(new FailingDisk());
     await engine.merge(pack({ key: 'from mysql', step: 1 }, { key: 'both', step: 1 }));
     await engine.write(pack({ key: 'both', step: 3, value: 'newest' }));
-    await engine.merge(pack({ key: 'both', step: 2, value: 'stale' }, { key: 'later', step: 1 }));
+    const newer = await engine.merge(pack({ key: 'both', step: 2, value: 'stale' }, { key: 'later', step: 1 }));
+    expect(newer).toEqual(pack({ key: 'later', step: 1 }));
     const contents = await contentsOf(store);
     expect(contents).toHaveLength(3);
     expect(contents).toContain(pack({ key: 'both', step: 3, value: 'newest' }).toString('hex'));
