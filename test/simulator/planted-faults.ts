@@ -276,7 +276,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'expired-keys-dropped-early',
-    1046,
+    374,
     'server/runtime/housekeeping.ts',
     "const driftMs = (replicator?.stableStamp() ?? null) === null ? 0 : config.values['max-clock-drift'];",
     'const driftMs = 0;',
