@@ -108,14 +108,14 @@ export class Resident {
     try {
       reply = await write(name);
     } catch {
-      register.doubt(value, performance.now());
+      register.doubt(value);
       this.refused++;
       return;
     }
     this.acknowledged++;
     if (value === null && reply === 0) {
       // Nothing was there to be removed; what a crash has taken away here may still be somewhere else.
-      register.doubt(null, performance.now());
+      register.doubt(null);
       return;
     }
     register.acknowledge(value, performance.now(), this.node.windowMs);

@@ -56,7 +56,7 @@ abstract class Client {
       const register = this.keys.get(name) ?? new Register();
       this.keys.set(name, register);
       if (isDone) register.acknowledge(value, performance.now(), this.node.windowMs);
-      else register.doubt(value, performance.now());
+      else register.doubt(value);
       if (isDone && this.node.windowMs > 0 && this.node.kills !== kills) register.crash();
     }
   }

@@ -3,46 +3,42 @@
  * When a node is killed, what it had acknowledged within its durability's window may be gone, or may be found elsewhere.
  */
 
-interface Step {
-  readonly value: string | null;
-  readonly atMs: number;
-}
+type State = string | null;
 
 /** A key, field or member that one client alone writes, one write after the other; null = not there. */
 export class Register {
   /** The states that it may be in, the last acknowledged one first. */
-  #possible: Step[] = [{ value: null, atMs: -Infinity }];
-  /** What was acknowledged lately, the newest last. */
-  #recent: Step[] = [];
+  #possible: State[] = [null];
+  /** What it may have been until a write of late was acknowledged. */
+  #recent: { states: readonly State[]; untilMs: number }[] = [];
 
   /** A write was acknowledged: nothing before it can be seen any more, but for a crash within the window. */
-  acknowledge(value: string | null, atMs: number, windowMs: number): void {
+  acknowledge(value: State, atMs: number, windowMs: number): void {
     const before = this.#possible;
-    this.#possible = [{ value, atMs }];
+    this.#possible = [value];
     if (windowMs === 0) return;
-    this.#recent.push(...before, { value, atMs });
-    // What stood when the window began may be found again too.
-    const start = this.#recent.findLastIndex((step) => step.atMs < atMs - windowMs);
-    this.#recent.splice(0, Math.max(0, start));
+    // Of what stood when the window began all is kept: an earlier crash may have left any of it.
+    this.#recent.push({ states: before, untilMs: atMs });
+    while (this.#recent[0].untilMs < atMs - windowMs) this.#recent.shift();
   }
 
   /** A write was sent, and nobody knows. */
-  doubt(value: string | null, atMs: number): void {
-    this.#possible.push({ value, atMs });
+  doubt(value: State): void {
+    this.#possible.push(value);
   }
 
   /** The node that took the writes was killed. */
   crash(): void {
-    this.#possible.push(...this.#recent);
+    this.#possible.push(...this.#recent.flatMap(({ states }) => states));
     this.#recent = [];
   }
 
-  allows(value: string | null): boolean {
-    return this.#possible.some((step) => step.value === value);
+  allows(value: State): boolean {
+    return this.#possible.includes(value);
   }
 
   get states(): string {
-    return this.#possible.map(({ value }) => value ?? 'nothing').join(' or ');
+    return this.#possible.map((value) => value ?? 'nothing').join(' or ');
   }
 
   get isCertain(): boolean {
