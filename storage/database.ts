@@ -56,6 +56,12 @@ export class Database {
     }
   }
 
+  /** A key leaves memory for the stores alone; the clock has seen all of its stamps. */
+  noteEvicted(hash: number, wasPartial: boolean, clock: { readonly hi: number; readonly lo: number }): void {
+    this.evicted.add(hash, wasPartial);
+    this.evictedStamps.note(hash, clock);
+  }
+
   /** Forgets every key; the caller has freed the blocks. */
   reset(): void {
     this.index = new KeyIndex(this.#arena);

@@ -175,7 +175,10 @@ export class Keyspace extends ChangeTracker {
     this.#watchedRef = 0;
     this.digested = NOT_DIGESTED;
     if (ref === 0) {
-      if (database.evicted.has(hash)) flags |= this.beginPart(database, hash, flags, local, key, keyStart, keyLength);
+      if (database.evicted.has(hash)) {
+        flags |= PARTIAL;
+        if (!local) this.notePart(database, hash, flags, key, keyStart, keyLength);
+      }
       if (database.evictedDigests.count > 0) this.uncountEvicted(database, key, keyStart, keyLength);
     } else {
       oldFlags = this.flagsOf(ref);
@@ -432,8 +435,7 @@ export class Keyspace extends ChangeTracker {
     const { keyBuffer, keyStart, keyLength } = this;
     if (this.readsThrough) {
       observer?.setAside?.(database.number, keyBuffer, keyStart, keyLength);
-      database.evicted.add(hash, (this.flagsOf(ref) & PARTIAL) !== 0);
-      database.evictedStamps.note(hash, this.clock);
+      database.noteEvicted(hash, (this.flagsOf(ref) & PARTIAL) !== 0, this.clock);
       this.drop(database, hash, ref);
       return;
     }
@@ -487,9 +489,7 @@ export class Keyspace extends ChangeTracker {
 
   #release(ref: number, flags: number): void {
     if ((flags & LONG_KEY) !== 0) this.arena.large.remove(longKeySlot(this.arena, ref));
-    if ((flags & LARGE) !== 0) {
-      this.arena.large.remove(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
-    }
+    if ((flags & LARGE) !== 0) this.arena.large.remove(this.arena.words[ref >>> 20][((ref & 0xfffff) << 1) + 5]);
     this.arena.free(ref);
   }
 

@@ -1,6 +1,6 @@
 /** Who has to be told of a changed block: the peers at the end of this turn, the durable stores, an observer. */
 import type { KeyName } from '../backends/key-names.ts';
-import { COUNTER, FEED, OBJECT, OWED, PARTIAL, STORE } from '../arena/block.ts';
+import { COUNTER, FEED, OBJECT, OWED, STORE } from '../arena/block.ts';
 import type { Database } from '../database.ts';
 import { DigestedBlocks } from '../digests/digested-blocks.ts';
 
@@ -64,22 +64,22 @@ export class ChangeTracker extends DigestedBlocks {
       this.onRingFull(database);
   }
 
-  /** A block is made, with the pending version, of a key of which the stores may have more: the flag for it. */
-  protected beginPart(
+  /**
+   * A merge makes a block, with the pending version, of a key of which the stores may have more. What is written here needs no
+   * looking: it is newer than all that this node ever saw.
+   */
+  protected notePart(
     database: Database,
     hash: number,
     flags: number,
-    local: boolean,
     key: Uint8Array,
     start: number,
     length: number,
-  ): number {
-    // What is written here is newer than all that this node ever saw.
-    if (local || this.onPart === null) return PARTIAL;
+  ): void {
+    if (this.onPart === null) return;
     const isString = (flags & (OBJECT | COUNTER)) === 0;
-    if (isString && database.evictedStamps.isBelow(hash, this.stampHi, this.stampLo)) return PARTIAL;
+    if (isString && database.evictedStamps.isBelow(hash, this.stampHi, this.stampLo)) return;
     this.onPart({ database: database.number, key: Buffer.from(key.subarray(start, start + length)) });
-    return PARTIAL;
   }
 
   /** What follows from a counter's sum having changed in its block, its length as it was. */
