@@ -1,6 +1,7 @@
 /** Finding keys: KEYS, SCAN, RANDOMKEY. */
 import { GlobPattern } from '../../protocol/glob.ts';
-import { forEachKey, randomKey, SCAN_END, scanKeys } from '../../storage/index/key-scan.ts';
+import { HASH_END } from '../../storage/index/key-index.ts';
+import { forEachKey, randomKey, scanKeys } from '../../storage/index/key-scan.ts';
 import type { Call } from '../dispatch/call.ts';
 import { command, CommandError } from '../definitions/command.ts';
 import type { CommandDefinition } from '../definitions/command.ts';
@@ -46,7 +47,7 @@ export function cursorArgument(call: Call, index: number): number {
   const match = /^([+-]?)(\d{1,20})$/.exec(text);
   if (match === null || BigInt(match[2]) > UINT64_MAX) throw new CommandError('ERR invalid cursor');
   const cursor = Number(match[2]);
-  return match[1] === '-' && cursor !== 0 ? SCAN_END : Math.min(SCAN_END, cursor);
+  return match[1] === '-' && cursor !== 0 ? HASH_END : Math.min(HASH_END, cursor);
 }
 
 interface ScanOptions {
@@ -81,7 +82,7 @@ function scan(call: Call): void {
     if (keyMatches(call, pattern, ref)) found.push(ref);
   });
   reply.array(2);
-  reply.bulkInteger(next === SCAN_END ? 0 : next);
+  reply.bulkInteger(next === HASH_END ? 0 : next);
   replyKeys(call, found);
 }
 

@@ -2,7 +2,7 @@
 import { GlobPattern } from '../../protocol/glob.ts';
 import { TYPE_HASH, TYPE_SORTED_SET } from '../../storage/arena/block.ts';
 import type { MemberCollection } from '../../storage/collections/member-collection.ts';
-import { HASH_END } from '../../storage/collections/member-index.ts';
+import { HASH_END } from '../../storage/index/key-index.ts';
 import type { Call } from '../dispatch/call.ts';
 import { useCollection } from './collection-use.ts';
 import { cursorArgument } from '../commands/scan.ts';

@@ -7,6 +7,7 @@ import type { Database } from '../database.ts';
 import { encodeDirtyShadowAt, encodeFloor, encodeKey } from './encode.ts';
 import type { Keyspace } from '../keyspace.ts';
 import type { RefRing } from '../arena/ref-ring.ts';
+import { HASH_END } from '../index/key-index.ts';
 
 /** Blocks that are read at once: see look-ahead.ts, which this is like. */
 const RUN_MAX = 32;
@@ -212,7 +213,7 @@ export function compactStoreRing(keyspace: Keyspace, database: Database): void {
 export function markEverything(keyspace: Keyspace): void {
   for (const database of keyspace.databases) {
     if (database.floorHi !== 0) database.floorStore = true;
-    for (let at = 0; at < 0x100000000;) {
+    for (let at = 0; at < HASH_END;) {
       at = database.index.visitRange(at, 1000, (ref) => {
         const flags = keyspace.flagsOf(ref);
         if ((flags & OBJECT) !== 0) keyspace.collectionAt(ref).storeWalk = new ElementCursor();

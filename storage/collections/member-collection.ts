@@ -5,7 +5,8 @@
 import { parseInteger } from '../../protocol/integer.ts';
 import { TYPE_SET } from '../arena/block.ts';
 import { Collection, type CollectionHome, type ElementCursor, UNSIGNED } from './collection.ts';
-import { HASH_END, MemberIndex } from './member-index.ts';
+import { HASH_END } from '../index/key-index.ts';
+import { MemberIndex } from './member-index.ts';
 
 export class MemberCollection extends Collection {
   protected readonly index = new MemberIndex(this.elements, this);

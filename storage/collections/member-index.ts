@@ -8,7 +8,7 @@
  * A segment holds one contiguous range of hashes, so a position in hash order is a cursor that no growth moves.
  */
 import { freeBuffer } from '../../protocol/free-buffer.ts';
-import { gather } from '../index/key-index.ts';
+import { gather, HASH_END } from '../index/key-index.ts';
 import type { Elements } from './element.ts';
 
 /** Up to this many elements are only listed. */
@@ -28,9 +28,6 @@ const DRAWN_AHEAD_FROM = 8192;
 
 /** Up to this many elements their order of insertion is kept, as a listpack does. */
 const ORDERED_MOST = 512;
-
-/** A position in hash order past every element. */
-export const HASH_END = 0x100000000;
 
 /** Refs and hashes of the elements that are about to be visited; null while a visit uses it. */
 let spare: Uint32Array | null = null;

@@ -8,8 +8,8 @@ import { recomputeElements, recomputeSome } from '../collections/element-writes.
 import type { Database } from '../database.ts';
 import type { UnfinishedDigests } from './digested-blocks.ts';
 import type { Keyspace } from '../keyspace.ts';
+import { HASH_END } from '../index/key-index.ts';
 
-const HASH_END = 0x100000000;
 const KEYS_A_STEP = 25;
 /** Larger collections are gone through in steps of so many elements. */
 const ELEMENTS_A_STEP = 100;

@@ -7,8 +7,8 @@ import { encodeCollection, encodeElement, encodeFloorRegister } from '../collect
 import { recomputeElements } from '../collections/element-writes.ts';
 import { encodeFloor, encodeKey, encodeShadowAt } from '../changes/encode.ts';
 import type { Keyspace } from '../keyspace.ts';
+import { HASH_END } from '../index/key-index.ts';
 
-const HASH_END = 0x100000000;
 const KEYS_A_STEP = 25;
 
 /** Larger collections are encoded in slices. */

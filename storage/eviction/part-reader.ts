@@ -7,12 +7,12 @@ import { StoreError } from '../backends/backend.ts';
 import type { KeyName } from '../backends/key-names.ts';
 import { PARTIAL } from '../arena/block.ts';
 import type { Keyspace } from '../keyspace.ts';
+import { HASH_END } from '../index/key-index.ts';
 
 /** Parts whose keys are on their way; commands may have more of theirs. */
 const READ_MOST = 10_000;
 /** Keys looked at in one go for parts that were left. */
 const KEYS_A_LOOK = 2_000;
-const HASH_END = 0x100000000;
 
 /** What fetches keys, as ReadThrough does. */
 interface KeyFetcher {

@@ -18,6 +18,8 @@ const SLOT_MASK = SLOTS - 1;
 const SAMPLE_DRAWS = 16_384;
 const COUNT_MAX = Math.floor(SLOTS * 0.85);
 const SEGMENT_BYTES = WORDS * 4;
+/** A position in hash order past every key, and past every element. */
+export const HASH_END = 0x100000000;
 /** Segments share buffers of this many, so that the small-object overhead is paid once for all. */
 const SEGMENTS_PER_BUFFER = 64;
 
@@ -132,12 +134,12 @@ export class KeyIndex {
 
   /**
    * Calls `visit` for every key whose hash is in [`from`, end) and returns `end`, chosen so that about `count` keys are
-   * visited; 2^32 when all were. Keys present throughout a walk of consecutive ranges are visited exactly once.
+   * visited; HASH_END when all were. Keys present throughout a walk of consecutive ranges are visited exactly once.
    */
   visitRange(from: number, count: number, visit: (ref: number, hash: number) => void): number {
     let left = count;
     let at = from;
-    while (at < 0x100000000 && left > 0) {
+    while (at < HASH_END && left > 0) {
       const id = this.#directory[at >>> this.#shift];
       const span = 2 ** (32 - this.#depths[id]);
       const first = Math.floor(at / span) * span;

@@ -2,9 +2,7 @@
 import { HIDDEN } from '../arena/block.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
-
-/** A position in hash order past every key. */
-export const SCAN_END = 0x100000000;
+import { HASH_END } from './key-index.ts';
 
 const KEYS_A_STEP = 1000;
 /** Random places that are tried before a walk looks for a key that is there. */
@@ -15,8 +13,8 @@ function isVisible(keyspace: Keyspace, ref: number): boolean {
 }
 
 /**
- * Calls `visit` for visible keys from position `from` in hash order on and returns the position after the last one, SCAN_END
- * when all were visited. About `count` keys are looked at, tombstones among them. A walk from 0 to SCAN_END visits keys that
+ * Calls `visit` for visible keys from position `from` in hash order on and returns the position after the last one, HASH_END
+ * when all were visited. About `count` keys are looked at, tombstones among them. A walk from 0 to HASH_END visits keys that
  * are there throughout exactly once, however the index grows meanwhile. `visit` may not write.
  */
 export function scanKeys(
@@ -33,7 +31,7 @@ export function scanKeys(
 
 /** Calls `visit` for every visible key. `visit` may not write. */
 export function forEachKey(keyspace: Keyspace, database: Database, visit: (ref: number) => void): void {
-  for (let at = 0; at < SCAN_END;) at = scanKeys(keyspace, database, at, KEYS_A_STEP, visit);
+  for (let at = 0; at < HASH_END;) at = scanKeys(keyspace, database, at, KEYS_A_STEP, visit);
 }
 
 /** A visible key, or 0 when there is none. @param random uniform in [0, 1) */
@@ -43,7 +41,7 @@ export function randomKey(keyspace: Keyspace, database: Database, random: () => 
     const ref = database.index.sample(random());
     if (ref !== 0 && isVisible(keyspace, ref)) return ref;
   }
-  return firstFrom(keyspace, database, Math.floor(random() * SCAN_END)) || firstFrom(keyspace, database, 0);
+  return firstFrom(keyspace, database, Math.floor(random() * HASH_END)) || firstFrom(keyspace, database, 0);
 }
 
 function firstFrom(keyspace: Keyspace, database: Database, from: number): number {
@@ -51,6 +49,6 @@ function firstFrom(keyspace: Keyspace, database: Database, from: number): number
   const visit = (ref: number): void => {
     if (found === 0) found = ref;
   };
-  for (let at = from; at < SCAN_END && found === 0;) at = scanKeys(keyspace, database, at, KEYS_A_STEP, visit);
+  for (let at = from; at < HASH_END && found === 0;) at = scanKeys(keyspace, database, at, KEYS_A_STEP, visit);
   return found;
 }

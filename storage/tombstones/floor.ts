@@ -6,6 +6,7 @@ import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { decodeCounter } from '../types/counter-payload.ts';
 import { writeCounter } from '../types/counter.ts';
+import { HASH_END } from '../index/key-index.ts';
 
 /** Empties a database here and now; what other nodes write meanwhile, beyond what this one has seen, survives. */
 export function flushDatabase(keyspace: Keyspace, database: Database): void {
@@ -43,7 +44,7 @@ export function applyFloor(
 }
 
 function forEachKey(database: Database, visit: (ref: number, hash: number) => void): void {
-  for (let at = 0; at < 0x100000000;) at = database.index.visitRange(at, 1000, visit);
+  for (let at = 0; at < HASH_END;) at = database.index.visitRange(at, 1000, visit);
 }
 
 function isUnder(keyspace: Keyspace, ref: number, hi: number, lo: number): boolean {

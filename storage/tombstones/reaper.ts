@@ -15,12 +15,12 @@ import type { Keyspace } from '../keyspace.ts';
 import { applyRecords } from '../merging/merge.ts';
 import { type RemovalSink, Removals, type TakeRecords } from './removals.ts';
 import { decodeCounter } from '../types/counter-payload.ts';
+import { HASH_END } from '../index/key-index.ts';
 
 const KEYS_A_STEP = 4000;
 /** Tombstones of one collection, and of all together, that are dropped in a step. */
 const ELEMENTS_A_KEY = 1000;
 const ELEMENTS_A_STEP = 5000;
-const HASH_END = 0x100000000;
 const HIDDEN_MARKS = HIDDEN | FEED | STORE;
 
 export class Reaper {

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { Arena } from '../../../storage/arena/arena.ts';
 import { Elements } from '../../../storage/collections/element.ts';
 import { viewOf } from '../../../protocol/byte-view.ts';
-import { HASH_END, MemberIndex } from '../../../storage/collections/member-index.ts';
+import { MemberIndex } from '../../../storage/collections/member-index.ts';
+import { HASH_END } from '../../../storage/index/key-index.ts';
 import { withSeed } from '../../support/seed.ts';
 
 const thisFile = 'test/storage/collections/member-index.test.ts';
