@@ -177,13 +177,19 @@ export class LevelStore implements DurableStore {
   }
 
   async write(records: Buffer): Promise<void> {
-    await this.writeNewer(records);
+    await this.#writeNewer(records, () => undefined);
   }
 
-  /** The same; resolves to the records that were newer than what was stored. */
-  writeNewer(records: Buffer): Promise<Buffer> {
+  /** The same; resolves to the records that were newer than what was stored, null when all were. */
+  async writeNewer(records: Buffer): Promise<Buffer | null> {
+    const written: Buffer[] = [];
+    const count = await this.#writeNewer(records, ({ start, end }) => written.push(records.subarray(start, end)));
+    return written.length === count ? null : Buffer.concat(written);
+  }
+
+  /** Resolves to how many registers the records are of; `onWritten` is given each that is written. */
+  #writeNewer(records: Buffer, onWritten: (record: RecordReader) => void): Promise<number> {
     return this.exclusive(async () => {
-      const written: Buffer[] = [];
       const newest = newestOf(records);
       const offsets = [...newest.values()];
       const keys = [...newest.keys()].map((id) => Buffer.from(`r${id}`, 'latin1'));
@@ -196,11 +202,11 @@ export class LevelStore implements DurableStore {
           const isDamaged = entry !== undefined && this.checkEntry(keys[from + index], entry) !== null;
           if (entry !== undefined && !isDamaged && compareVersions(this.#given, this.#held) <= 0) continue;
           this.#put(batch, this.#given, null);
-          written.push(records.subarray(this.#given.start, this.#given.end));
+          onWritten(this.#given);
         }
       }
       await batch.write({ sync: true });
-      return Buffer.concat(written);
+      return keys.length;
     });
   }
 

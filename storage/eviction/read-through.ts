@@ -201,18 +201,18 @@ export function hydrateWithin(keyspace: Keyspace, records: Buffer, bytesMax: num
  * The same for rows of a table, which come in no order: elements of a collection that had lapsed may come before what revives it, and
  * are not taken then. All of it is read once more; so is that of which they leave a part, because memory has evicted the rest. A table that
  * is the only store is not asked for those: a collection's rows are all over it, and repair completes them.
- * @param given `kept` resolves to those that the embedded store did not have, when it has them
+ * @param given `kept` resolves, when the embedded store has them, to those that were new to it, to null when all were
  * @param stores `fetch` gives all that the stores have of keys (key-names.ts)
  */
 export async function hydrateRows(
   keyspace: Keyspace,
-  { rows, kept }: { readonly rows: Buffer; readonly kept: Promise<Buffer> },
+  { rows, kept }: { readonly rows: Buffer; readonly kept: Promise<Buffer | null> },
   bytesMax: number,
   time: TurnTime,
   stores: KeySource & { readonly isEmbedded: boolean },
 ): Promise<void> {
   // What does not fit into memory is left to be read on demand: it has to be there then. What was there is known already.
-  const taken = keyspace.readsThrough ? await kept : rows;
+  const taken = (keyspace.readsThrough ? await kept : null) ?? rows;
   const { onPart } = keyspace;
   const parts = new Map<string, KeyName>();
   keyspace.revived = [];

@@ -221,8 +221,8 @@ export class FlushEngine implements StoreEngine {
     await (this.#level ?? this.#mysql)?.fetch(keys, onRecords);
   }
 
-  async merge(records: Buffer): Promise<Buffer> {
-    return (await this.#level?.merge(records)) ?? records;
+  async merge(records: Buffer): Promise<Buffer | null> {
+    return (await this.#level?.merge(records)) ?? null;
   }
 
   async remove(registers: Buffer, stampMsMax: number, onNewer: TakeRecords): Promise<Buffer> {

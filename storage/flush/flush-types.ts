@@ -98,10 +98,10 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
   /** Before close(): notes the progress in MySQL, and brings there what is held for peers in memory only. */
   leave(progress: NodeProgress | null): Promise<void>;
   /**
-   * Takes what another store gave into the embedded store: newer versions only, and not marked for MySQL. Resolves to those; to all of
-   * them where there is no embedded store.
+   * Takes what another store gave into the embedded store: newer versions only, and not marked for MySQL. Resolves to those; to null
+   * when all of them were, or there is no embedded store.
    */
-  merge(records: Buffer): Promise<Buffer>;
+  merge(records: Buffer): Promise<Buffer | null>;
   /**
    * Takes registers, whose writes are durable, out of the stores, and with them what they have outlived: all that a store has
    * of their keys up to the newest version given of the key, or of a database up to its FLOOR, which itself stays. Waits until
@@ -145,12 +145,12 @@ export interface EngineEvents {
 }
 
 /**
- * Takes rows of MySQL into memory. `keep` writes what it is given into the embedded store, newer versions only, and resolves to those; it need
- * not be awaited, and the records must stay as they are.
+ * Takes rows of MySQL into memory. `keep` writes what it is given into the embedded store, newer versions only, and resolves to those as
+ * StoreEngine.merge() does; it need not be awaited, and the records must stay as they are.
  */
 export type TakeRows = (
   records: Buffer,
-  keep: (records: Buffer) => Promise<Buffer>,
+  keep: (records: Buffer) => Promise<Buffer | null>,
   rowsDone: number,
   rowsTotal: number,
 ) => Promise<void> | void;

@@ -201,10 +201,11 @@ export class Flusher {
   async #loadMysql(takeRows: TakeRows, isPatient: boolean): Promise<boolean> {
     const retry = new Backoff(LOAD_RETRY_BASE_MS, LOAD_RETRY_MS_MAX, this.#options.environment);
     while (!this.#closing.signal.aborted) {
-      let keeping: Promise<unknown> = Promise.resolve();
-      const keep = (records: Buffer): Promise<Buffer> => {
+      let keeping = Promise.resolve();
+      const keep = (records: Buffer): Promise<Buffer | null> => {
         const kept = this.#engine.merge(records);
-        keeping = Promise.all([keeping, kept]);
+        // Without what they resolve to, which would be held until all is loaded.
+        keeping = Promise.all([keeping, kept]).then(() => undefined);
         // A failure is met with the next rows, or behind the last.
         keeping.catch(() => undefined);
         return kept;

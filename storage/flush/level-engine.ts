@@ -216,13 +216,13 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     if (isChanged) this.#events.onChange();
   }
 
-  /** Takes what MySQL gave: newer versions only, and not marked for MySQL. Resolves to those. */
-  async merge(records: Buffer): Promise<Buffer> {
+  /** Takes what MySQL gave: newer versions only, and not marked for MySQL. Resolves to those, null when all were. */
+  async merge(records: Buffer): Promise<Buffer | null> {
     // Into an empty store everything is newer; looking would cost more than writing.
     const isEmpty = this.#registersLoaded === 0 && this.#registersWritten === 0 && this.#slices.length === 0;
-    if (isEmpty) await this.#store.putNewest([records], null);
-    else return this.#store.writeNewer(records);
-    return records;
+    if (!isEmpty) return this.#store.writeNewer(records);
+    await this.#store.putNewest([records], null);
+    return null;
   }
 
   /** Gives what the registers have outlived in the store: see LevelStore. */

@@ -154,8 +154,9 @@ export class RemoteEngine implements StoreEngine {
     await this.#call({ name: 'fetch', keys }, onRecords);
   }
 
-  async merge(records: Buffer): Promise<Buffer> {
-    return bufferOf((await this.#call({ name: 'merge', records })) as Uint8Array);
+  async merge(records: Buffer): Promise<Buffer | null> {
+    const newer = (await this.#call({ name: 'merge', records })) as Uint8Array | null;
+    return newer === null ? null : bufferOf(newer);
   }
 
   async remove(registers: Buffer, stampMsMax: number, onNewer: TakeRecords): Promise<Buffer> {

@@ -108,12 +108,13 @@ describe('level engine', () => {
 
   it('merges what MySQL gave without putting back what is newer', async () => {
     const { engine, store } = await openEngine(new FailingDisk());
-    await engine.merge(pack({ key: 'from mysql', step: 1 }, { key: 'both', step: 1 }));
+    expect(await engine.merge(pack({ key: 'from mysql', step: 1 }, { key: 'both', step: 1 }))).toBeNull();
+    expect(await engine.merge(pack({ key: 'another', step: 1 }))).toBeNull();
     await engine.write(pack({ key: 'both', step: 3, value: 'newest' }));
     const newer = await engine.merge(pack({ key: 'both', step: 2, value: 'stale' }, { key: 'later', step: 1 }));
     expect(newer).toEqual(pack({ key: 'later', step: 1 }));
     const contents = await contentsOf(store);
-    expect(contents).toHaveLength(3);
+    expect(contents).toHaveLength(4);
     expect(contents).toContain(pack({ key: 'both', step: 3, value: 'newest' }).toString('hex'));
     await engine.close();
   });
