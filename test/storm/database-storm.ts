@@ -8,19 +8,17 @@ import { runMantis } from '../integration/command-line.ts';
 import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
 import { MariadbProcess } from '../support/mariadb-process.ts';
 import { RespClient } from '../support/resp-client.ts';
-import type { Reply } from '../support/resp3-parser.ts';
 import { SeededRandom } from '../support/seed.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { ask, Checked, untilAgreed, untilMeshed, valuesOf } from './checks.ts';
 import { type Anomalies, Resident } from './clients.ts';
-import { StormCluster, type StormNode, type StormNodeOptions, windowMs } from './cluster.ts';
+import { StormCluster, type StormNode, type StormNodeOptions } from './cluster.ts';
 import { Ballast, Flusher } from './database-clients.ts';
-import type { Register } from './ledger.ts';
+import { NodeFaults } from './node-faults.ts';
 
 const NODES = 3;
 const RESIDENTS_A_NODE = 2;
 const HEALING_MS = 180_000;
-/** More of the ballast would not fit into memory together. */
-const SHOWN_AT_ONCE = 20;
 
 export interface DatabaseStormReport {
   readonly seconds: number;
@@ -52,10 +50,8 @@ export class DatabaseStorm {
   readonly #residents: Resident[] = [];
   readonly #flushers: Flusher[];
   readonly #ballast: Ballast;
-  readonly #faults: Record<string, number> = {};
-  readonly #pausedAtMs = new Map<number, number>();
+  readonly #faults: NodeFaults;
   readonly #log: (line: string) => void;
-  #underWay: Promise<unknown>[] = [];
   #isDatabaseBusy = false;
 
   private constructor(
@@ -70,6 +66,7 @@ export class DatabaseStorm {
     this.#cluster = cluster;
     this.#random = random;
     this.#log = log;
+    this.#faults = new NodeFaults(cluster, random, log);
     const { nodes } = cluster;
     for (const node of nodes) {
       for (let index = 0; index < RESIDENTS_A_NODE; index++)
@@ -103,22 +100,24 @@ export class DatabaseStorm {
   }
 
   async #run(seconds: number): Promise<DatabaseStormReport> {
-    await this.#untilMeshed();
+    const { nodes } = this.#cluster;
+    await untilMeshed(nodes, HEALING_MS);
     const running = this.#clients.map((client) => client.run());
     const endAtMs = performance.now() + seconds * 1000;
     while (performance.now() < endAtMs && this.#anomalies.length === 0) {
       await delay(200 + this.#random.below(1500));
       await this.#fault();
-      this.#watch();
+      this.#faults.watch(this.#anomalies);
     }
-    await this.#heal();
+    await this.#faults.heal();
+    await untilMeshed(nodes, HEALING_MS);
     for (const client of this.#clients) client.stop();
     await Promise.all(running);
     this.#log('healed');
     await this.#readBack();
-    const agreedAfterMs = await this.#untilAgreed();
+    const agreedAfterMs = await untilAgreed(nodes, HEALING_MS);
     await this.#checkStores();
-    for (const node of this.#cluster.nodes) await this.#checkNode(`node ${node.number}`, node.port);
+    for (const node of nodes) await this.#checkNode(`node ${node.number}`, node.port);
     await this.#checkTableAlone();
     return this.#report(seconds, agreedAfterMs);
   }
@@ -130,7 +129,7 @@ export class DatabaseStorm {
       acknowledged: sum((one) => one.acknowledged) + this.#ballast.acknowledged,
       unanswered: sum((one) => one.refused) + this.#ballast.refused,
       flushes: this.#flushers.reduce((all, one) => all + one.flushes, 0),
-      faults: this.#faults,
+      faults: this.#faults.counts,
       agreedAfterMs: Math.round(agreedAfterMs),
       anomalies: [...this.#anomalies, ...this.#ballast.anomalies],
     };
@@ -138,20 +137,15 @@ export class DatabaseStorm {
 
   // What goes wrong.
 
-  #count(name: string, detail: string): void {
-    this.#faults[name] = (this.#faults[name] ?? 0) + 1;
-    this.#log(`${name}: ${detail}`);
-  }
-
   async #fault(): Promise<void> {
     switch (this.#random.below(9)) {
       case 0:
       case 1:
-        return this.#killNode();
+        return this.#faults.kill(this.#clients);
       case 2:
-        return this.#pauseNode();
+        return this.#faults.pause();
       case 3:
-        return this.#partition();
+        return this.#faults.partition();
       case 4:
         return this.#killDatabase();
       case 5:
@@ -161,56 +155,22 @@ export class DatabaseStorm {
       case 7:
         return this.#lockTable();
       default:
-        this.#cluster.clear();
-        this.#count('clear', 'all ways are open');
+        return this.#faults.clear();
     }
-  }
-
-  async #killNode(): Promise<void> {
-    const node = this.#random.pick(this.#cluster.nodes);
-    const pausedAgoMs = performance.now() - (this.#pausedAtMs.get(node.number) ?? -Infinity);
-    if (!node.isRunning || node.isPaused || pausedAgoMs < 2 * windowMs) return;
-    this.#count('kill', String(node.number));
-    const atMs = performance.now();
-    await node.kill();
-    for (const client of this.#clients) if (client.node === node) client.crash(atMs);
-    // One that has nothing but the table answers when the database does.
-    this.#underWay.push(delay(this.#random.below(4000)).then(() => node.start()));
-  }
-
-  #pauseNode(): void {
-    const node = this.#random.pick(this.#cluster.nodes);
-    if (!node.isRunning || node.isPaused) return;
-    this.#count('pause', String(node.number));
-    node.isPaused = true;
-    const { server } = node.process!;
-    server.pause();
-    const resume = (): void => {
-      server.resume();
-      node.isPaused = false;
-      this.#pausedAtMs.set(node.number, performance.now());
-    };
-    this.#underWay.push(delay(this.#random.below(6000)).then(resume));
-  }
-
-  #partition(): void {
-    const side = this.#cluster.nodes.map(() => this.#random.chance(0.5));
-    this.#cluster.weather.forEach((row, from) => row.forEach((way, to) => (way.isBlocked = side[from] !== side[to])));
-    this.#count('partition', side.map(Number).join(''));
   }
 
   /** One thing at a time happens to the database. */
   #toDatabase(name: string, begin: () => Promise<void> | void, end: () => Promise<void> | void): void {
     if (this.#isDatabaseBusy) return;
     this.#isDatabaseBusy = true;
-    this.#count(name, 'the database');
+    this.#faults.count(name, 'the database');
     const work = async (): Promise<void> => {
       await begin();
       await delay(this.#random.below(5000));
       await end();
       this.#isDatabaseBusy = false;
     };
-    this.#underWay.push(work());
+    this.#faults.begin(work());
   }
 
   #killDatabase(): void {
@@ -250,34 +210,7 @@ export class DatabaseStorm {
     this.#toDatabase('table locked', begin, () => holder?.destroy());
   }
 
-  #watch(): void {
-    for (const node of this.#cluster.nodes) {
-      const logs = node.process?.server.logs ?? '';
-      if (/assert|uncaught|unhandled|"level":60/i.test(logs))
-        this.#anomalies.push(`node ${node.number} says:\n${logs.slice(-3000)}`);
-    }
-  }
-
   // What must be, in the end.
-
-  async #heal(): Promise<void> {
-    this.#cluster.clear();
-    await Promise.all(this.#underWay);
-    this.#underWay = [];
-    for (const node of this.#cluster.nodes) if (!node.isRunning) await node.start();
-    await this.#untilMeshed();
-  }
-
-  #untilMeshed(): Promise<unknown> {
-    return waitFor(
-      'every node to be linked with every other one',
-      async () => {
-        const texts = await Promise.all(this.#cluster.nodes.map(({ port }) => ask(port, 'INFO', 'mantis')));
-        return texts.every((text) => String(text).includes(`peers_linked:${NODES - 1}\r\n`));
-      },
-      { deadlineMs: HEALING_MS, intervalMs: 100 },
-    );
-  }
 
   /**
    * What was evicted a node has in its store alone. Where a crash took what it had still to send, its peers get that when a command
@@ -294,19 +227,6 @@ export class DatabaseStorm {
     } finally {
       await client.close();
     }
-  }
-
-  async #untilAgreed(): Promise<number> {
-    const startedAtMs = performance.now();
-    await waitFor(
-      'equal digests',
-      async () => {
-        const digests = await Promise.all(this.#cluster.nodes.map(({ port }) => ask(port, 'MANTIS', 'DIGEST')));
-        return digests.every((digest) => typeof digest === 'string' && digest === digests[0]);
-      },
-      { deadlineMs: HEALING_MS, intervalMs: 50 },
-    );
-    return performance.now() - startedAtMs;
   }
 
   /** Brings everything to the table, and lets each node compare itself with its stores. */
@@ -348,77 +268,17 @@ export class DatabaseStorm {
 
   async #checkNode(name: string, port: number): Promise<void> {
     const client = await RespClient.connect(port);
+    const checked = new Checked(name, client, this.#anomalies);
     try {
-      await this.#checkResidents(name, client);
+      await checked.residents(this.#residents);
       for (const flusher of this.#flushers) {
         await client.command('SELECT', String(flusher.database));
-        this.#compare(name, flusher.keys, await valuesOf(client, [...flusher.keys.keys()]));
+        checked.compare(flusher.keys, await valuesOf(client, [...flusher.keys.keys()]));
       }
       await client.command('SELECT', '0');
-      this.#compare(name, this.#ballast.keys, await valuesOf(client, [...this.#ballast.keys.keys()]));
+      checked.compare(this.#ballast.keys, await valuesOf(client, [...this.#ballast.keys.keys()]));
     } finally {
       await client.close();
     }
   }
-
-  async #checkResidents(name: string, client: RespClient): Promise<void> {
-    const fields = pairs(await client.command('HGETALL', 'fields'));
-    const members = new Set((await client.command('SMEMBERS', 'members')) as string[]);
-    const pushed = (await client.command('LRANGE', 'pushed', '0', '-1')) as string[];
-    const once = new Set(pushed);
-    if (once.size !== pushed.length) this.#anomalies.push(`${name}: an element was pushed twice`);
-    for (const resident of this.#residents) {
-      this.#compare(name, resident.keys, await valuesOf(client, [...resident.keys.keys()]));
-      this.#compare(name, resident.fields, fields);
-      this.#compare(name, resident.members, new Map([...members].map((member) => [member, 'member'])));
-      this.#compare(name, resident.pushed, new Map([...once].map((element) => [element, '1'])));
-    }
-    for (let counter = 0; counter < this.#residents[0].sums.length; counter++) {
-      const value = Number(await client.command('GET', `counter:${counter}`));
-      const least = this.#residents.reduce((sum, { sums }) => sum + sums[counter].least, 0);
-      const most = this.#residents.reduce((sum, { sums }) => sum + sums[counter].most, 0);
-      if (value < least || value > most)
-        this.#anomalies.push(`${name}: counter ${counter} is ${value}, not ${least} to ${most}`);
-    }
-    const lent = (await client.command('KEYS', 'lent:*')) as string[];
-    if (lent.length > 0) this.#anomalies.push(`${name} shows past their deadline: ${lent.join(' ')}`);
-  }
-
-  #compare(node: string, registers: ReadonlyMap<string, Register>, found: ReadonlyMap<string, string>): void {
-    for (const [name, register] of registers) {
-      const value = found.get(name) ?? null;
-      if (!register.allows(value))
-        this.#anomalies.push(`${node}: ${name} is ${shortened(value ?? 'nothing')}, not ${shortened(register.states)}`);
-    }
-  }
-}
-
-function shortened(text: string): string {
-  return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
-}
-
-async function ask(port: number, ...words: string[]): Promise<Reply> {
-  const client = await RespClient.connect(port);
-  try {
-    return await client.command(...words);
-  } finally {
-    await client.close();
-  }
-}
-
-async function valuesOf(client: RespClient, names: readonly string[]): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  for (let at = 0; at < names.length; at += SHOWN_AT_ONCE) {
-    const some = names.slice(at, at + SHOWN_AT_ONCE);
-    const values = (await client.command('MGET', ...some)) as (string | null)[];
-    for (const [index, value] of values.entries()) if (value !== null) found.set(some[index], value);
-  }
-  return found;
-}
-
-function pairs(flat: Reply): Map<string, string> {
-  const words = flat as string[];
-  const found = new Map<string, string>();
-  for (let index = 0; index < words.length; index += 2) found.set(words[index], words[index + 1]);
-  return found;
 }
