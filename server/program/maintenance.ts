@@ -78,6 +78,7 @@ async function backUpStopped(config: Config, directory: string): Promise<number>
   try {
     return await backUp(store.database, {
       directory,
+      dataDir,
       storeFolder: LEVEL_FOLDER,
       isReplacing: false,
       withoutMeta: FACTS_OF_A_CLEAN_STOP,

@@ -6,8 +6,8 @@
 import { ClassicLevel } from 'classic-level';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { StoreError } from './backend.ts';
+import { dirname, join, resolve } from 'node:path';
+import { type BackupPlace, backupPlace, checkBackupPlace } from './backup-place.ts';
 import { META_PREFIX } from './level.ts';
 import { levelErrorOf } from './level-errors.ts';
 import { makeFolder } from './make-folder.ts';
@@ -19,6 +19,8 @@ const BATCH_BYTES = 1 << 20;
 export interface BackupPlan {
   /** The new data directory. */
   directory: string;
+  /** The data directory that is copied. */
+  dataDir: string;
   /** Folder of the store inside a data directory. */
   storeFolder: string;
   /** A copy that is there already is replaced; otherwise the directory must be absent or empty. */
@@ -31,12 +33,13 @@ export interface BackupPlan {
 
 /** Copies an open store into a new data directory; returns the number of entries. Throws a StoreError. */
 export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupPlan): Promise<number> {
-  const { directory, storeFolder, isReplacing } = plan;
-  const partial = `${directory}.partial`;
+  const { storeFolder, isReplacing, dataDir } = plan;
+  const place = backupPlace(resolve(plan.directory));
+  const { directory, partial } = place;
+  let isChecked = false;
   try {
-    if (!isReplacing && existsSync(directory) && (await readdir(directory)).length > 0) {
-      throw new StoreError('refused', `${directory} exists and is not empty: name another folder for the backup`);
-    }
+    await checkBackupPlace(place, dataDir, isReplacing ? storeFolder : null);
+    isChecked = true;
     await rm(partial, { recursive: true, force: true });
     makeFolder(partial);
     const without = plan.withoutMeta.map((name) => Buffer.from(META_PREFIX + name));
@@ -44,10 +47,10 @@ export async function backUp(source: ClassicLevel<Buffer, Buffer>, plan: BackupP
     const { journal } = plan;
     if (journal !== undefined && existsSync(journal.from))
       await copySynced(journal.from, join(partial, journal.folder));
-    await putInPlace(partial, directory);
+    await putInPlace(place);
     return count;
   } catch (error) {
-    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    if (isChecked) await rm(partial, { recursive: true, force: true }).catch(() => undefined);
     throw levelErrorOf(error, directory) ?? error;
   }
 }
@@ -95,8 +98,7 @@ async function copySynced(from: string, to: string): Promise<void> {
 }
 
 /** Moves the copy to its place, over what is there, in steps that leave one whole copy at any instant. */
-async function putInPlace(partial: string, directory: string): Promise<void> {
-  const replaced = `${directory}.replaced`;
+async function putInPlace({ directory, partial, replaced }: BackupPlace): Promise<void> {
   await rm(replaced, { recursive: true, force: true });
   if (existsSync(directory)) await rename(directory, replaced);
   await rename(partial, directory);

@@ -2,7 +2,7 @@
  * Writes slices of records into the embedded store: what has gathered while a batch was being synced becomes the next batch.
  * A slice stays here until it is durable; a full disk only makes it wait.
  */
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { StoreError, type OnRecords } from '../backends/backend.ts';
 import { LevelQueue, type QueueBatch } from '../backends/level-queue.ts';
 import type { HeldBatch, HeldGeneration, HeldQueue } from '../backends/held-queue.ts';
@@ -262,8 +262,9 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     if (this.#isBackingUp) throw new StoreError('unavailable', 'a backup is under way');
     this.#isBackingUp = true;
     try {
-      const storeFolder = basename(this.#store.directory);
-      return await backUp(this.#store.database, { ...request, storeFolder });
+      const { directory } = this.#store;
+      const folders = { dataDir: dirname(directory), storeFolder: basename(directory) };
+      return await backUp(this.#store.database, { ...request, ...folders });
     } finally {
       this.#isBackingUp = false;
     }

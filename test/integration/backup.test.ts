@@ -39,6 +39,8 @@ describe('a backup', () => {
     const again = await runMantis('backup', folder, '--port', String(node.port));
     expect(again.code).toBe(1);
     expect(again.output).toMatch(/exists and is not empty: name another folder/);
+    const inside = await runMantis('backup', join(node.dataDir, 'copy'), '--port', String(node.port));
+    expect(inside).toMatchObject({ code: 1, output: expect.stringMatching(/name a folder outside of it/) });
     const copy = await keysIn(folder);
     expect(copy.writerGoesOn).toBe(true);
     expect(copy.counter).toBeGreaterThanOrEqual(6);
