@@ -38,6 +38,20 @@ export function crc32c(buffer: Uint8Array, start: number, end: number, seed = 0)
   return ~(isLong ? sumFolded(~seed, buffer, start, end, sumPlain) : sumPlain(~seed, buffer, start, end)) >>> 0;
 }
 
+/**
+ * Whether one bit that flipped, in so many bytes or in their checksum itself, explains two checksums with this difference (XOR): a bit
+ * makes the same one whatever the bytes are, and another one than every other bit of up to 256 MiB. Goes back over the bits.
+ */
+export function isOneBitOff(difference: number, bytes: number): boolean {
+  if ((difference & (difference - 1)) === 0) return difference !== 0;
+  let state = difference | 0;
+  for (let bitsLeft = 8 * bytes; bitsLeft > 0; bitsLeft--) {
+    state = state < 0 ? ((state ^ POLYNOMIAL) << 1) | 1 : state << 1;
+    if (state === 1) return true;
+  }
+  return false;
+}
+
 function sumPlain(state: number, buffer: Uint8Array, start: number, end: number): number {
   let crc = state;
   let at = start;

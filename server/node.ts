@@ -40,6 +40,9 @@ export interface SaveState {
   lastSaveSeconds: number;
   saving: boolean;
   changesAtLastSave: number;
+  /** Bytes that this start has left out at the ends of logs: of writes that were cut short, and those that may not have been. */
+  tornBytes: number;
+  doubtfulBytes: number;
 }
 
 export interface ShutdownRequest {

@@ -26,7 +26,7 @@ import { attachUsers } from './acl/attach-users.ts';
 import { Blocking } from './waiting/blocking.ts';
 import { ClientMemory } from './clients/client-memory.ts';
 import { ClockBound } from './persistence/clock-bound.ts';
-import { Commits, type JournalEnvironment, openJournal } from './persistence/commits.ts';
+import { Commits, type JournalEnvironment, NOTHING_LEFT_OUT, openJournal } from './persistence/commits.ts';
 import { CommandTable } from './definitions/command-table.ts';
 import { allCommands } from './commands/all.ts';
 import type { Config } from './config/config.ts';
@@ -203,6 +203,7 @@ export class Runtime implements Node {
       lastSaveSeconds: -1,
       saving: false,
       changesAtLastSave: 0,
+      ...NOTHING_LEFT_OUT,
     };
     this.commands = users.commands;
     this.users = users;

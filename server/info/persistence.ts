@@ -51,6 +51,8 @@ export function persistenceFields(node: Node): Field[] {
     ['aof_rewrites', 0],
     ['aof_last_cow_size', 0],
     ['module_fork_in_progress', 0],
+    ['loading_torn_bytes', save.tornBytes],
+    ['loading_doubtful_bytes', save.doubtfulBytes],
     ...readThroughFields(node),
     ...(loading === null ? [] : loadingFields(node, loading)),
   ];

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Replicator } from '../../replication/replicator.ts';
 import { StoreError } from '../../storage/backends/backend.ts';
 import type { Flusher } from '../../storage/flush/flusher.ts';
+import type { TornTail } from '../../storage/backends/torn-tail.ts';
 import { Journal, type JournalFolder } from '../../storage/journal/journal.ts';
 import { JOURNAL_FOLDER } from '../../storage/journal/journal-folder.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
@@ -10,11 +11,18 @@ import { applyRecords } from '../../storage/merging/merge.ts';
 import { CommitGate } from './commit-gate.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from 'pino';
+import type { SaveState } from '../node.ts';
 import type { Session } from '../clients/session.ts';
 
 /** So much of a journal is brought to the embedded store before its time. */
 const FLUSHED_BYTES = 96 << 20;
 const JOURNAL_FLUSH_MS = 4000;
+const TORN = 'a file ends in a write that was cut short, and that is left out: nobody was told that it is on the disk';
+const DOUBTFUL =
+  'the end of a file is not as it was written, and is left out. When the power was cut, that write was under way and nobody was told ' +
+  'that it is on the disk; otherwise the disk has changed what was acknowledged: peers and MySQL have what they were sent, a backup the rest';
+
+export const NOTHING_LEFT_OUT = { tornBytes: 0, doubtfulBytes: 0 };
 
 export interface JournalEnvironment {
   /** Opens a folder for the journal; without it `durability always` waits for flushes. */
@@ -26,6 +34,7 @@ export interface CommittingNode {
   readonly config: Config;
   readonly keyspace: Keyspace;
   readonly log: Logger;
+  readonly save: SaveState;
   readonly flusher: Flusher | null;
   readonly replicator: Replicator | null;
   /** Sends this turn's changes to the peers, and gives them to `append`. */
@@ -89,10 +98,22 @@ export class Commits {
     const { config, keyspace, log } = this.#node;
     const frames = await journal.replay((records) => applyRecords(keyspace, records, 0, records.length));
     if (frames > 0) log.info({ frames, bytes: journal.bytes }, 'the journal of the last run is merged');
+    for (const tail of [...(this.#node.flusher?.tornTails ?? []), ...journal.tornTails]) this.#noteTornTail(tail);
     this.#isWriting = config.values.durability.mode === 'always';
     keyspace.feeding ||= this.#isWriting;
     const { flusher } = this.#node;
     if (flusher !== null) flusher.flushIntervalMs = this.flushIntervalMs(config.values['flush-interval']);
+  }
+
+  #noteTornTail(tail: TornTail): void {
+    const { log, save } = this.#node;
+    if (tail.isDoubtful) {
+      save.doubtfulBytes += tail.bytes;
+      log.warn(tail, DOUBTFUL);
+    } else {
+      save.tornBytes += tail.bytes;
+      log.warn(tail, TORN);
+    }
   }
 
   /** What start() has merged is brought to the embedded store, and its files are gone then. */

@@ -75,6 +75,8 @@ async function backUpStopped(config: Config, directory: string): Promise<number>
     throw new Error(`there is no store in ${folder}: name the --data-dir of the node`);
   const store = new LevelStore({ directory: folder });
   await store.open();
+  for (const { path, bytes } of store.tornTails)
+    process.stderr.write(`The last ${bytes} bytes of ${path} are not whole, and not in the copy.\n`);
   try {
     return await backUp(store.database, {
       directory,

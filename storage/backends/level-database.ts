@@ -2,6 +2,7 @@
 import { ClassicLevel } from 'classic-level';
 import { checkFiles } from './level-files.ts';
 import { makeFolder } from './make-folder.ts';
+import type { TornTail } from './torn-tail.ts';
 
 export type LevelDatabase = ClassicLevel<Buffer, Buffer>;
 
@@ -22,11 +23,15 @@ export function levelBufferBytes(bytesMax: number): number {
   return Math.floor(Math.min(BUFFER_BYTES, Math.max(BUFFER_BYTES_LEAST, bytesMax * BUFFER_SHARE)));
 }
 
-/** Opens the database of a directory, after looking through its tables and logs. */
-export async function openLevelDatabase(directory: string, bufferBytes: number): Promise<LevelDatabase> {
+/** Opens the database of a directory, after looking through its tables and logs; `onTorn` is given what is left out of those. */
+export async function openLevelDatabase(
+  directory: string,
+  bufferBytes: number,
+  onTorn: (tails: readonly TornTail[]) => void = () => undefined,
+): Promise<LevelDatabase> {
   // LevelDB's binding would make it with Node.js's `recursive`.
   makeFolder(directory);
-  await checkFiles(directory);
+  onTorn(await checkFiles(directory));
   const database = new ClassicLevel<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',

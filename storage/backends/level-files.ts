@@ -17,7 +17,8 @@ import { join } from 'node:path';
 import { isNativeError } from 'node:util/types';
 import { crc32c } from '../../protocol/crc32c.ts';
 import { StoreError } from './backend.ts';
-import { damageOfLog, recordsOfLog, unmasked } from './level-logs.ts';
+import { endOfLog, recordsOfLog, unmasked } from './level-logs.ts';
+import type { TornTail } from './torn-tail.ts';
 
 const FOOTER_BYTES = 48;
 const MAGIC = Buffer.from('57fb808b247547db', 'hex');
@@ -214,9 +215,11 @@ async function namesIn(directory: string): Promise<string[]> {
   }
 }
 
-function checkLog(log: Buffer): void {
-  const at = damageOfLog(log);
-  if (at !== null) throw new Damage(`the record at byte ${at} does not match its checksum`);
+/** What is left out at its end; null when it is whole. @throws Damage */
+function tailOfLog(log: Buffer, path: string): TornTail | null {
+  const { damagedAt, tornBytes, isDoubtful } = endOfLog(log);
+  if (damagedAt !== null) throw new Damage(`the record at byte ${damagedAt} does not match its checksum`);
+  return tornBytes === 0 ? null : { path, bytes: tornBytes, isDoubtful };
 }
 
 /**
@@ -232,14 +235,19 @@ function checkNames(names: readonly string[], { log }: LiveFiles): void {
   if (missing) throw new Damage(`its log of number ${log} is missing`);
 }
 
-async function checkFile(path: string): Promise<void> {
+async function checkFile(path: string): Promise<TornTail | null> {
   const bytes = await readFile(path);
-  if (path.endsWith('.log')) checkLog(bytes);
-  else checkTable(bytes);
+  if (path.endsWith('.log')) return tailOfLog(bytes, path);
+  checkTable(bytes);
+  return null;
 }
 
-/** Throws a StoreError (damaged) that names the first file whose bytes are not what was written, or is missing. A missing folder is fine. */
-export async function checkFiles(directory: string): Promise<void> {
+/**
+ * Throws a StoreError (damaged) that names the first file whose bytes are not what was written, or is missing. A missing folder is
+ * fine. Resolves to what LevelDB will leave out of its logs.
+ */
+export async function checkFiles(directory: string): Promise<TornTail[]> {
+  const tails: TornTail[] = [];
   const live = await liveFiles(directory);
   const names = await namesIn(directory);
   let path = directory;
@@ -251,8 +259,10 @@ export async function checkFiles(directory: string): Promise<void> {
       const number = Number(digits);
       const isLive = kind === 'log' ? number >= live.log || number === live.previousLog : live.tables.has(number);
       path = join(directory, name);
-      if (isLive) await checkFile(path);
+      const tail = isLive ? await checkFile(path) : null;
+      if (tail !== null) tails.push(tail);
     }
+    return tails;
   } catch (error) {
     if (!(error instanceof Damage)) throw error;
     throw new StoreError(

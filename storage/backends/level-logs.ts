@@ -6,12 +6,11 @@
  * What is left of a block when no head fits is zero. LevelDB takes a log up to the first fragment that is not as it was written, and
  * says nothing: a torn end looks like that, and so does a flipped bit, after which everything was lost that had not come into a table.
  */
-import { crc32c } from '../../protocol/crc32c.ts';
+import { crc32c, isOneBitOff } from '../../protocol/crc32c.ts';
+import { hasUnwrittenSector } from './torn-tail.ts';
 
 const BLOCK_BYTES = 32 << 10;
 const HEAD_BYTES = 7;
-/** What a disk writes at once or not at all. */
-const SECTOR_BYTES = 512;
 const MASK_DELTA = 0xa282ead8;
 const WHOLE = 1;
 const FIRST = 2;
@@ -21,6 +20,10 @@ const LAST = 4;
 export function unmasked(value: number): number {
   const rotated = (value - MASK_DELTA) >>> 0;
   return ((rotated >>> 17) | (rotated << 15)) >>> 0;
+}
+
+function masked(value: number): number {
+  return (((value >>> 15) | (value << 17)) + MASK_DELTA) >>> 0;
 }
 
 function blockEnd(log: Buffer, at: number): number {
@@ -57,21 +60,56 @@ export function* recordsOfLog(log: Buffer): Generator<Buffer> {
   }
 }
 
-/**
- * The first byte of a log that is damaged, and not merely its end torn: behind it another record begins, and no page is missing in
- * between. After a power cut one may be, of what was never synced, while a later one came to the disk. Null when there is none.
- */
-export function damageOfLog(log: Buffer): number | null {
-  let at = 0;
-  while (at < log.length) {
+/** How a log ends that is not whole. */
+export interface LogEnd {
+  /**
+   * The first byte that is damaged, and not merely torn; null when there is none. Behind it another record begins, and no page is missing in
+   * between: after a power cut one may be, of what was never synced, while a later one came to the disk. Or one bit is all that is wrong.
+   */
+  damagedAt: number | null;
+  /** So many bytes at the end are of no whole record. */
+  tornBytes: number;
+  /** See TornTail. */
+  isDoubtful: boolean;
+}
+
+export function endOfLog(log: Buffer): LogEnd {
+  let recordAt = 0;
+  for (let at = 0; at < log.length;) {
     const end = fragmentEnd(log, at);
-    if (end === 0) {
-      const next = recordAfter(log, at);
-      return next < 0 || hasHole(log, at, next) ? null : at;
-    }
+    if (end === 0) return brokenEnd(log, at, recordAt);
+    const type = log[at + 6];
+    if (type === FIRST) recordAt = at;
     at = nextHead(end);
+    if (type === WHOLE || type === LAST) recordAt = at;
   }
-  return null;
+  return { damagedAt: null, tornBytes: Math.max(0, log.length - recordAt), isDoubtful: false };
+}
+
+function brokenEnd(log: Buffer, at: number, recordAt: number): LogEnd {
+  const next = recordAfter(log, at);
+  const isDamaged = next < 0 ? isOneBitFlipped(log, at) : !hasUnwrittenSector(log, at, next);
+  const isShort = at + HEAD_BYTES > log.length || at + HEAD_BYTES + log.readUInt16LE(at + 4) > log.length;
+  const isDoubtful = next < 0 && !isShort && !hasUnwrittenSector(log, at, log.length);
+  return { damagedAt: isDamaged ? at : null, tornBytes: log.length - recordAt, isDoubtful };
+}
+
+/** Whether a fragment would be as it was written with one bit of it turned back. */
+function isOneBitFlipped(log: Buffer, at: number): boolean {
+  const limit = blockEnd(log, at);
+  if (at + HEAD_BYTES > limit) return false;
+  const checksum = log.readUInt32LE(at);
+  const length = log.readUInt16LE(at + 4);
+  const end = at + HEAD_BYTES + length;
+  if (end <= limit) {
+    const sum = crc32c(log, at + 6, end);
+    if (isOneBitOff(sum ^ unmasked(checksum), end - at - 6) || isOneBitOff(masked(sum) ^ checksum, 0)) return true;
+  }
+  for (let bit = 0; bit < 16; bit++) {
+    const other = at + HEAD_BYTES + (length ^ (1 << bit));
+    if (other <= limit && crc32c(log, at + 6, other) === unmasked(checksum)) return true;
+  }
+  return false;
 }
 
 /** Where the next record begins, or -1. A damaged length says nothing of that: all bytes are tried where blocks do not tell. */
@@ -88,13 +126,4 @@ function recordAfter(log: Buffer, damagedAt: number): number {
     at = nextHead(end);
   }
   return -1;
-}
-
-/** Whether some sector has nothing but zeros from a record's begin, or its own, to its end. */
-function hasHole(log: Buffer, start: number, end: number): boolean {
-  for (let from = start; from < end; from += SECTOR_BYTES - (from % SECTOR_BYTES)) {
-    const to = from - (from % SECTOR_BYTES) + SECTOR_BYTES;
-    if (to <= end && to - from >= HEAD_BYTES && log.subarray(from, to).every((byte) => byte === 0)) return true;
-  }
-  return false;
 }

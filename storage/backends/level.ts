@@ -30,6 +30,7 @@ import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ran
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
 import { type KeyName, keyNamesOf } from './key-names.ts';
 import { keyOfRegisterKey, newestOf, registerKeyLength, writeRegisterKey } from './register-key.ts';
+import type { TornTail } from './torn-tail.ts';
 
 const FORMAT = 1;
 const FORMAT_KEY = Buffer.from('f');
@@ -65,6 +66,8 @@ export class LevelStore implements DurableStore {
   readonly name = 'level';
   readonly directory: string;
   readonly quarantine = new Quarantine('level');
+  /** What was left out at the last open. */
+  tornTails: readonly TornTail[] = [];
   readonly #openDatabase: (directory: string) => Promise<LevelDatabase>;
   readonly #scratchKey = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   readonly #scratchValue = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
@@ -80,7 +83,8 @@ export class LevelStore implements DurableStore {
   constructor(options: LevelStoreOptions) {
     this.directory = options.directory;
     const { bufferBytes = BUFFER_BYTES } = options;
-    this.#openDatabase = options.openDatabase ?? ((directory) => openLevelDatabase(directory, bufferBytes));
+    const onTorn = (tails: readonly TornTail[]): void => void (this.tornTails = tails);
+    this.#openDatabase = options.openDatabase ?? ((directory) => openLevelDatabase(directory, bufferBytes, onTorn));
   }
 
   /** The open database, for the queue that lives beside the registers. */

@@ -8,6 +8,7 @@ import type { MysqlPool } from '../backends/mysql-connections.ts';
 import type { NodeProgress } from '../backends/mysql-progress.ts';
 import { MysqlStore, type MysqlStoreOptions, type RefusedRow } from '../backends/mysql.ts';
 import { recordsOfKeys, recordsToRemove, sharedDeadlines, withoutKeys } from '../backends/outlived.ts';
+import type { TornTail } from '../backends/torn-tail.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import type { BackupRequest, EngineEvents, EngineOptions, EngineStatus, StoreEngine } from './flush-types.ts';
 import { HeldSlices } from './held-slices.ts';
@@ -160,9 +161,9 @@ export class FlushEngine implements StoreEngine {
     this.wake();
   }
 
-  async open(): Promise<void> {
-    await this.#level?.open();
-    if (this.#mysql === null || this.#drainer === null) return;
+  async open(): Promise<readonly TornTail[]> {
+    const tornTails = (await this.#level?.open()) ?? [];
+    if (this.#mysql === null || this.#drainer === null) return tornTails;
     let isUp = true;
     try {
       await this.#mysql.open();
@@ -180,6 +181,7 @@ export class FlushEngine implements StoreEngine {
     this.#takeover?.start();
     this.#watch?.start();
     this.#noteChange();
+    return tornTails;
   }
 
   async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {

@@ -5,6 +5,7 @@ import type { HeldQueue } from '../backends/held-queue.ts';
 import type { QueueBatch } from '../backends/level-queue.ts';
 import type { NodeProgress } from '../backends/mysql-progress.ts';
 import type { RefusedRow } from '../backends/mysql.ts';
+import type { TornTail } from '../backends/torn-tail.ts';
 import type { RelayedTurn, RelayedTurns } from './relayed-turns.ts';
 import type { TakeRecords } from '../tombstones/removals.ts';
 
@@ -77,7 +78,8 @@ export interface DrainQueue {
 
 /** The durable stores behind the flusher: in this thread, or in a worker. Failures are StoreErrors. */
 export interface StoreEngine extends DrainQueue, HeldQueue {
-  open(): Promise<void>;
+  /** Resolves to what is left out at the end of the embedded store's logs. */
+  open(): Promise<readonly TornTail[]>;
   /**
    * Gives a store's registers.
    * @param stampMsMax rows stamped later (ms since 1970) are quarantined
@@ -126,6 +128,12 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
   writeMeta(name: string, bytes: Buffer): Promise<void>;
   /** Stops what is under way and closes the stores. */
   close(): Promise<void>;
+}
+
+/** Small facts that survive a restart in the embedded store. */
+export interface SmallFacts {
+  get(name: string): Promise<Buffer | null>;
+  set(name: string, bytes: Buffer): Promise<void>;
 }
 
 export interface BackupRequest {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { StoreError, type OnRecords } from '../backends/backend.ts';
 import { isDurableStore, OwnTable } from '../backends/own-table.ts';
+import type { TornTail } from '../backends/torn-tail.ts';
 import { Backoff } from './backoff.ts';
 import type { NodeProgress } from '../backends/mysql-progress.ts';
 import { FlushEngine, realStores } from './flush-engine.ts';
@@ -21,6 +22,7 @@ import type {
   FlushTime,
   LevelStatus,
   MysqlStatus,
+  SmallFacts,
   StoreEngine,
   TakeRows,
 } from './flush-types.ts';
@@ -53,18 +55,15 @@ const LOAD_RETRY_MS_MAX = 5_000;
 /** Part of the shutdown timeout that is kept for closing the stores. */
 const CLOSE_RESERVE_MS = 300;
 
-interface Meta {
-  get(name: string): Promise<Buffer | null>;
-  set(name: string, bytes: Buffer): Promise<void>;
-}
-
 export class Flusher {
   /** Told of what no retry can mend: the stores must not be relied upon any more. */
   onError: (error: Error) => void = () => undefined;
   /** Called when a flush begins; what it gives back is called when all that was dirty then is durable. */
   onFlush: () => (() => void) | null = () => null;
+  /** What was left out at the end of the embedded store's logs when it was opened. */
+  tornTails: readonly TornTail[] = [];
   /** Small facts that survive a restart in the embedded store; without one they are not kept. */
-  readonly meta: Meta;
+  readonly meta: SmallFacts;
   /** May be changed at any time. */
   flushIntervalMs: number;
   readonly #options: FlusherOptions;
@@ -151,7 +150,7 @@ export class Flusher {
   /** Opens the stores. Rejects with a StoreError that says what to do; MySQL that does not answer is no reason to. */
   async open(): Promise<void> {
     try {
-      await this.#engine.open();
+      this.tornTails = await this.#engine.open();
     } catch (error) {
       this.#closing.abort();
       await this.#worker?.terminate();
@@ -443,7 +442,7 @@ export class Flusher {
    * everything was durable. What MySQL has not got yet stays queued in the embedded store.
    * @param onDurable called in between, when everything is durable: what it notes holds only then
    */
-  async close(timeoutMs: number, onDurable?: (meta: Meta) => Promise<void>): Promise<boolean> {
+  async close(timeoutMs: number, onDurable?: (meta: SmallFacts) => Promise<void>): Promise<boolean> {
     if (this.#closing.signal.aborted) return this.#source.dirtyCount === 0;
     const endMs = this.#time.monotonicMs() + timeoutMs;
     const leftMs = (): number => Math.max(0, endMs - CLOSE_RESERVE_MS - this.#time.monotonicMs());

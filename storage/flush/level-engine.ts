@@ -11,6 +11,7 @@ import { LevelHeld } from '../backends/level-held.ts';
 import type { HeldPart } from '../backends/batch-queue.ts';
 import type { LevelStore } from '../backends/level.ts';
 import type { RefusedRow } from '../backends/mysql.ts';
+import type { TornTail } from '../backends/torn-tail.ts';
 import { Backoff } from './backoff.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import type { BackupRequest, DrainQueue, LevelStatus } from './flush-types.ts';
@@ -65,12 +66,13 @@ export class LevelEngine implements DrainQueue, HeldQueue {
     this.#events = events;
   }
 
-  async open(): Promise<void> {
+  async open(): Promise<readonly TornTail[]> {
     await this.#store.open();
     await this.#queue?.open();
     await this.#held?.open();
     // A failure was told of; what it left is found again.
     if ((await this.#queue?.isRefilling()) === true) this.refill().catch(() => undefined);
+    return this.#store.tornTails;
   }
 
   /** See StoreEngine. */

@@ -6,6 +6,7 @@ import type { HeldBatch, HeldGeneration } from '../backends/held-queue.ts';
 import type { QueueBatch } from '../backends/level-queue.ts';
 import type { NodeProgress } from '../backends/mysql-progress.ts';
 import type { RefusedRow } from '../backends/mysql.ts';
+import type { TornTail } from '../backends/torn-tail.ts';
 import type { BackupRequest, EngineEvents, EngineOptions, StoreEngine } from './flush-types.ts';
 import type { RelayedTurn } from './relayed-turns.ts';
 import type { TakeRecords } from '../tombstones/removals.ts';
@@ -109,8 +110,8 @@ export class RemoteEngine implements StoreEngine {
     });
   }
 
-  async open(): Promise<void> {
-    await this.#call({ name: 'open' });
+  async open(): Promise<readonly TornTail[]> {
+    return (await this.#call({ name: 'open' })) as readonly TornTail[];
   }
 
   async load(store: 'level' | 'mysql', stampMsMax: number, onRecords: OnRecords): Promise<void> {

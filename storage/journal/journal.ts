@@ -15,8 +15,9 @@
  *
  *   014d4a46 04000000 f48c3029 f59a2f8e 01020304
  */
-import { crc32c } from '../../protocol/crc32c.ts';
+import { crc32c, isOneBitOff } from '../../protocol/crc32c.ts';
 import { StoreError } from '../backends/backend.ts';
+import { hasUnwrittenSector, type TornTail } from '../backends/torn-tail.ts';
 
 /** A folder of the journal; failures are StoreErrors. */
 export interface JournalFolder {
@@ -59,6 +60,8 @@ interface OpenSegment {
 }
 
 export class Journal {
+  /** What replay() has left out at the ends of files. */
+  readonly tornTails: TornTail[] = [];
   readonly #folder: JournalFolder;
   /** Files that no frame is added to any more. */
   #closed: Segment[] = [];
@@ -92,14 +95,15 @@ export class Journal {
 
   /**
    * Gives what an earlier run has left, oldest first; to be called before anything else. The files stay until a flush is done.
-   * @throws StoreError `damaged` when a file is damaged elsewhere than at its end, `refused` for a newer release's
+   * @throws StoreError `damaged` when a file is damaged, and not merely torn at its end, `refused` for a newer release's
    */
   async replay(onRecords: (records: Buffer) => void): Promise<number> {
     const names = (await this.#folder.list()).filter((name) => NAME.test(name)).sort();
     let frames = 0;
     for (const name of names) {
       const bytes = await this.#folder.read(name);
-      for (const records of framesOf(bytes, `${this.#folder.path}/${name}`)) {
+      const path = `${this.#folder.path}/${name}`;
+      for (const records of framesOf(bytes, path, (tail) => this.tornTails.push(tail))) {
         onRecords(records);
         frames++;
       }
@@ -211,19 +215,44 @@ function writeFrameHead(frame: Buffer, length: number, offset: number): void {
   frame.writeUInt32LE(crc32c(frame, 0, 12, offset), 12);
 }
 
-/** The whole frames of a file. One that is not whole must be the last: it was never synced, and nothing of it was acknowledged. */
-export function* framesOf(bytes: Buffer, path: string): Generator<Buffer> {
-  if (bytes.length < HEAD.length) return;
-  if (!bytes.subarray(0, HEAD.length).equals(HEAD)) throw headError(bytes, path);
-  for (let at = HEAD.length; at < bytes.length;) {
+/**
+ * The whole frames of a file. One that is not whole must be the last, and not wrong by a single bit: then it was cut short, and nothing of
+ * it was acknowledged. What cannot be told from that is left out too, and said to be in doubt.
+ */
+export function* framesOf(bytes: Buffer, path: string, onTorn: (tail: TornTail) => void): Generator<Buffer> {
+  const isHeadWhole = bytes.subarray(0, HEAD.length).equals(HEAD);
+  if (!isHeadWhole && !isUnwritten(bytes)) throw headError(bytes, path);
+  for (let at = isHeadWhole ? HEAD.length : 0; at < bytes.length;) {
     const end = frameEnd(bytes, at);
     if (end === null) {
-      if (hasFrameAfter(bytes, at)) throw damaged(path);
+      if (hasFrameAfter(bytes, at) || isOneBitFlipped(bytes, at)) throw damaged(path);
+      onTorn({ path, bytes: bytes.length - at, isDoubtful: isHeadWhole && isDoubtful(bytes, at) });
       return;
     }
     yield bytes.subarray(at + FRAME_HEAD_BYTES, end);
     at = end;
   }
+}
+
+/** Whether not even the first bytes came to the disk. */
+function isUnwritten(bytes: Buffer): boolean {
+  return bytes.length < HEAD.length || bytes.every((byte) => byte === 0);
+}
+
+/** Whether a frame would be whole with one bit of it turned back. */
+function isOneBitFlipped(bytes: Buffer, at: number): boolean {
+  const from = at + FRAME_HEAD_BYTES;
+  if (from > bytes.length) return false;
+  if (!isFrameHead(bytes, at)) return isOneBitOff(crc32c(bytes, at, at + 12, at) ^ bytes.readUInt32LE(at + 12), 12);
+  const end = from + bytes.readUInt32LE(at + 4);
+  return end <= bytes.length && isOneBitOff(crc32c(bytes, from, end) ^ bytes.readUInt32LE(at + 8), end - from);
+}
+
+/** Whether a frame that is not whole is as long as it says, and written in all of its sectors. */
+function isDoubtful(bytes: Buffer, at: number): boolean {
+  const from = at + FRAME_HEAD_BYTES;
+  const isShort = from > bytes.length || (isFrameHead(bytes, at) && from + bytes.readUInt32LE(at + 4) > bytes.length);
+  return !isShort && !hasUnwrittenSector(bytes, at, bytes.length);
 }
 
 function isFrameHead(bytes: Buffer, at: number): boolean {

@@ -1,7 +1,7 @@
 /** The journal of `durability always`: what it has and the embedded store lacks is there after a kill, whatever comes next. */
 import { describe, expect, it } from '@jest/globals';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
 import { type Argument, RespClient } from '../support/resp-client.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -85,6 +85,29 @@ describe('the journal of a node that was killed', () => {
       const last = await startMantis({ args, dataDir, readyDeadlineMs });
       expect(await contentOf(last)).toEqual(content);
       await last.server.stop();
+    }
+  }, 120_000);
+
+  it('says at the start, and in INFO, what of its end is left out', async () => {
+    const { node, journal } = await killed();
+    const file = join(journal, readdirSync(journal)[0]);
+    const whole = readFileSync(file);
+    const { length } = whole;
+    const lastAt = whole.lastIndexOf(Buffer.from('014d4a46', 'hex'));
+    for (const [bytes, field, text] of [
+      [whole.subarray(0, length - 3), 'loading_torn_bytes', 'ends in a write that was cut short'],
+      [Buffer.from(whole).fill('wrong', length - 5), 'loading_doubtful_bytes', 'is not as it was written'],
+    ] as const) {
+      const dataDir = join(temporaryFolder('copy'), 'data');
+      cpSync(node.dataDir, dataDir, { recursive: true });
+      writeFileSync(join(dataDir, 'journal', basename(file)), bytes);
+      const again = await startMantis({ args: ['--peer-port', 'none'], dataDir, readyDeadlineMs });
+      const client = await RespClient.connect(again.port);
+      expect(await client.command('INFO', 'persistence')).toContain(`\r\n${field}:${bytes.length - lastAt}\r\n`);
+      expect(await client.command('DBSIZE')).toBe(9);
+      await client.close();
+      await again.server.stop();
+      expect(again.server.logs).toContain(text);
     }
   }, 120_000);
 

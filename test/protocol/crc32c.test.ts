@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { crc32c } from '../../protocol/crc32c.ts';
+import { crc32c, isOneBitOff } from '../../protocol/crc32c.ts';
 import { withSeed } from '../support/seed.ts';
 
 /** Bit by bit, as the polynomial is defined. */
@@ -29,6 +29,26 @@ describe('CRC-32C', () => {
     }
     expect(remainder).toBe(0n);
   });
+
+  test('is told to be one bit off for each bit of a run and of itself, and for nothing else', () =>
+    withSeed(FILE, (random) => {
+      const bytes = Uint8Array.from({ length: 300 }, () => random.below(256));
+      const sum = crc32c(bytes, 0, bytes.length);
+      const difference = (...bits: number[]): number => {
+        const other = Uint8Array.from(bytes);
+        for (const bit of bits) other[bit >> 3] ^= 1 << (bit & 7);
+        return sum ^ crc32c(other, 0, other.length);
+      };
+      for (let bit = 0; bit < 8 * bytes.length; bit++) {
+        expect(isOneBitOff(difference(bit), bytes.length)).toBe(true);
+        const second = (bit + 1 + random.below(8 * bytes.length - 1)) % (8 * bytes.length);
+        expect(isOneBitOff(difference(bit, second), bytes.length)).toBe(false);
+      }
+      expect(isOneBitOff(difference(7), bytes.length - 1)).toBe(false);
+      for (let bit = 0; bit < 32; bit++) expect(isOneBitOff(1 << bit, 0)).toBe(true);
+      expect(isOneBitOff(0, 300)).toBe(false);
+      return Promise.resolve();
+    }));
 
   test('of any run is what the bits one by one make of it', () =>
     withSeed(FILE, (random) => {

@@ -37,7 +37,7 @@ export class SimulatedJournal {
 
   /** What would be read after a crash now: packed records, oldest first. */
   records(): Buffer[] {
-    return [...this.#files].flatMap(([name, bytes]) => [...framesOf(bytes, name)]);
+    return [...this.#files].flatMap(([name, bytes]) => [...framesOf(bytes, name, () => undefined)]);
   }
 
   open(path: string, user: JournalUser): JournalFolder {

@@ -3,7 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../../../storage/backends/backend.ts';
-import { damageOfLog } from '../../../storage/backends/level-logs.ts';
+import { endOfLog } from '../../../storage/backends/level-logs.ts';
+import type { TornTail } from '../../../storage/backends/torn-tail.ts';
 import { LevelStore } from '../../../storage/backends/level.ts';
 import { withSeed, type SeededRandom } from '../../support/seed.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -18,6 +19,8 @@ interface Reading {
   records: string[];
   /** How the store said that something is wrong; null when it did not. */
   said: string | null;
+  /** What it left out at the ends of its logs. */
+  tornTails: readonly TornTail[];
 }
 
 async function read(directory: string): Promise<Reading> {
@@ -26,11 +29,12 @@ async function read(directory: string): Promise<Reading> {
   try {
     await store.open();
     await store.load((records) => void model.merge(records, 'store'));
+    const { tornTails } = store;
     const { count, samples } = store.quarantine;
-    return { records: model.contents(), said: count > 0 ? `set aside: ${samples[0]?.reason}` : null };
+    return { records: model.contents(), said: count > 0 ? `set aside: ${samples[0]?.reason}` : null, tornTails };
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    return { records: model.contents(), said: error.message };
+    return { records: model.contents(), said: error.message, tornTails: [] };
   } finally {
     await store.close();
   }
@@ -139,14 +143,14 @@ describe('the embedded store with', () => {
     expect((await read(directory)).said).toBeNull();
   }, 60_000);
 
-  it('a flipped bit anywhere in the log names the log and what to do, but for its last record', async () => {
+  it('a flipped bit anywhere in the log names the log and what to do', async () => {
     const { directory, records } = await makeStore();
     const name = readdirSync(directory).find((one) => one.endsWith('.log') && statSync(join(directory, one)).size > 0)!;
     const path = join(directory, name);
     const bytes = readFileSync(path);
     const lastAt = bytes.lastIndexOf('log:39') - 100;
     expect(lastAt).toBeGreaterThan(1000);
-    for (let at = 0; at < lastAt; at += Math.floor(lastAt / 150)) {
+    for (let at = 0; at < bytes.length; at += at < lastAt ? Math.floor(lastAt / 100) : 1) {
       bytes[at] ^= 1 << (at % 8);
       writeFileSync(path, bytes);
       const { said, records: given } = await read(directory);
@@ -157,14 +161,23 @@ describe('the embedded store with', () => {
       expect(given).toEqual([]);
       bytes[at] ^= 1 << (at % 8);
     }
-    // What ends the log cannot be told from what was being written.
-    const copy = `${directory}-last`;
-    cpSync(directory, copy, { recursive: true });
-    bytes[bytes.length - 1] ^= 1;
-    writeFileSync(join(copy, name), bytes);
-    const { said, records: given } = await read(copy);
-    expect(said).toBeNull();
-    expect(given).toHaveLength(records.size - 1);
+    // What else is wrong at the end cannot be told from what was being written.
+    const ends: [Buffer, Pick<TornTail, 'isDoubtful'>][] = [
+      [Buffer.concat([bytes.subarray(0, -9), Buffer.alloc(9, 'x')]), { isDoubtful: true }],
+      [Buffer.concat([bytes.subarray(0, -9), Buffer.alloc(9)]), { isDoubtful: bytes.length % 512 !== 9 }],
+      [bytes.subarray(0, -9), { isDoubtful: false }],
+    ];
+    for (const [index, [end, told]] of ends.entries()) {
+      const copy = `${directory}-last-${index}`;
+      cpSync(directory, copy, { recursive: true });
+      writeFileSync(join(copy, name), end);
+      const { said, records: given, tornTails } = await read(copy);
+      expect(said).toBeNull();
+      expect(given).toHaveLength(records.size - 1);
+      expect(tornTails).toEqual([{ path: join(copy, name), bytes: expect.any(Number), ...told }]);
+      expect(tornTails[0].bytes).toBeGreaterThan(100);
+      expect(tornTails[0].bytes).toBeLessThan(220);
+    }
   }, 60_000);
 
   it('a log of long records is read up to where it is torn, and named where it is damaged', async () => {
@@ -184,21 +197,23 @@ describe('the embedded store with', () => {
     const name = readdirSync(directory).find((one) => one.endsWith('.log') && statSync(join(directory, one)).size > 0)!;
     const path = join(directory, name);
     const whole = readFileSync(path);
-    expect(damageOfLog(whole)).toBeNull();
+    expect(endOfLog(whole)).toEqual({ damagedAt: null, tornBytes: 0, isDoubtful: false });
     for (const share of [0.1, 0.35, 0.6, 0.85]) {
       const at = Math.floor(whole.length * share);
-      expect(damageOfLog(whole.subarray(0, at))).toBeNull();
+      const cut = endOfLog(whole.subarray(0, at));
+      expect(cut).toMatchObject({ damagedAt: null, isDoubtful: false });
+      expect(cut.tornBytes).toBeGreaterThan(0);
       // A disk that lost its power may have none of some pages of what it was writing.
       const holed = Buffer.from(whole.subarray(0, at));
       holed.fill(0, at - 5000);
-      expect(damageOfLog(holed)).toBeNull();
+      expect(endOfLog(holed)).toMatchObject({ damagedAt: null, isDoubtful: false });
       const flipped = Buffer.from(whole);
       flipped[at] ^= 16;
-      expect(damageOfLog(flipped)).not.toBeNull();
+      expect(endOfLog(flipped).damagedAt).not.toBeNull();
       // Or none of one page in the middle: what was not synced, and followed by more.
       const page = at - (at % 4096);
       const torn = Buffer.from(whole).fill(0, page, page + 4096);
-      expect(damageOfLog(torn)).toBeNull();
+      expect(endOfLog(torn).damagedAt).toBeNull();
     }
   }, 60_000);
 

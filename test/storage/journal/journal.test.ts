@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../../../storage/backends/backend.ts';
+import type { TornTail } from '../../../storage/backends/torn-tail.ts';
 import { Journal, type JournalFile, type JournalFolder } from '../../../storage/journal/journal.ts';
 import { journalFolder } from '../../../storage/journal/journal-folder.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -38,10 +39,15 @@ async function turns(): Promise<void> {
   for (let left = 5; left > 0; left--) await new Promise((resolve) => setImmediate(resolve));
 }
 
+async function read(folder: JournalFolder): Promise<{ frames: string[]; tornTails: TornTail[] }> {
+  const frames: string[] = [];
+  const journal = new Journal(folder);
+  await journal.replay((records) => frames.push(records.toString('latin1')));
+  return { frames, tornTails: journal.tornTails };
+}
+
 async function replayed(folder: JournalFolder): Promise<string[]> {
-  const texts: string[] = [];
-  await new Journal(folder).replay((records) => texts.push(records.toString('latin1')));
-  return texts;
+  return (await read(folder)).frames;
 }
 
 const opened: Journal[] = [];
@@ -143,27 +149,67 @@ describe('the journal', () => {
       truncateSync(file, whole.length - cut);
       let left = 3;
       for (let bytes = 0, at = 0; at < 3 && bytes < cut; at++, left--) bytes += frameBytes[at];
-      expect({ cut, frames: await replayed(journalFolder(path)) }).toEqual({
+      const frames = ['first', 'second', 'third'].slice(0, left);
+      const headBytes = Math.min(17, whole.length - cut);
+      const wholeBytes = headBytes + frames.reduce((sum, text) => sum + 16 + text.length, 0);
+      const bytes = whole.length - cut - (headBytes < 17 ? 0 : wholeBytes);
+      expect({ cut, ...(await read(journalFolder(path))) }).toEqual({
         cut,
-        frames: ['first', 'second', 'third'].slice(0, left),
+        frames,
+        tornTails: bytes === 0 ? [] : [{ path: file, bytes, isDoubtful: false }],
       });
       writeFileSync(file, whole);
     }
   });
 
-  it('refuses a flipped bit before the last frame, and never gives a wrong one', async () => {
+  it('refuses a flipped bit anywhere', async () => {
     const { path, file } = await write('first', 'second', 'third');
     const whole = readFileSync(file);
-    const lastAt = whole.length - 16 - 'third'.length;
     for (let bit = 0; bit < 8 * whole.length; bit++) {
       const bytes = Buffer.from(whole);
       bytes[bit >> 3] ^= 1 << (bit & 7);
       writeFileSync(file, bytes);
       const reading = replayed(journalFolder(path));
-      if (bit >> 3 >= lastAt) expect({ bit, frames: await reading }).toEqual({ bit, frames: ['first', 'second'] });
-      else
-        await expect(reading).rejects.toThrow(/journal(\/[0-9a-f]{16}\.journal)? (is damaged|was written in format)/);
+      await expect(reading).rejects.toThrow(/journal(\/[0-9a-f]{16}\.journal)? (is damaged|was written in format)/);
     }
+  });
+
+  it('refuses a flipped bit in a long last frame', async () => {
+    const { path, file } = await write('first', 'x'.repeat(1 << 20));
+    const whole = readFileSync(file);
+    for (const at of [33, 38, 39, 40, 5000, 500_000, whole.length - 1]) {
+      const bytes = Buffer.from(whole);
+      bytes[at] ^= 0x40;
+      writeFileSync(file, bytes);
+      await expect(replayed(journalFolder(path))).rejects.toThrow(/is damaged/);
+    }
+  });
+
+  it('leaves out a last frame that is whole in length and wrong, and says whether it was cut short or may not have been', async () => {
+    const { path, file } = await write('first', 'x'.repeat(5000));
+    const whole = readFileSync(file);
+    const ends = [
+      { from: 2000, to: 2002, byte: 'y', isDoubtful: true },
+      { from: 40, to: 44, byte: 'y', isDoubtful: true },
+      { from: 1536, to: 2048, byte: '\0', isDoubtful: false },
+      { from: 4096, to: whole.length, byte: '\0', isDoubtful: false },
+      { from: 1540, to: 2048, byte: '\0', isDoubtful: true },
+    ];
+    for (const { from, to, byte, isDoubtful } of ends) {
+      writeFileSync(file, Buffer.from(whole).fill(byte, from, to));
+      const { frames, tornTails } = await read(journalFolder(path));
+      expect(frames).toEqual(['first']);
+      expect(tornTails).toEqual([{ path: file, bytes: 5016, isDoubtful }]);
+    }
+  });
+
+  it('takes a file of nothing but zeros for one whose first write was cut short', async () => {
+    const { path, file } = await write('first');
+    writeFileSync(file, Buffer.alloc(17));
+    expect(await read(journalFolder(path))).toEqual({
+      frames: [],
+      tornTails: [{ path: file, bytes: 17, isDoubtful: false }],
+    });
   });
 
   it('refuses a file of a newer release', async () => {
