@@ -158,6 +158,12 @@ export class RecordReader implements RecordView {
     return this.end;
   }
 
+  /** Lets go of the buffer that was read last, which may be half a gigabyte. */
+  release(): void {
+    this.buffer = NO_BYTES;
+    this.#view = NO_VIEW;
+  }
+
   #readHeader(buffer: Buffer, offset: number): void {
     this.kind = buffer[offset + OFFSET_KIND]!;
     const view = this.#view;
@@ -219,6 +225,16 @@ export class RecordReader implements RecordView {
   }
 }
 
+/** Before the first record of a RecordWriter's memory there is so much that a store may write to: a large record need not be copied for it. */
+const RECORDS_HEADROOM_BYTES = 8;
+
+/** See RecordWriter.lend(). */
+export const LENT_BYTES_MAX = 1 << 20;
+
+function withHeadroom(bytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(RECORDS_HEADROOM_BYTES + bytes).subarray(RECORDS_HEADROOM_BYTES);
+}
+
 /**
  * Appends records to a buffer that grows by doubling. One record is: begin, then element and deadline if it has them
  * (in this order), then value (once or in pieces), then end.
@@ -234,8 +250,8 @@ export class RecordWriter {
 
   constructor(initialBytes = 4096) {
     this.#initialBytes = initialBytes;
-    this.buffer = Buffer.allocUnsafeSlow(initialBytes);
-    this.#view = new DataView(this.buffer.buffer);
+    this.buffer = withHeadroom(initialBytes);
+    this.#view = new DataView(this.buffer.buffer, RECORDS_HEADROOM_BYTES);
   }
 
   /** Makes room for `bytes` more. */
@@ -245,10 +261,10 @@ export class RecordWriter {
   }
 
   #grow(needed: number): void {
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2, this.#initialBytes));
+    const grown = withHeadroom(Math.max(needed, this.buffer.length * 2, this.#initialBytes));
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
-    this.#view = new DataView(grown.buffer);
+    this.#view = new DataView(grown.buffer, RECORDS_HEADROOM_BYTES);
   }
 
   /**
@@ -395,6 +411,14 @@ export class RecordWriter {
     this.#view = NO_VIEW;
     this.length = 0;
     return taken;
+  }
+
+  /**
+   * What was written, until reset(). More than LENT_BYTES_MAX is handed over as by take(): whoever is given it may keep it, and a writer
+   * that is used again and again does not keep half a gigabyte.
+   */
+  lend(): Buffer {
+    return this.length > LENT_BYTES_MAX ? this.take() : this.buffer.subarray(0, this.length);
   }
 
   #append(source: Buffer, start: number, length: number): void {

@@ -411,7 +411,7 @@ export class Runtime implements Node {
     const last = this.replicator?.lastPublished ?? { hi: 0, lo: 0 };
     // A flush makes no stamp of its own: its floor is the last one seen. The turn needs one all the same.
     if (compareStamp(clock.hi, clock.lo, last.hi, last.lo) <= 0) clock.tick();
-    const records = writer.buffer.subarray(0, writer.length);
+    const records = writer.lend();
     this.replicator?.publish(records, clock.hi, clock.lo);
     this.#commits.append(records);
     writer.reset();

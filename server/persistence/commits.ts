@@ -1,5 +1,6 @@
 /** What `durability` promises of a write before it is answered, and how the promise is kept. */
 import { join } from 'node:path';
+import { LENT_BYTES_MAX } from '../../protocol/change-record.ts';
 import type { Replicator } from '../../replication/replicator.ts';
 import { StoreError } from '../../storage/backends/backend.ts';
 import type { Flusher } from '../../storage/flush/flusher.ts';
@@ -123,9 +124,9 @@ export class Commits {
     this.#node.flusher?.flushNow().catch(() => undefined);
   }
 
-  /** Takes the changes of a turn. */
+  /** Takes the changes of a turn, as RecordWriter.lend() gives them. */
   append(records: Buffer): void {
-    if (this.#isWriting) this.#journal?.append(records);
+    if (this.#isWriting) this.#journal?.append(records, records.length > LENT_BYTES_MAX);
   }
 
   /** A flush begins; what it gives back is to be called when it is done. */

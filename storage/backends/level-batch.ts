@@ -12,9 +12,10 @@ interface NativeBatch {
   _put(key: Buffer, value: Buffer): void;
   _clear(): void;
   _write(options: { sync: boolean }): Promise<void>;
+  close(): Promise<void>;
 }
 
-/** A larger one is left to V8. */
+/** A larger one is closed, without which its database would hold it, and left to V8. */
 const KEPT_BYTES_MOST = 8 << 20;
 
 /** What batches of changes are gathered in, and written atomically. Keys and values are copied. */
@@ -57,7 +58,12 @@ export class ReusedBatch implements ChangeBatch {
 
   async write(options: { sync: boolean }): Promise<void> {
     const native = this.#native!;
-    if (this.#bytes > KEPT_BYTES_MOST) this.#native = null;
-    await native._write(options);
+    if (this.#bytes <= KEPT_BYTES_MOST) return native._write(options);
+    this.#native = null;
+    try {
+      await native._write(options);
+    } finally {
+      await native.close();
+    }
   }
 }

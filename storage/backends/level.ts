@@ -11,19 +11,13 @@
  * LevelDB does not check, by default, what it reads back, and leaves out of its log what is damaged: both are looked through before they
  * are opened (level-files.ts), and the checksum per record notices a bit that flips later.
  */
-import {
-  FLAG_BATCH_BEGIN,
-  FLAG_BATCH_END,
-  OFFSET_FLAGS,
-  RecordError,
-  RecordReader,
-  RecordWriter,
-} from '../../protocol/change-record.ts';
+import { RecordError, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { crc32c } from '../../protocol/crc32c.ts';
 import { compareIgnoringValues, compareVersions } from '../../protocol/register-order.ts';
 import type { BatchQueue, HeldPart } from './batch-queue.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { type ChangeBatch, ReusedBatch } from './level-batch.ts';
+import { CHECKSUM_BYTES, EntryWriter } from './level-entry.ts';
 import { levelErrorOf } from './level-errors.ts';
 import { BUFFER_BYTES, type LevelDatabase, openLevelDatabase } from './level-database.ts';
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
@@ -38,7 +32,6 @@ const FORMAT_TEXT = 'mantis-level ';
 export const META_PREFIX = 'm';
 const QUEUE_TAG = 0x71; // 'q'
 const HELD_TAG = 0x6f; // 'o'
-const CHECKSUM_BYTES = 4;
 const NO_BYTES = Buffer.alloc(0);
 
 const LOAD_SLICE_BYTES = 128 << 10;
@@ -70,7 +63,7 @@ export class LevelStore implements DurableStore {
   tornTails: readonly TornTail[] = [];
   readonly #openDatabase: (directory: string) => Promise<LevelDatabase>;
   readonly #scratchKey = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-  readonly #scratchValue = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  readonly #entries = new EntryWriter();
   readonly #given = new RecordReader();
   readonly #held = new RecordReader();
   #database: LevelDatabase | null = null;
@@ -209,6 +202,7 @@ export class LevelStore implements DurableStore {
           onWritten(this.#given);
         }
       }
+      this.#given.release();
       await batch.write({ sync: true });
       return keys.length;
     });
@@ -246,6 +240,7 @@ export class LevelStore implements DurableStore {
           this.#put(batch, this.#given, isHeld ? heldGeneration : generation, tag, isNewest);
         }
       }
+      this.#given.release();
       await batch.write({ sync: true });
       if (generation !== null) queue?.endBatch(generation, owed, count - heldCount);
       return count;
@@ -290,22 +285,11 @@ export class LevelStore implements DurableStore {
     const keys = keyLength + 5 <= SCRATCH_BYTES ? this.#scratchKey : Buffer.allocUnsafeSlow(keyLength + 5);
     writeRegisterKey(keys, 5, record);
     keys[4] = REGISTER_TAG;
-    if (isNewest) batch.put(keys.subarray(4, 5 + keyLength), this.#entryOf(record));
+    if (isNewest) this.#entries.put(batch, keys.subarray(4, 5 + keyLength), record);
     if (queueGeneration === null) return;
     keys[0] = tag;
     keys.writeUInt32BE(queueGeneration, 1);
     batch.put(keys.subarray(0, 5 + keyLength), NO_BYTES);
-  }
-
-  /** The record's checksum and the record, without batch flags; in the scratch, when it fits there. */
-  #entryOf(record: RecordReader): Buffer {
-    const length = record.end - record.start;
-    const entry =
-      length + CHECKSUM_BYTES <= SCRATCH_BYTES ? this.#scratchValue : Buffer.allocUnsafeSlow(length + CHECKSUM_BYTES);
-    record.buffer.copy(entry, CHECKSUM_BYTES, record.start, record.end);
-    entry[CHECKSUM_BYTES + OFFSET_FLAGS] &= ~(FLAG_BATCH_BEGIN | FLAG_BATCH_END);
-    entry.writeUInt32LE(crc32c(entry, CHECKSUM_BYTES, CHECKSUM_BYTES + length), 0);
-    return entry.subarray(0, CHECKSUM_BYTES + length);
   }
 
   /** Null when an entry of the registers is whole (its record is then in the reader), else what is wrong with it. */

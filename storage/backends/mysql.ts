@@ -54,6 +54,8 @@ const KEYS_TEXT_BYTES = 256 << 10; // Of the keys that one statement looks for.
 /** A statement is cut here even where max_allowed_packet allows more: larger ones are not faster. */
 const STATEMENT_BYTES_MAX = 4 << 20;
 const STATEMENT_BYTES_MIN = 16 << 10;
+/** A row with more goes as a prepared statement. */
+const TEXT_OF_ROW_BYTES_MAX = 2 << 20;
 /** Room in max_allowed_packet for what surrounds the rows. */
 const STATEMENT_FRAME_BYTES = 4096;
 const LOAD_SLICE_BYTES = 128 << 10;
@@ -152,6 +154,7 @@ export class MysqlStore implements DurableStore {
         from = to;
       }
     });
+    this.#reader.release();
     // A server that takes none of many rows, for no reason that is theirs, is itself at fault: they must not all be put aside.
     if (refused.length > 1 && refused.length === rows.length && !refused.some(({ isCertain }) => isCertain)) {
       throw new StoreError('unavailable', `MySQL ${this.server} refuses every row: ${refused[0].reason}`);
@@ -334,8 +337,9 @@ export class MysqlStore implements DurableStore {
     to: number,
   ): Promise<void> {
     const single = rows[from];
-    if (to - from === 1 && single.textBytes + STATEMENT_FRAME_BYTES > limits.maxAllowedPacketBytes) {
-      // Hex text doubles the bytes; a prepared statement's parameters do not.
+    const textBytesMax = Math.min(limits.maxAllowedPacketBytes - STATEMENT_FRAME_BYTES, TEXT_OF_ROW_BYTES_MAX);
+    if (to - from === 1 && single.textBytes > textBytesMax) {
+      // Hex text doubles the bytes, several times over on its way; a prepared statement's parameters do not.
       if (rawBytesOf(single) + STATEMENT_FRAME_BYTES > limits.maxAllowedPacketBytes) {
         throw new RowTooLargeError(rawBytesOf(single), limits.maxAllowedPacketBytes);
       }

@@ -10,6 +10,7 @@ import { backUp } from '../backends/level-backup.ts';
 import { LevelHeld } from '../backends/level-held.ts';
 import type { HeldPart } from '../backends/batch-queue.ts';
 import type { LevelStore } from '../backends/level.ts';
+import { collectLarge } from '../backends/large-garbage.ts';
 import type { RefusedRow } from '../backends/mysql.ts';
 import type { TornTail } from '../backends/torn-tail.ts';
 import { Backoff } from './backoff.ts';
@@ -134,6 +135,7 @@ export class LevelEngine implements DrainQueue, HeldQueue {
         for (const { resolve } of batch) resolve();
         this.#slices.splice(0, batch.length);
         this.#settle();
+        collectLarge(batch.reduce((bytes, { records }) => bytes + records.length, 0));
       }
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));

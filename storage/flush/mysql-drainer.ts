@@ -5,6 +5,7 @@
 import { StoreError } from '../backends/backend.ts';
 import type { QueueBatch } from '../backends/level-queue.ts';
 import type { MysqlStore, RefusedRow } from '../backends/mysql.ts';
+import { collectLarge } from '../backends/large-garbage.ts';
 import { Backoff } from './backoff.ts';
 import type { StoreEnvironment } from '../environment.ts';
 import type { DrainQueue, MysqlStatus } from './flush-types.ts';
@@ -159,6 +160,7 @@ export class MysqlDrainer {
       await this.#fromQueue(done(), done);
       entry.isDone = true;
       this.#settleOldest();
+      collectLarge(batch.records.length);
     }
   }
 

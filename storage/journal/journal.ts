@@ -32,8 +32,8 @@ export interface JournalFolder {
 }
 
 export interface JournalFile {
-  /** Resolves when the bytes are durable. One call at a time. */
-  append(bytes: Buffer): Promise<void>;
+  /** Resolves when the bytes, which lie in one or more pieces, are durable. One call at a time. */
+  append(pieces: readonly Buffer[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -67,7 +67,9 @@ export class Journal {
   #closed: Segment[] = [];
   #open: OpenSegment | null = null;
   #nextNumber = 1n;
-  /** A frame in the making: room for its head, then records. */
+  /** What of a frame in the making is before what is being gathered: large records of their own, and what came before them. */
+  #pieces: Buffer[] = [];
+  /** A frame in the making: room for its head, unless that is in the first piece, then records. */
   #gathering: Buffer = Buffer.allocUnsafeSlow(GATHERING_BYTES);
   #gathered = FRAME_HEAD_BYTES;
   #spare: Buffer = Buffer.allocUnsafeSlow(GATHERING_BYTES);
@@ -113,8 +115,17 @@ export class Journal {
     return frames;
   }
 
-  /** Takes the changes of a turn; the bytes are copied. */
-  append(records: Buffer): void {
+  /**
+   * Takes the changes of a turn.
+   * @param isGiven the buffer may be kept as it is; otherwise the bytes are copied
+   */
+  append(records: Buffer, isGiven = false): void {
+    if (isGiven) {
+      this.#pieces.push(this.#gathering.subarray(0, this.#gathered), records);
+      this.#gathering = Buffer.allocUnsafeSlow(GATHERING_BYTES);
+      this.#gathered = 0;
+      return;
+    }
     const needed = this.#gathered + records.length;
     if (needed > this.#gathering.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#gathering.length));
@@ -130,7 +141,7 @@ export class Journal {
    * is not in the journal.
    */
   sync(): Promise<void> {
-    if (this.#isWriteBegun && this.#gathered > FRAME_HEAD_BYTES) {
+    if (this.#isWriteBegun && (this.#pieces.length > 0 || this.#gathered > FRAME_HEAD_BYTES)) {
       this.#isWriteBegun = false;
       this.#lastWrite = this.#lastWrite.catch(() => undefined).then(() => this.#write());
     }
@@ -139,21 +150,21 @@ export class Journal {
 
   async #write(): Promise<void> {
     this.#isWriteBegun = true;
-    const frame = this.#gathering;
-    const length = this.#gathered;
+    const last = this.#gathering;
+    const frame = [...this.#pieces, last.subarray(0, this.#gathered)];
+    this.#pieces = [];
     this.#gathering = this.#spare;
     this.#gathered = FRAME_HEAD_BYTES;
     try {
       this.#open ??= await this.#create();
-      writeFrameHead(frame, length, this.#open.bytes);
-      this.#open.bytes += length;
-      await this.#open.file.append(frame.subarray(0, length));
+      this.#open.bytes += writeFrameHead(frame, this.#open.bytes);
+      await this.#open.file.append(frame);
     } catch (error) {
       // Whatever of the frame is there is a torn tail only as long as nothing follows it.
       this.#endSegment();
       throw error;
     } finally {
-      this.#spare = frame.length <= KEPT_BYTES ? frame : Buffer.allocUnsafeSlow(GATHERING_BYTES);
+      this.#spare = last.length <= KEPT_BYTES ? last : Buffer.allocUnsafeSlow(GATHERING_BYTES);
     }
   }
 
@@ -162,7 +173,7 @@ export class Journal {
     const file = await this.#folder.create(name);
     const segment = { name, file, bytes: HEAD.length };
     try {
-      await file.append(HEAD);
+      await file.append([HEAD]);
     } catch (error) {
       this.#end(segment);
       throw error;
@@ -208,11 +219,20 @@ export class Journal {
   }
 }
 
-function writeFrameHead(frame: Buffer, length: number, offset: number): void {
-  frame.writeUInt32LE(FRAME_MAGIC, 0);
-  frame.writeUInt32LE(length - FRAME_HEAD_BYTES, 4);
-  frame.writeUInt32LE(crc32c(frame, FRAME_HEAD_BYTES, length), 8);
-  frame.writeUInt32LE(crc32c(frame, 0, 12, offset), 12);
+/** Writes the head into its room at the begin of a frame that lies in pieces; returns the frame's length. */
+function writeFrameHead(frame: readonly Buffer[], offset: number): number {
+  const [first, ...others] = frame;
+  let length = first.length;
+  let checksum = crc32c(first, FRAME_HEAD_BYTES, first.length);
+  for (const piece of others) {
+    length += piece.length;
+    checksum = crc32c(piece, 0, piece.length, checksum);
+  }
+  first.writeUInt32LE(FRAME_MAGIC, 0);
+  first.writeUInt32LE(length - FRAME_HEAD_BYTES, 4);
+  first.writeUInt32LE(checksum, 8);
+  first.writeUInt32LE(crc32c(first, 0, 12, offset), 12);
+  return length;
 }
 
 /**

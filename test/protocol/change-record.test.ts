@@ -7,6 +7,7 @@ import {
   FLAG_HAS_ELEMENT,
   KIND_COUNTER,
   KIND_STRING,
+  LENT_BYTES_MAX,
   OFFSET_FLAGS,
   OFFSET_KEY_LENGTH,
   OFFSET_KIND,
@@ -248,7 +249,8 @@ describe('change record', () => {
     writer.patchFlags(second, FLAG_BATCH_END);
     const packed = writer.take();
     expect(packed.buffer.byteLength).toBeGreaterThanOrEqual(packed.length);
-    expect(packed.byteOffset).toBe(0);
+    // What a store needs before the first record.
+    expect(packed.byteOffset).toBe(8);
     const reader = new RecordReader();
     const next = reader.read(packed, 0);
     expect(reader.flags).toBe(FLAG_HAS_DEADLINE | FLAG_BATCH_BEGIN);
@@ -259,6 +261,23 @@ describe('change record', () => {
     expect(writer.length).toBe(next);
     writer.reset();
     expect(writer.length).toBe(0);
+  });
+
+  it('lends what it goes on using, and hands over what is large', () => {
+    const writer = new RecordWriter(8);
+    write(writer, example);
+    const lent = writer.lend();
+    writer.reset();
+    write(writer, example);
+    expect(writer.lend().buffer).toBe(lent.buffer);
+    const big: Fields = { ...example, value: Buffer.alloc(LENT_BYTES_MAX, 'v') };
+    write(writer, big);
+    const given = writer.lend();
+    const copy = Buffer.from(given);
+    writer.reset();
+    write(writer, example);
+    expect(writer.buffer.buffer).not.toBe(given.buffer);
+    expect(given.equals(copy)).toBe(true);
   });
 
   it('copies long parts and keeps what was written when it grows', () => {

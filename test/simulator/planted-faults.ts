@@ -359,8 +359,8 @@ export const plantedFaults: readonly PlantedFault[] = [
     'answered-before-the-journal-is-synced',
     4,
     'storage/journal/journal.ts',
-    '      await this.#open.file.append(frame.subarray(0, length));',
-    '      void this.#open.file.append(frame.subarray(0, length));',
+    '      await this.#open.file.append(frame);',
+    '      void this.#open.file.append(frame);',
   ),
   fault(
     'journal-removed-before-the-flush',
@@ -380,8 +380,8 @@ export const plantedFaults: readonly PlantedFault[] = [
     'rows-overwrite-newer-registers',
     81,
     'storage/flush/level-engine.ts',
-    'if (isEmpty) await this.#store.putNewest',
-    'if (isEmpty || this.#slices.length === 0) await this.#store.putNewest',
+    'if (!isEmpty) return this.#store.writeNewer(records);',
+    'if (!isEmpty && this.#slices.length > 0) return this.#store.writeNewer(records);',
   ),
   fault(
     'writer-used-again-after-a-crash',

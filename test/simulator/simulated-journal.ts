@@ -59,10 +59,10 @@ export class SimulatedJournal {
 
   #file(path: string, name: string, user: JournalUser): JournalFile {
     return {
-      append: (bytes) =>
+      append: (pieces) =>
         new Promise((resolve, reject) => {
           if (!user.isAlive()) return;
-          const copy = Buffer.from(bytes);
+          const copy = Buffer.concat(pieces);
           this.#underWay = { name, bytes: copy };
           const isFull = this.#disk.isFull;
           user.setTimer(0.1 + this.#random.fraction() * this.#disk.syncMsMax, () => {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ReusedBatch } from '../../../storage/backends/level-batch.ts';
 import { levelBufferBytes, openLevelDatabase } from '../../../storage/backends/level-database.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -37,6 +39,31 @@ describe('the batch that is used again', () => {
     ]);
     await database.close();
   });
+});
+
+it('lets go of a batch that was too large to be kept', async () => {
+  const database = await openLevelDatabase(temporaryFolder('level'), 2 * MEBIBYTE);
+  const made: WeakRef<object>[] = [];
+  const { batch } = database;
+  database.batch = ((...args: []) => {
+    const one = batch.apply(database, args);
+    made.push(new WeakRef(one));
+    return one;
+  }) as typeof batch;
+  const reused = new ReusedBatch(database);
+  for (const name of ['a', 'b', 'c', 'd']) {
+    const changes = reused.begin();
+    changes.put(Buffer.from(name), Buffer.alloc(9 * MEBIBYTE));
+    await changes.write({ sync: false });
+  }
+  expect(made).toHaveLength(4);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  // A weak reference holds what it was asked for until the turn is over.
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  expect(made.filter((one) => one.deref() !== undefined).length).toBeLessThan(2);
+  await database.close();
 });
 
 describe("LevelDB's buffers", () => {

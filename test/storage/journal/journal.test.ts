@@ -21,11 +21,12 @@ class HeldFolder implements JournalFolder {
   create = (name: string): Promise<JournalFile> => {
     const parts: Buffer[] = [];
     this.files.set(name, parts);
-    const append = (bytes: Buffer): Promise<void> =>
+    const append = (pieces: readonly Buffer[]): Promise<void> =>
       new Promise((resolve, reject) => {
+        const bytes = Buffer.concat(pieces);
         const done = (error?: Error): void => {
           if (error !== undefined) return reject(error);
-          parts.push(Buffer.from(bytes));
+          parts.push(bytes);
           resolve();
         };
         if (this.isHolding) this.waiting.push({ bytes, done });
@@ -65,7 +66,7 @@ async function write(...frames: string[]): Promise<{ path: string; file: string;
     journal.append(Buffer.from(frame, 'latin1'));
     await journal.sync();
   }
-  return { path, file: join(path, readdirSync(path)[0]), journal };
+  return { path, file: frames.length === 0 ? '' : join(path, readdirSync(path)[0]), journal };
 }
 
 describe('the journal', () => {
@@ -76,6 +77,20 @@ describe('the journal', () => {
     journal.append(Buffer.alloc(700_000, 'x'));
     await journal.sync();
     expect(await replayed(journalFolder(path))).toEqual(['one', 'two', `three${'x'.repeat(700_000)}`]);
+  });
+
+  it('takes buffers that it is given as they are, between others, in one frame', async () => {
+    const { path, journal } = await write();
+    const given = ['given', 'y'.repeat(300_000)].map((text) => Buffer.from(text));
+    journal.append(Buffer.from('one,'));
+    for (const buffer of given) journal.append(buffer, true);
+    journal.append(Buffer.from(',two'));
+    await journal.sync();
+    journal.append(Buffer.from('alone'), true);
+    await journal.sync();
+    journal.append(Buffer.from('after'));
+    await journal.sync();
+    expect(await replayed(journalFolder(path))).toEqual([`one,given${'y'.repeat(300_000)},two`, 'alone', 'after']);
   });
 
   it('writes the bytes of its format', async () => {
