@@ -21,6 +21,12 @@ export interface DurableStore {
    * A store without it cannot give evicted keys back.
    */
   fetch?(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
+  /**
+   * Gives every register that is stored and whose id (see splitRecords) begins with one of these, as fetch does: of deleted fields and members
+   * those that count, of whichever node. Without it a store beside an embedded one keeps such sums when the deletion is forgotten.
+   */
+  fetchSums?:
+    ((idPrefixes: readonly string[], onRecords: (records: Buffer) => Promise<void>) => Promise<void>) | undefined;
   /** Forgets registers whose stored version, going by stamps and origins, is not newer than the record given here (vacuum). */
   remove?(registers: Buffer): Promise<void>;
   close(): Promise<void>;

@@ -9,8 +9,7 @@ import { OFFSET_KIND, RecordReader } from '../../protocol/change-record.ts';
 import { isElementCounterKind } from '../../protocol/collection-kinds.ts';
 import { SUM_ORIGIN_BYTES } from '../../protocol/sum-record.ts';
 import type { MysqlConnections } from './mysql-connections.ts';
-import { packKeyNames } from './key-names.ts';
-import { type Outlived, sumsPrefix } from './outlived.ts';
+import { type Outlived, sumsName } from './outlived.ts';
 
 export class SumOrigins {
   readonly #reader = new RecordReader();
@@ -71,13 +70,12 @@ export class SumOrigins {
 }
 
 /** The ids, in hex, of the rows that an element's sums may have. */
-export function sumIds({ database, key, element, counterKind }: Outlived, origins: readonly Buffer[]): string[] {
+export function sumIds(outlived: Outlived, origins: readonly Buffer[]): string[] {
+  const { key, element } = outlived;
   if (key === null || element === null) return [];
-  // See register-key.ts.
-  const name = packKeyNames([{ database, key }]);
-  const prefix = Buffer.concat([name, Buffer.from([counterKind]), sumsPrefix(element), Buffer.alloc(SUM_ORIGIN_BYTES)]);
+  const name = Buffer.concat([sumsName(outlived, key), Buffer.alloc(SUM_ORIGIN_BYTES)]);
   return origins.map((origin) => {
-    origin.copy(prefix, prefix.length - SUM_ORIGIN_BYTES);
-    return hash('sha256', prefix, 'hex');
+    origin.copy(name, name.length - SUM_ORIGIN_BYTES);
+    return hash('sha256', name, 'hex');
   });
 }

@@ -101,7 +101,7 @@ export class MysqlStore implements DurableStore {
   /** Rows that the server refused to take. */
   readonly refused = new Quarantine('mysql');
   /** Sums that lie under the tombstone of one element are found without reading the rows of its collection. */
-  readonly findsSums = true;
+  readonly findsSums: boolean = true;
   readonly #connections: MysqlConnections;
   readonly #environment: StoreEnvironment;
   readonly #reader = new RecordReader();

@@ -24,7 +24,7 @@ import {
 } from '../../protocol/collection-kinds.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
 import { beginOf, compareVersions, isSum, SUM_ORIGIN_BYTES, type Version } from '../../protocol/sum-record.ts';
-import { keyId, keyIdsOf } from './key-names.ts';
+import { keyId, keyIdsOf, packKeyNames } from './key-names.ts';
 
 /** With many more keys a database would not use its index. */
 const KEYS_A_SELECT = 1000;
@@ -170,6 +170,12 @@ export function sumsPrefix(element: Buffer): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(element.length, 0);
   return Buffer.concat([length, element]);
+}
+
+/** What the register keys (register-key.ts) of an element's sums begin with; behind it comes the id of their node. */
+export function sumsName({ database, element, counterKind }: Outlived, key: Buffer): Buffer {
+  const name = packKeyNames([{ database, key }]);
+  return Buffer.concat([name, Buffer.from([counterKind]), sumsPrefix(element ?? Buffer.alloc(0))]);
 }
 
 function isSumOf({ buffer, kind, elementStart, elementLength }: RecordView, by: Outlived, element: Buffer): boolean {

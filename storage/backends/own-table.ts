@@ -6,11 +6,11 @@ import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { type DurableStore, type OnRecords, Quarantine, StoreError } from './backend.ts';
 import { keyId, type KeyName, packKeyNames } from './key-names.ts';
 import type { RefusedRow } from './mysql.ts';
-import { isOutlived, type Outlived, outlivedOf, outlives } from './outlived.ts';
+import { isOutlived, type Outlived, outlivedOf, outlives, sumsName } from './outlived.ts';
 import { splitRecords } from './record-tools.ts';
 import { reasonOf } from './reason.ts';
 
-/** Keys that a store is asked for at once. */
+/** Keys, or elements, that a store is asked for at once. */
 const KEYS_A_FETCH = 500;
 
 export function isDurableStore(target: object): target is DurableStore {
@@ -26,6 +26,11 @@ export class OwnTable {
     this.#store = store;
     this.refused = new Quarantine(store.name);
     this.quarantine = new Quarantine(store.name);
+  }
+
+  /** Whether sums that lie under the tombstone of one element are found without all of its collection. */
+  get findsSums(): boolean {
+    return this.#store.fetchSums !== undefined;
   }
 
   get server(): string {
@@ -89,21 +94,28 @@ export class OwnTable {
       if (known === undefined) byKey.set(id, { name: { database, key }, all: [outlived] });
       else known.all.push(outlived);
     }
-    const names = [...byKey.values()].map(({ name }) => name);
     const reader = new RecordReader();
-    for (let from = 0; from < names.length; from += KEYS_A_FETCH) {
-      await this.fetch(packKeyNames(names.slice(from, from + KEYS_A_FETCH)), async (records) => {
-        const writer = new RecordWriter();
-        for (const { id, record } of splitRecords(records)) {
-          reader.read(record, 0);
-          const keyName = keyId(reader.database, record.subarray(reader.keyStart, reader.keyStart + reader.keyLength));
-          const by = byKey.get(keyName);
-          if (by === undefined) continue;
-          if (by.all.some((one) => outlives(reader, one))) newer.set(keyName, by.name);
-          if (!given.has(id) && by.all.some((one) => isOutlived(reader, one))) writer.raw(record, 0, record.length);
-        }
-        if (writer.length > 0) await onRecords(writer.take());
-      });
+    const onFetched = async (records: Buffer): Promise<void> => {
+      const writer = new RecordWriter();
+      for (const { id, record } of splitRecords(records)) {
+        reader.read(record, 0);
+        const keyName = keyId(reader.database, record.subarray(reader.keyStart, reader.keyStart + reader.keyLength));
+        const by = byKey.get(keyName);
+        if (by === undefined) continue;
+        if (by.all.some((one) => outlives(reader, one))) newer.set(keyName, by.name);
+        if (!given.has(id) && by.all.some((one) => isOutlived(reader, one))) writer.raw(record, 0, record.length);
+      }
+      if (writer.length > 0) await onRecords(writer.take());
+    };
+    const found = [...byKey.values()];
+    const isAsked = ({ all }: { all: Outlived[] }): boolean =>
+      !this.findsSums || all.some(({ element }) => element === null);
+    for (const names of portions(found.filter(isAsked).map(({ name }) => name)))
+      await this.fetch(packKeyNames(names), onFetched);
+    const elements = found.filter((one) => !isAsked(one)).flatMap(({ name, all }) => all.map((one) => ({ name, one })));
+    for (const some of portions(elements)) {
+      const prefixes = some.map(({ name, one }) => sumsName(one, name.key).toString('latin1'));
+      await this.#tried(() => this.#store.fetchSums!(prefixes, onFetched));
     }
     return packKeyNames([...newer.values()]);
   }
@@ -128,4 +140,9 @@ export class OwnTable {
   close(): Promise<void> {
     return this.#store.close();
   }
+}
+
+/** What a store is asked for, so many at once. */
+function* portions<T>(all: readonly T[]): Generator<T[]> {
+  for (let from = 0; from < all.length; from += KEYS_A_FETCH) yield all.slice(from, from + KEYS_A_FETCH);
 }

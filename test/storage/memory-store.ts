@@ -73,6 +73,11 @@ export class MemoryStore implements DurableStore {
     if (writer.length > 0) await onRecords(writer.take());
   }
 
+  async fetchSums(idPrefixes: readonly string[], onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    const found = [...this.#registers].filter(([id]) => idPrefixes.some((prefix) => id.startsWith(prefix)));
+    if (found.length > 0) await onRecords(Buffer.concat(found.map(([, record]) => record)));
+  }
+
   async remove(registers: Buffer): Promise<void> {
     for (let at = 0; at < registers.length;) {
       at = this.#given.read(registers, at);

@@ -2,10 +2,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { FileStore } from '../../../examples/own-store/file-store.ts';
+import { OFFSET_STAMP } from '../../../protocol/change-record.ts';
 import { Mantis } from '../../../server/mantis.ts';
+import type { DurableStore } from '../../../storage/backends/backend.ts';
+import { OwnTable } from '../../../storage/backends/own-table.ts';
+import { FlushEngine, realStores } from '../../../storage/flush/flush-engine.ts';
+import { storeEnvironment } from '../../support/store-environment.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { contentsOf, describeBackend } from '../backend-contract.ts';
+import { MemoryStore } from '../memory-store.ts';
+import { pack, type RecordFields, RegisterModel } from '../registers.ts';
 
 async function openStore(path: string): Promise<FileStore> {
   const store = new FileStore(path);
@@ -71,4 +78,55 @@ describe('a node on a store of the application’s own', () => {
     expect(failures).toBeLessThan(1);
     await node.stop();
   }, 60_000);
+});
+
+describe('the sums of a deleted field in a store of the application’s own, beside an embedded one', () => {
+  const nameOf = (field: string, origin: number): Buffer =>
+    Buffer.concat([Buffer.from([field.length, 0, 0, 0]), Buffer.from(field), Buffer.alloc(8, origin)]);
+  const valueFrom = (step: number): Buffer =>
+    Buffer.concat([pack({ key: '', step }).subarray(OFFSET_STAMP, OFFSET_STAMP + 16), Buffer.alloc(16)]);
+  const sum = (field: string, origin: number, begun: number): RecordFields => ({
+    key: 'h',
+    kind: 40,
+    element: nameOf(field, origin),
+    step: 9,
+    value: valueFrom(begun),
+  });
+  const tombstone = { key: 'h', kind: 32, element: 'f', step: 5, dead: true };
+
+  /** What is left in a store that another node, which is gone, has brought sums to, when this one forgets the tombstone. */
+  async function leftBehind(store: DurableStore): Promise<string[]> {
+    const directory = join(temporaryFolder('own-store'), 'registers');
+    const failed = (error: Error): void => {
+      throw error;
+    };
+    const options = { directory, mysqlUrl: null, isQueueing: true, connectTimeoutMs: 0, queryTimeoutMs: 0 };
+    const events = { onStatus: () => undefined, onEmptied: () => undefined, onFatal: failed };
+    const engine = new FlushEngine(
+      { ...options, backoffMsMax: 100, takeoverMs: 10_000 },
+      'own',
+      null,
+      events,
+      storeEnvironment,
+      { ...realStores, mysql: () => new OwnTable(store) },
+    );
+    await engine.open();
+    await store.write(pack(sum('f', 1, 2), sum('f', 2, 6), sum('g', 1, 2), { key: 'h', kind: 32, element: 'g' }));
+    await engine.write(pack(tombstone));
+    const staying = await engine.remove(pack(tombstone), Infinity, () => Promise.resolve());
+    expect(staying).toHaveLength(0);
+    await engine.close();
+    return contentsOf(store);
+  }
+
+  it('go with its tombstone where the store finds them', async () => {
+    const expected = new RegisterModel();
+    expected.merge(pack(sum('f', 2, 6), sum('g', 1, 2), { key: 'h', kind: 32, element: 'g' }));
+    expect(await leftBehind(new MemoryStore())).toEqual(expected.contents());
+  });
+
+  it('stay where it does not', async () => {
+    const store = Object.assign(new MemoryStore(), { fetchSums: undefined });
+    expect(await leftBehind(store)).toHaveLength(4);
+  });
 });
