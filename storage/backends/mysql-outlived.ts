@@ -50,9 +50,11 @@ function judgeOfKeys(all: readonly Outlived[], newer: Map<string, KeyName>): Jud
     const { database } = record;
     const key = keyOfRow(row);
     const name = keyId(database, key);
-    const by = byKey.get(name) ?? byKey.get(`${database}`) ?? [];
-    if (by.some((one) => outlives(record, one))) newer.set(name, { database, key });
-    return by.some((one) => isOutlived(record, one));
+    // What is newer than its key may be under the FLOOR all the same.
+    const by = [...(byKey.get(name) ?? []), ...(byKey.get(`${database}`) ?? [])];
+    const isGoing = by.some((one) => isOutlived(record, one));
+    if (!isGoing && by.some((one) => outlives(record, one))) newer.set(name, { database, key });
+    return isGoing;
   };
 }
 

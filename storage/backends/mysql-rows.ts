@@ -149,12 +149,13 @@ export function notNewerText(records: Buffer, row: RowReference, reader: RecordR
   reader.read(records, row.start);
   const { buffer, flags, start, valueStart } = reader;
   const version = `x'${buffer.toString('hex', start + OFFSET_STAMP, start + OFFSET_STAMP + VERSION_BYTES)}'`;
-  const isUpToDead = flags & FLAG_DEAD ? '' : ' AND dead=0';
   const isUpToDeadline =
     flags & FLAG_HAS_DEADLINE
       ? `${OLD_DEADLINE}<=x'${buffer.toString('hex', valueStart - VERSION_BYTES, valueStart)}'`
       : 'deadline_ver IS NULL';
-  return `(id=x'${row.id}' AND (ver<${version} OR (ver=${version}${isUpToDead} AND ${isUpToDeadline})))`;
+  // Under a tombstone of its own version a live row goes, whatever its deadline.
+  const isNotNewer = flags & FLAG_DEAD ? `(dead=0 OR ${isUpToDeadline})` : `dead=0 AND ${isUpToDeadline}`;
+  return `(id=x'${row.id}' AND (ver<${version} OR (ver=${version} AND ${isNotNewer})))`;
 }
 
 /** A record's version as text that compares as versions do. */

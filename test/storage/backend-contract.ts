@@ -164,11 +164,13 @@ export function describeBackend(name: string, create: () => Promise<StoreUnderTe
         { key: 'older', step: 1 },
         { key: 'same', step: 2, dead: true },
         { key: 'newer', step: 3 },
+        { key: 'dying', step: 2, deadline: { ms: 5, step: 2 } },
         { key: 'other' },
       );
       await store.write(all);
       await store.remove?.(
         pack(
+          { key: 'dying', step: 2, dead: true },
           { key: 'older', step: 2 },
           { key: 'same', step: 2, dead: true },
           { key: 'newer', step: 2 },

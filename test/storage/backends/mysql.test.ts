@@ -227,6 +227,21 @@ describe('mysql rows that others have outlived', () => {
     await store.close();
   });
 
+  it('are those under a FLOOR, also where they are newer than what is given of their key', async () => {
+    const { store } = await newStore();
+    await store.write(
+      pack({ key: 'h', kind: 32, element: 'old', step: 3 }, { key: 'h', kind: 32, element: 'new', step: 9 }),
+    );
+    const key = { key: 'h', kind: 16, step: 2 };
+    const given = pack(key, { key: '', kind: 3, step: 5 });
+    expect(await outlivedIn(store, given)).toEqual({ gone: ['h old'], newer: ['0 h'] });
+    expect(await outlivedIn(store, pack(key, { key: '', kind: 3, step: 10 }))).toEqual({
+      gone: ['h new', 'h old'],
+      newer: [],
+    });
+    await store.close();
+  });
+
   it('are the sums of an element that began before its tombstone', async () => {
     const { store, url, database } = await newStore();
     const nameOf = (origin: number): Buffer => Buffer.from([1, 0, 0, 0, 102, 0, 0, 0, 0, 0, 0, 0, origin]);
