@@ -249,6 +249,11 @@ export class Replicator {
     return this.#mesh.membership.members.size > 0;
   }
 
+  /** Has this node compared with every linked peer soon: it can give now what it could not. */
+  compare(): void {
+    for (const { link } of this.#mesh.live.values()) link.repair?.ask();
+  }
+
   /** Adds an address to dial, as the option `peers` does. */
   addPeer(host: string, port: number): void {
     this.#mesh.dialer.add(host, port);

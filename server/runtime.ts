@@ -337,21 +337,22 @@ export class Runtime implements Node {
   }
 
   async #startReplication(): Promise<void> {
-    const { members, facts, writers } = this.#horizon;
+    const { members, facts: horizon, writers } = this.#horizon;
     const filled = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
     if (filled === null) return;
-    const hasEvicted = (): boolean => this.keyspace.evictedKeys > 0;
+    const { keyspace, flusher, relayed, keyspaceEvents: events, readThrough } = this;
+    const hasEvicted = (): boolean => keyspace.evictedKeys > 0;
     const commandCount = (): number => this.statistics.commandsProcessed;
-    const stores = { isDurabilityTold: this.flusher !== null, isBroughtTold: this.flusher?.hasDatabase === true };
-    const known = { horizon: facts, writers, ...stores, hasEvicted, commandCount };
-    const options = { ...filled, ...known, ...this.#environment.replication };
-    const adapter = new ReplicaAdapter(this.keyspace, this.relayed, () => this.monotonicMs(), this.keyspaceEvents);
-    this.replicator = new Replicator(options, adapter, this.#environment, this.applied);
+    const stores = { isDurabilityTold: flusher !== null, isBroughtTold: flusher?.hasDatabase === true };
+    const known = { horizon, writers, ...stores, hasEvicted, commandCount, ...this.#environment.replication };
+    const adapter = new ReplicaAdapter(keyspace, relayed, () => this.monotonicMs(), events, readThrough?.search);
+    this.replicator = new Replicator({ ...filled, ...known }, adapter, this.#environment, this.applied);
+    if (readThrough?.search) readThrough.search.onFound = () => this.replicator?.compare();
     followPeerSettings(this.config, this.replicator);
     this.replicator.onFirstMember(() => this.#joinCluster());
     this.replicator.onPublished((messages) => deliverMessages(this.pubsub, messages));
     // A node that nobody has joined yet need not digest and feed what it writes.
-    if (this.keyspace.expectsPeers) this.#joinCluster();
+    if (keyspace.expectsPeers) this.#joinCluster();
     await this.replicator.start();
   }
 

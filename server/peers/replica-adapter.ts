@@ -23,6 +23,7 @@ import { keyKindOf } from '../../storage/collections/kinds.ts';
 import { CellDigests, CellRecords, comparableAt } from '../../storage/digests/element-cells.ts';
 import { EvictedDigests } from '../../storage/digests/evicted-digests.ts';
 import { forsakeKey, takeKey, takeNewKey } from '../../storage/tombstones/forsake.ts';
+import type { EvictedSearch } from '../../storage/eviction/evicted-search.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
 import { type LongTurnLimits, mayHaveRun, TurnAside } from '../../storage/merging/long-turn.ts';
 import { applyRecords } from '../../storage/merging/merge.ts';
@@ -39,13 +40,17 @@ export class ReplicaAdapter implements Replica {
   readonly #relayed: RelayedTurns;
   readonly #events: KeyspaceEvents | null;
   readonly #monotonicMs: () => number;
+  readonly #search: EvictedSearch | null;
 
+  /** @param search finds in the stores what peers lack of evicted keys; null where nothing can */
   constructor(
     keyspace: Keyspace,
     relayed: RelayedTurns,
     monotonicMs: () => number,
     events: KeyspaceEvents | null = null,
+    search: EvictedSearch | null = null,
   ) {
+    this.#search = search;
     this.#keyspace = keyspace;
     this.#relayed = relayed;
     this.#events = events;
@@ -109,7 +114,7 @@ export class ReplicaAdapter implements Replica {
   }
 
   startScan(): ReplicaScan {
-    return new AdapterScan(this.#keyspace, this.#monotonicMs);
+    return new AdapterScan(this.#keyspace, this.#monotonicMs, this.#search);
   }
 
   startCells({ database, key, kind }: KeyName, bits: number): CellScan | null {
@@ -281,7 +286,10 @@ class AdapterScan implements ReplicaScan {
   #toldDatabase = 0;
   #toldRef = 0;
 
-  constructor(keyspace: Keyspace, monotonicMs: () => number) {
+  readonly #search: EvictedSearch | null;
+
+  constructor(keyspace: Keyspace, monotonicMs: () => number, search: EvictedSearch | null) {
+    this.#search = search;
     this.#keyspace = keyspace;
     this.#scan = new RegisterScan(keyspace);
     this.#monotonicMs = monotonicMs;
@@ -363,12 +371,14 @@ class AdapterScan implements ReplicaScan {
     return this.#hasEvicted;
   }
 
-  /** The peer lacks what is selected, and of evicted keys this node has nothing that it could give. */
+  /** The peer lacks what is selected, and memory has nothing of evicted keys that it could give: the stores are searched. */
   #askEvicted(selection: KeySelection): void {
     const { digests } = this.#keyspace;
+    const search = this.#search;
     const isAsked = (hi: number, lo: number): boolean => isSelected(selection, hi, lo);
+    const seek = search === null ? null : (hi: number, lo: number): boolean => search.seek(hi, lo);
     this.#nextEvicted((evicted, table) =>
-      evicted.ask(table, isAsked, (hashHi, _hashLo, hi, lo) => digests.toggleKey(hashHi, hi, lo)),
+      evicted.ask(table, isAsked, seek, (hashHi, _hashLo, hi, lo) => digests.toggleKey(hashHi, hi, lo)),
     );
   }
 
@@ -381,7 +391,18 @@ class AdapterScan implements ReplicaScan {
         forsakeKey(this.#keyspace, this.#keyspace.databases[database], ref, rule.boundOf);
       });
     }
-    return more;
+    if (more || !isAnyForsaken(rule)) return more;
+    while (this.#hasEvicted && this.#monotonicMs() < endMs) this.#forsakeEvicted(selection);
+    return this.#hasEvicted;
+  }
+
+  /** Of evicted keys nobody knows here what was deleted at the peer: none that it lacks is given to it, or to others. */
+  #forsakeEvicted(selection: KeySelection): void {
+    const { digests } = this.#keyspace;
+    const goes = (hi: number, lo: number): boolean => isSelected(selection, hi, lo);
+    this.#nextEvicted((evicted, table) =>
+      evicted.drop(table, goes, (hashHi, _hashLo, hi, lo) => digests.toggleKey(hashHi, hi, lo)),
+    );
   }
 
   close(): void {}
@@ -390,4 +411,10 @@ class AdapterScan implements ReplicaScan {
 function isSelected({ buckets, has }: KeySelection, hashHi: number, hashLo: number): boolean {
   const wanted = buckets[hashHi >>> 16];
   return wanted !== skipBucket && (wanted !== listedKeys || has(hashHi, hashLo));
+}
+
+/** Whether anything is deleted because the peer lacks it: no writer's bound is above that of one whom nobody knows. */
+function isAnyForsaken({ boundOf }: TakeRule): boolean {
+  const { hi, lo } = boundOf(0xffffffff, 0xffffffff);
+  return (hi | lo) !== 0;
 }

@@ -78,7 +78,7 @@ export class Housekeeping {
       runtime.keyspace.updateAccessClock(runtime.config.values['maxmemory-policy'].endsWith('lfu'));
       // Peers write, too, also where no client does.
       if (runtime.loading === null) this.#dispatcher.memory?.relieveSoon();
-      if (runtime.loading === null && !this.#stopped) runtime.readThrough?.parts.tick();
+      if (runtime.loading === null && !this.#stopped) runtime.readThrough?.tick(monotonicMs);
       this.#expire();
       this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
       this.#listener.closeIdle(nowMs);

@@ -23,6 +23,7 @@ import { BUFFER_BYTES, type LevelDatabase, openLevelDatabase } from './level-dat
 import { rangeOf, REGISTER_TAG, REGISTERS_FROM, REGISTERS_TO } from './level-ranges.ts';
 import { canBeOutlived, isOutlived, outlivedOf, type Outlived } from './outlived.ts';
 import { type KeyName, keyNamesOf } from './key-names.ts';
+import { searchLevel, type SearchStep } from './key-search.ts';
 import { keyOfRegisterKey, newestOf, registerKeyLength, writeRegisterKey } from './register-key.ts';
 import type { TornTail } from './torn-tail.ts';
 
@@ -456,6 +457,11 @@ export class LevelStore implements DurableStore {
     await this.#walk({ ...rangeOf(name), fillCache: true }, visit, async () => {
       if (writer.length >= FETCH_SLICE_BYTES) await onRecords(writer.take());
     });
+  }
+
+  /** A step of a search: see key-search.ts. */
+  search(hashes: Buffer, from: Buffer | null): Promise<SearchStep> {
+    return this.guard(() => searchLevel(this.database, hashes, from));
   }
 
   async readMeta(name: string): Promise<Buffer | null> {

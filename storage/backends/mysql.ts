@@ -14,6 +14,7 @@ import {
 import type { StoreEnvironment } from '../environment.ts';
 import { Quarantine, StoreError, type DurableStore, type OnRecords } from './backend.ts';
 import { type KeyName, keyNamesOf, nameSlices, packKeyNames } from './key-names.ts';
+import { searchRows, type SearchStep } from './key-search.ts';
 import { MysqlConnections, type MysqlPool, type ServerLimits } from './mysql-connections.ts';
 import {
   readProgress,
@@ -466,6 +467,11 @@ export class MysqlStore implements DurableStore {
       await this.#connections.queryRows(connection, sql, onRow, onEnough);
     });
     if (writer.length > 0) await onEnough();
+  }
+
+  /** A step of a search: see key-search.ts. */
+  search(hashes: Buffer, from: Buffer | null): Promise<SearchStep> {
+    return this.#asStoreError(() => searchRows(this.#connections, hashes, from));
   }
 
   /** Gives rows that are outlived by these registers, and resolves to the keys with rows newer than these: see mysql-outlived.ts. */

@@ -5,6 +5,8 @@
  *
  *   slot: | u32 key hash, high | u32 key hash, low | u32 digest, high | u32 digest, low | u32 deadline, times asked |     digest 0 = empty
  *
+ * Of what was asked for three times the key is sought in the stores, see evicted-search.ts.
+ *
  * About 26 bytes a key. 1,024 tables by the hash's high bits, each a run of whole buckets, which grow by themselves by a quarter.
  */
 const TABLES = 1024;
@@ -98,14 +100,49 @@ export class EvictedDigests {
     }
   }
 
-  /** A peer lacks these keys of one table, and asks: who is asked for the third time is taken out. */
-  ask(at: number, isAsked: (hashHi: number, hashLo: number) => boolean, taken: EvictedVisitor): void {
+  /**
+   * A peer lacks these keys of one table, and asks. What is asked for the third time is given to `seek`, which says whether it will be
+   * sought (until `endSeeking`), or not yet; where nothing can be, null, it is taken out.
+   */
+  ask(
+    at: number,
+    isAsked: (hashHi: number, hashLo: number) => boolean,
+    seek: ((hashHi: number, hashLo: number) => boolean) | null,
+    taken: EvictedVisitor,
+  ): void {
     this.#filter(at, taken, (table, slot) => {
-      if (!isAsked(table[slot], table[slot + 1])) return false;
-      if ((table[slot + 4] & ASKED_MOST) === ASKED_MOST - 1) return true;
-      table[slot + 4]++;
+      const times = table[slot + 4] & ASKED_MOST;
+      if (times === ASKED_MOST || !isAsked(table[slot], table[slot + 1])) return false;
+      const isThird = times === ASKED_MOST - 1;
+      if (isThird && seek === null) return true;
+      if (!isThird || seek!(table[slot], table[slot + 1])) table[slot + 4]++;
       return false;
     });
+  }
+
+  /** Whether peers asked for the key three times, and it is being sought. */
+  isSought(hashHi: number, hashLo: number): boolean {
+    const table = this.#tables[hashHi >>> TABLE_SHIFT] ?? NO_SLOTS;
+    if (table.length === 0) return false;
+    const slot = this.#find(table, hashHi, hashLo);
+    return (table[slot + 2] | table[slot + 3]) !== 0 && (table[slot + 4] & ASKED_MOST) === ASKED_MOST;
+  }
+
+  /**
+   * The search for a key is over. Without `isLost` it begins again when the key is asked for once more; else the key is taken out, its
+   * digest left in `digestHi` and `digestLo`. @returns whether it was
+   */
+  endSeeking(hashHi: number, hashLo: number, isLost: boolean): boolean {
+    if (!this.isSought(hashHi, hashLo)) return false;
+    if (isLost) return this.remove(hashHi, hashLo);
+    const table = this.#tables[hashHi >>> TABLE_SHIFT];
+    table[this.#find(table, hashHi, hashLo) + 4]--;
+    return false;
+  }
+
+  /** Takes out those of one table that `goes` names. */
+  drop(at: number, goes: (hashHi: number, hashLo: number) => boolean, taken: EvictedVisitor): void {
+    this.#filter(at, taken, (table, slot) => goes(table[slot], table[slot + 1]));
   }
 
   clear(): void {

@@ -12,10 +12,11 @@ import type { Database } from '../database.ts';
 import { endOfPiece, inPieces, type TurnTime } from '../merging/in-pieces.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { applyRecords } from '../merging/merge.ts';
+import { EvictedSearch, type SearchedStore } from './evicted-search.ts';
 import { PartReader } from './part-reader.ts';
 
 /** The durable stores as they are read here. */
-export interface KeySource {
+export interface KeySource extends Partial<SearchedStore> {
   fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
 }
 
@@ -47,7 +48,11 @@ export class ReadThrough {
   keysFetched = 0;
   /** Of those, keys that the stores do not have. */
   keysMissed = 0;
+  /** Bytes of records that the stores have given. */
+  bytesFetched = 0;
   readonly parts: PartReader;
+  /** Null where the stores cannot be searched. */
+  readonly search: EvictedSearch | null;
   readonly #keyspace: Keyspace;
   readonly #source: KeySource;
   readonly #pending = new Map<string, Pending>();
@@ -59,7 +64,16 @@ export class ReadThrough {
     this.#keyspace = keyspace;
     this.#source = source;
     this.parts = new PartReader(keyspace, this);
+    const { search } = source;
+    const store = search === undefined ? null : { search: search.bind(source) };
+    this.search = store === null ? null : new EvictedSearch(keyspace, store, this);
     keyspace.onPart = (key) => this.parts.read(key);
+  }
+
+  /** Goes on with what nobody waits for. Called by the node's timer with a monotonic time. */
+  tick(nowMs: number): void {
+    this.parts.tick();
+    this.search?.tick(nowMs);
   }
 
   get pendingCount(): number {
@@ -125,6 +139,7 @@ export class ReadThrough {
   /** Merges packed records, one key's at a time. */
   #merge(records: Buffer): void {
     const reader = this.#reader;
+    this.bytesFetched += records.length;
     this.#keyspace.clock.refresh();
     for (let at = 0; at < records.length;) {
       const from = at;

@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { StoreError, type OnRecords } from '../backends/backend.ts';
 import type { HeldBatch, HeldGeneration } from '../backends/held-queue.ts';
+import type { SearchStep } from '../backends/key-search.ts';
 import type { QueueBatch } from '../backends/level-queue.ts';
 import { LevelStore } from '../backends/level.ts';
 import type { MysqlPool } from '../backends/mysql-connections.ts';
@@ -31,7 +32,7 @@ type EmbeddedPart = LevelEngine | StoreEngine;
 export type MysqlTable = DrainTarget &
   ProgressTarget &
   Pick<MysqlStore, 'load' | 'outlived' | 'remove' | 'isEmpty' | 'fetch'> &
-  Partial<Pick<MysqlStore, 'newerThan' | 'findsSums'>> &
+  Partial<Pick<MysqlStore, 'newerThan' | 'findsSums' | 'search'>> &
   WatchedTable;
 
 /** Makes the stores. */
@@ -221,6 +222,13 @@ export class FlushEngine implements StoreEngine {
   async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
     if (this.#level === null) await this.#drainer?.drained();
     await (this.#level ?? this.#mysql)?.fetch(keys, onRecords);
+  }
+
+  async search(hashes: Buffer, from: Buffer | null): Promise<SearchStep> {
+    if (this.#level === null) await this.#drainer?.drained();
+    const store = this.#level ?? this.#mysql;
+    if (store?.search === undefined) throw new StoreError('refused', 'the store cannot be searched for keys');
+    return store.search(hashes, from);
   }
 
   async merge(records: Buffer): Promise<Buffer | null> {

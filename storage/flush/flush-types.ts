@@ -2,6 +2,7 @@
 import type { RecordWriter } from '../../protocol/change-record.ts';
 import type { OnRecords, QuarantinedRow } from '../backends/backend.ts';
 import type { HeldQueue } from '../backends/held-queue.ts';
+import type { SearchStep } from '../backends/key-search.ts';
 import type { QueueBatch } from '../backends/level-queue.ts';
 import type { NodeProgress } from '../backends/mysql-progress.ts';
 import type { RefusedRow } from '../backends/mysql.ts';
@@ -95,6 +96,12 @@ export interface StoreEngine extends DrainQueue, HeldQueue {
   write(records: Buffer, seen?: readonly RelayedTurn[] | null, isGuarded?: boolean): Promise<void>;
   /** Gives all registers of keys, as of all writes before the call (see DurableStore). */
   fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void>;
+  /**
+   * A step of a search for keys by their hashes (KeyHashes.bytes), in the store that `fetch` asks, as of all writes before the call; see
+   * key-search.ts. Rejects with a StoreError, `refused` where the store cannot be searched.
+   * @param from `next` of the step before, null for the first
+   */
+  search(hashes: Buffer, from: Buffer | null): Promise<SearchStep>;
   /** MySQL has what this node published up to there; others are told. */
   report(progress: NodeProgress): Promise<void>;
   /** Before close(): notes the progress in MySQL, and brings there what is held for peers in memory only. */

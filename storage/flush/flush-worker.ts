@@ -94,6 +94,7 @@ const methods: {
     stream(id, (onRecords) => engine.remove(bufferOf(records), stampMsMax, taking(onRecords))),
   outlived: (id, { records }) => stream(id, (onRecords) => engine.outlived(bufferOf(records), taking(onRecords))),
   fetch: (id, { keys }) => stream(id, (onRecords) => engine.fetch(bufferOf(keys), taking(onRecords))),
+  search: (_id, { hashes, from }) => engine.search(bufferOf(hashes), from === null ? null : bufferOf(from)),
   removeExactly: (_id, { records }) => engine.removeExactly(bufferOf(records)),
   drained: () => engine.drained(),
   refill: () => engine.refill(),

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { RecordWriter } from '../../protocol/change-record.ts';
 import { StoreError, type OnRecords } from '../backends/backend.ts';
+import type { SearchStep } from '../backends/key-search.ts';
 import { isDurableStore, OwnTable } from '../backends/own-table.ts';
 import type { TornTail } from '../backends/torn-tail.ts';
 import { Backoff } from './backoff.ts';
@@ -32,6 +33,7 @@ import { RemoteEngine } from './remote-engine.ts';
 import type { TakeRecords } from '../tombstones/removals.ts';
 import { untilBrought } from './takeover.ts';
 import type { StoreName, VerifiedStores } from '../verification/verification.ts';
+import { within } from './within.ts';
 
 export type { FlusherStatus, FlushSource, FlushTime, LevelStatus, MysqlStatus } from './flush-types.ts';
 
@@ -336,6 +338,12 @@ export class Flusher {
     await this.#engine.fetch(keys, onRecords);
   }
 
+  /** A step of a search for keys by their hashes: see StoreEngine. */
+  async search(hashes: Buffer, from: Buffer | null): Promise<SearchStep> {
+    if (this.#failure !== null) throw this.#failure;
+    return this.#engine.search(hashes, from);
+  }
+
   /** Hands dirty registers to the engine until what was dirty has been pulled; calls at the same time share one round. */
   #pull(): Promise<void> {
     this.#pulling ??= this.#pullSlices().finally(() => (this.#pulling = null));
@@ -411,30 +419,15 @@ export class Flusher {
   /** Resolves when MySQL has all that was dirty at the call; at once without MySQL. Rejects with a StoreError after timeoutMs. */
   async flushMysqlNow(timeoutMs = Number.POSITIVE_INFINITY): Promise<void> {
     const startedMs = this.#time.monotonicMs();
-    await this.#within(this.flushNow(), timeoutMs);
+    await within(this.#time, this.flushNow(), timeoutMs);
     if (this.#options.mysql === null) return;
-    await this.#within(this.#engine.drained(), timeoutMs - (this.#time.monotonicMs() - startedMs));
+    await within(this.#time, this.#engine.drained(), timeoutMs - (this.#time.monotonicMs() - startedMs));
   }
 
   /** Resolves when MySQL has all that the stores had at the call, also what peers were to bring there. Rejects when it is closed. */
   async brought(): Promise<void> {
     await this.#engine.drained();
     await untilBrought(this.#engine, this.#time, Number.POSITIVE_INFINITY, this.#closing.signal);
-  }
-
-  async #within(work: Promise<void>, timeoutMs: number): Promise<void> {
-    if (timeoutMs === Number.POSITIVE_INFINITY) return work;
-    let timer: { cancel(): void } | undefined;
-    const timeout = new Promise<never>((_resolve, reject) => {
-      const error = new StoreError('unavailable', 'not everything was durable in time');
-      timer = this.#time.setTimer(Math.max(0, timeoutMs), () => reject(error));
-    });
-    work.catch(() => undefined);
-    try {
-      await Promise.race([work, timeout]);
-    } finally {
-      timer?.cancel();
-    }
   }
 
   /**
@@ -450,16 +443,16 @@ export class Flusher {
     let isDurable = false;
     if (timeoutMs > 0) {
       try {
-        await this.#within(this.flushNow(), leftMs());
+        await within(this.#time, this.flushNow(), leftMs());
         isDurable = true;
-        if (onDurable !== undefined) await this.#within(onDurable(this.meta), leftMs());
+        if (onDurable !== undefined) await within(this.#time, onDurable(this.meta), leftMs());
         // A MySQL that is away is not waited for when the embedded store has everything.
         const isWorthWaiting =
           this.#options.mysql !== null && (this.#options.dataDir === null || this.#mysql?.state === 'up');
         const published = this.#source.published?.() ?? null;
         if (isWorthWaiting) {
-          await this.#within(this.#engine.drained(), leftMs());
-          await this.#within(this.#engine.leave(published), leftMs());
+          await within(this.#time, this.#engine.drained(), leftMs());
+          await within(this.#time, this.#engine.leave(published), leftMs());
         }
       } catch {
         // Not in time, or not at all; the result says so, and status() why.
@@ -468,7 +461,7 @@ export class Flusher {
     this.#closing.abort();
     this.#timer?.cancel();
     try {
-      await this.#within(this.#engine.close(), Math.max(CLOSE_RESERVE_MS, endMs - this.#time.monotonicMs()));
+      await within(this.#time, this.#engine.close(), Math.max(CLOSE_RESERVE_MS, endMs - this.#time.monotonicMs()));
     } catch {
       // The stores hang: the worker is ended as it is. A synced batch stays, a half-written one was never acknowledged.
       await this.#worker?.terminate();

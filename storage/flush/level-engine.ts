@@ -7,6 +7,7 @@ import { StoreError, type OnRecords } from '../backends/backend.ts';
 import { LevelQueue, type QueueBatch } from '../backends/level-queue.ts';
 import type { HeldBatch, HeldGeneration, HeldQueue } from '../backends/held-queue.ts';
 import { backUp } from '../backends/level-backup.ts';
+import type { SearchStep } from '../backends/key-search.ts';
 import { LevelHeld } from '../backends/level-held.ts';
 import type { HeldPart } from '../backends/batch-queue.ts';
 import type { LevelStore } from '../backends/level.ts';
@@ -208,9 +209,20 @@ export class LevelEngine implements DrainQueue, HeldQueue {
 
   /** Gives the registers of keys, as of all writes before the call. */
   async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
+    await this.#written();
+    await this.#watch(this.#store.fetch(keys, onRecords));
+  }
+
+  /** See StoreEngine. */
+  async search(hashes: Buffer, from: Buffer | null): Promise<SearchStep> {
+    await this.#written();
+    return this.#watch(this.#store.search(hashes, from));
+  }
+
+  /** Resolves when what was handed to write() before is in the store, or never will be. */
+  async #written(): Promise<void> {
     const behind = this.#slices.at(-1);
     if (behind !== undefined) await new Promise<void>((resolve) => void this.#readers.push({ behind, resolve }));
-    await this.#watch(this.#store.fetch(keys, onRecords));
   }
 
   #setWriteError(message: string | null): void {
@@ -240,9 +252,9 @@ export class LevelEngine implements DrainQueue, HeldQueue {
   }
 
   /** A disk that fails is told of; what is full or closed is only the caller's failure. */
-  async #watch(work: Promise<void>): Promise<void> {
+  async #watch<T>(work: Promise<T>): Promise<T> {
     try {
-      await work;
+      return await work;
     } catch (error) {
       if (error instanceof StoreError && error.kind === 'damaged') this.#events.onFatal(error);
       throw error;

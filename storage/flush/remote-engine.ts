@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { StoreError, type OnRecords } from '../backends/backend.ts';
 import type { HeldBatch, HeldGeneration } from '../backends/held-queue.ts';
+import type { SearchStep } from '../backends/key-search.ts';
 import type { QueueBatch } from '../backends/level-queue.ts';
 import type { NodeProgress } from '../backends/mysql-progress.ts';
 import type { RefusedRow } from '../backends/mysql.ts';
@@ -153,6 +154,14 @@ export class RemoteEngine implements StoreEngine {
 
   async fetch(keys: Buffer, onRecords: (records: Buffer) => Promise<void>): Promise<void> {
     await this.#call({ name: 'fetch', keys }, onRecords);
+  }
+
+  async search(hashes: Buffer, from: Buffer | null): Promise<SearchStep> {
+    const { names, next } = (await this.#call({ name: 'search', hashes, from })) as {
+      names: Uint8Array;
+      next: Uint8Array | null;
+    };
+    return { names: bufferOf(names), next: next === null ? null : bufferOf(next) };
   }
 
   async merge(records: Buffer): Promise<Buffer | null> {

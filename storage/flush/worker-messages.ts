@@ -20,6 +20,7 @@ export type EngineMethod =
   | { name: 'merge' | 'outlived' | 'removeExactly'; records: Uint8Array }
   | { name: 'remove'; records: Uint8Array; stampMsMax: number }
   | { name: 'fetch'; keys: Uint8Array }
+  | { name: 'search'; hashes: Uint8Array; from: Uint8Array | null }
   | { name: 'readMeta'; key: string }
   | { name: 'writeMeta'; key: string; bytes: Uint8Array }
   | { name: 'take'; rowsMax: number; bytesMax: number }

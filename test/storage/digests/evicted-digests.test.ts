@@ -71,6 +71,7 @@ describe('digests of evicted keys', () => {
       digests.ask(
         0,
         (_hi, lo) => lo > 10,
+        null,
         (_hi, lo) => taken.push(lo),
       );
     ask();
@@ -80,5 +81,33 @@ describe('digests of evicted keys', () => {
     expect([taken.length, digests.count]).toEqual([10, 10]);
     ask();
     expect(digests.count).toBe(10);
+  });
+
+  it('are sought from the third time on that they were asked for, until that is over', () => {
+    const digests = new EvictedDigests();
+    for (let key = 1; key <= 20; key++) digests.add(5, key, key, key, 0, startMs);
+    const sought: number[] = [];
+    let hasRoom = false;
+    const ask = (): void =>
+      digests.ask(
+        0,
+        (_hi, lo) => lo > 18,
+        (_hi, lo) => hasRoom && sought.push(lo) > 0,
+        () => expect('it').toBe('kept'),
+      );
+    for (let times = 0; times < 4; times++) ask();
+    expect(sought).toEqual([]);
+    hasRoom = true;
+    ask();
+    ask();
+    expect([sought.sort(), digests.isSought(5, 19), digests.isSought(5, 18)]).toEqual([[19, 20], true, false]);
+    expect([
+      digests.endSeeking(5, 19, true),
+      digests.endSeeking(5, 20, false),
+      digests.endSeeking(5, 18, true),
+    ]).toEqual([true, false, false]);
+    expect([digests.digestLo, digests.count, digests.isSought(5, 20)]).toEqual([19, 19, false]);
+    ask();
+    expect([sought.length, digests.isSought(5, 20)]).toEqual([3, true]);
   });
 });
