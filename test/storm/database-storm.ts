@@ -114,7 +114,6 @@ export class DatabaseStorm {
     for (const client of this.#clients) client.stop();
     await Promise.all(running);
     this.#log('healed');
-    await this.#readBack();
     const agreedAfterMs = await untilAgreed(nodes, HEALING_MS);
     await this.#checkStores();
     for (const node of nodes) await this.#checkNode(`node ${node.number}`, node.port);
@@ -211,23 +210,6 @@ export class DatabaseStorm {
   }
 
   // What must be, in the end.
-
-  /**
-   * What was evicted a node has in its store alone. Where a crash took what it had still to send, its peers get that when a command
-   * names the key, see decision 19.
-   */
-  async #readBack(): Promise<void> {
-    const { port } = this.#ballast.node;
-    await ask(port, 'CONFIG', 'SET', 'maxmemory', '0');
-    const owned = this.#residents.flatMap(({ keys }) => [...keys.keys()]);
-    const shared = ['fields', 'members', 'pushed', ...this.#residents[0].sums.map((_, at) => `counter:${at}`)];
-    const client = await RespClient.connect(port);
-    try {
-      for (const name of [...this.#ballast.keys.keys(), ...owned, ...shared]) await client.command('EXISTS', name);
-    } finally {
-      await client.close();
-    }
-  }
 
   /** Brings everything to the table, and lets each node compare itself with its stores. */
   async #checkStores(): Promise<void> {
