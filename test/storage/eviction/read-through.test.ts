@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { RecordWriter } from '../../../protocol/change-record.ts';
+import { RecordReader, RecordWriter } from '../../../protocol/change-record.ts';
 import { StoreError } from '../../../storage/backends/backend.ts';
+import { keyNamesOf } from '../../../storage/backends/key-names.ts';
 import { LevelStore } from '../../../storage/backends/level.ts';
 import { MemoryStore } from '../memory-store.ts';
 import { TYPE_HASH, TYPE_SET } from '../../../storage/arena/block.ts';
@@ -8,7 +9,13 @@ import { EvictedKeys } from '../../../storage/eviction/evicted-keys.ts';
 import { Eviction } from '../../../storage/eviction/eviction.ts';
 import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { drainDirty } from '../../../storage/changes/outflow.ts';
-import { hydrateRows, hydrateWithin, type KeySource, ReadThrough } from '../../../storage/eviction/read-through.ts';
+import {
+  hydrateRows,
+  hydrateWithin,
+  type KeySource,
+  nameOf,
+  ReadThrough,
+} from '../../../storage/eviction/read-through.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { Replica } from '../collections/replicas.ts';
@@ -300,6 +307,19 @@ async function withUntold(
   return { small, peer };
 }
 
+/** Packed records, one of each key, by the keys' names. */
+function keysOf(records: Buffer): { name: string; record: Buffer }[] {
+  const reader = new RecordReader();
+  const found: { name: string; record: Buffer }[] = [];
+  for (let at = 0; at < records.length;) {
+    at = reader.read(records, at);
+    const { database, keyStart, keyLength, start, end } = reader;
+    const name = nameOf(database, records.subarray(keyStart, keyStart + keyLength));
+    found.push({ name, record: records.subarray(start, end) });
+  }
+  return found;
+}
+
 /** What reading back was begun on this node's own account has come. */
 async function readBack({ readThrough }: SmallNode): Promise<void> {
   while (readThrough.pendingCount > 0) await new Promise(setImmediate);
@@ -356,6 +376,63 @@ describe('what a peer sends of an evicted key', () => {
       // Those that the last walk found on their way might have failed: it takes one more to know.
       for (let databases = keyspace.databases.length; databases > 0; databases--) small.readThrough.parts.tick();
       expect(keyspace.hasUnreadParts).toBe(false);
+    });
+  });
+
+  it('is read back bit by bit where much of it comes at once', async () => {
+    await withSeed(testFile, async (random) => {
+      const keyCount = 10_500;
+      let nowMs = START_MS;
+      const peer = new Replica(2, () => nowMs);
+      let isHeldUp = true;
+      let release: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => (release = resolve));
+      let asked = 0;
+      const source: KeySource = {
+        fetch: async (packed, onRecords) => {
+          asked += keyNamesOf(packed).length;
+          if (isHeldUp) await held;
+          // As a store with an index.
+          for (const { database, key } of keyNamesOf(packed)) {
+            const records = stored.get(nameOf(database, key));
+            if (records !== undefined) await onRecords(Buffer.from(records));
+          }
+        },
+      };
+      const stored = new Map<string, Buffer>();
+      const small = new SmallNode(() => nowMs, source, random);
+      const { replica, readThrough } = small;
+      const { keyspace } = replica;
+      for (let index = 0; index < keyCount; index++) peer.set(`key:${index}`, 'older');
+      replica.apply(Buffer.from(peer.takeFeed()));
+      nowMs += 1000;
+      keyspace.clock.refresh();
+      for (let index = 0; index < keyCount; index++) replica.set(`key:${index}`, 'newer');
+      replica.takeFeed();
+      const { records } = small.drain();
+      for (const { name, record } of keysOf(records)) stored.set(name, record);
+      while (small.evict() === 'yes');
+      expect(replica.database.keyCount).toBe(0);
+      replica.apply(Buffer.from(peer.takeState()));
+      expect([readThrough.pendingCount, keyspace.hasUnreadParts]).toEqual([10_000, true]);
+      // While so many are on their way no more are begun.
+      const walk = (): void => {
+        // Each database takes several looks.
+        for (let looks = 100; looks > 0; looks--) readThrough.parts.tick();
+      };
+      walk();
+      expect(readThrough.pendingCount).toBe(10_000);
+      isHeldUp = false;
+      release();
+      await readBack(small);
+      expect(replica.view().filter((line) => line.endsWith(': older'))).toHaveLength(500);
+      expect(keyspace.hasUnreadParts).toBe(true);
+      walk();
+      await readBack(small);
+      walk();
+      expect([keyspace.hasUnreadParts, asked]).toEqual([false, keyCount]);
+      expect(replica.view().filter((line) => !line.endsWith(': newer'))).toEqual([]);
+      expect(replica.view()).toHaveLength(keyCount);
     });
   });
 
