@@ -6,6 +6,7 @@ import { EvictedStamps } from './eviction/evicted-stamps.ts';
 import { ExpiryHeap } from './expiry/expiry-heap.ts';
 import { KeyIndex } from './index/key-index.ts';
 import { RefRing } from './arena/ref-ring.ts';
+import { ForgottenVersions } from './tombstones/forgotten-versions.ts';
 
 /** The hidden registers of one key, as change records by kind and element: see collections/shadow.ts. */
 export interface Shadow {
@@ -36,6 +37,8 @@ export class Database {
   readonly evictedStamps = new EvictedStamps();
   /** What the digests go on counting of keys that were evicted. */
   readonly evictedDigests = new EvictedDigests();
+  /** How new the deletions were that this node does not remember any more, and others may. */
+  readonly forgotten = new ForgottenVersions();
   readonly deadlines = new ExpiryHeap();
   readonly feedRing = new RefRing();
   readonly storeRing = new RefRing();

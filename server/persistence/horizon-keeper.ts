@@ -33,6 +33,11 @@ function parse(text: string): Stamp {
   return parseNodeId(text) ?? none;
 }
 
+/** What was deleted up to the stamp is not known here, and others may remember it. */
+function raiseForgotten({ databases }: Keyspace, { hi, lo }: Stamp): void {
+  for (const { forgotten } of databases) forgotten.raise(hi, lo);
+}
+
 export class HorizonKeeper {
   readonly members: readonly KnownMember[];
   readonly facts: HorizonFacts | null;
@@ -91,6 +96,8 @@ export class HorizonKeeper {
   attach(runtime: Runtime): void {
     this.#runtime = runtime;
     runtime.keyspace.expectsPeers = this.members.length > 0 || runtime.config.values.peers.length > 0;
+    // Not beyond what this node had heard of: a member that was set aside may have counted on meanwhile.
+    raiseForgotten(runtime.keyspace, earlier(this.reaped, parse(this.facts?.held ?? '')));
   }
 
   /**
@@ -146,6 +153,8 @@ export class HorizonKeeper {
     const now = { hi: keyspace.clock.hi, lo: keyspace.clock.lo };
     const reapable = replicator?.reapableStamp({ hi: stampHiOf(oldMs), lo: stampLoOf(oldMs, 0) }) ?? now;
     const reaped = later(this.reaped, replicator?.reapedStamp ?? none);
+    // The state of a node was taken that had forgotten more.
+    if (isAbove(reaped, this.reaped)) raiseForgotten(keyspace, reaped);
     if (this.#flusher === null) {
       this.#allow(later(reaped, reapable));
       return;

@@ -4,6 +4,8 @@ import { formatNodeId } from '../../protocol/stamp.ts';
 /** Blocks name a node in 16 bits. */
 const NODES_MAX = 0x10000;
 const WORD_MAX = 0xffffffff;
+/** The index of an id that is above every origin: of a bound that goes by stamps alone. */
+export const ABOVE_EVERY_ORIGIN = 1;
 const COUNT_FIRST = 16;
 const RECENT = 32;
 

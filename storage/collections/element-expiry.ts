@@ -5,17 +5,24 @@
  * A field that was only ever counted up has no value that a deadline could be bound to: it is given a removed one, older than
  * any sum that there can be at the key.
  */
-import { compareStamp } from '../../protocol/stamp.ts';
 import { HIDDEN, TYPE_HASH } from '../arena/block.ts';
+import { ABOVE_EVERY_ORIGIN, type NodeTable } from '../arena/node-table.ts';
 import type { Keyspace } from '../keyspace.ts';
-import { type Collection, ElementCursor } from './collection.ts';
+import { type Collection, compareVersion, ElementCursor } from './collection.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD, ELEMENT_DEADLINE, ELEMENT_EXPIRED } from './element-layout.ts';
-import { beginChange, endChange, expireElement, writeElement } from './element-writes.ts';
+import { beginChange, decodeElementCounter, endChange, expireElement, writeElement } from './element-writes.ts';
 import { elementKindOf } from './kinds.ts';
 
 const LAYOUT_AND_STATE = ELEMENT_DEAD | ELEMENT_COUNTED;
 const DUE_ELEMENTS_A_TURN = 1000;
 const WORD_MAX = 0xffffffff;
+
+interface Version {
+  readonly hi: number;
+  readonly lo: number;
+  /** An index in the node table. */
+  readonly origin: number;
+}
 
 /** Makes a deadline, set now, that of the element that is written next; 0 for one that is taken away. */
 export function pendingElementDeadline({ elements, clock }: Keyspace, deadlineMs: number): void {
@@ -40,7 +47,7 @@ export function setElementDeadline(keyspace: Keyspace, collection: Collection, r
   let lo = elements.stampLoOf(ref);
   let origin = elements.originOf(ref);
   if (hi === 0) {
-    ({ hi, lo, origin } = leastVersion(keyspace, collection));
+    ({ hi, lo, origin } = leastVersion(keyspace, collection, ref));
     flags |= ELEMENT_DEAD;
   }
   pendingElementDeadline(keyspace, deadlineMs);
@@ -62,18 +69,41 @@ export function setElementDeadline(keyspace: Keyspace, collection: Collection, r
   );
 }
 
-/** The least version above the floors of the key and its database: no sum that counts at the key began before it. */
-function leastVersion(keyspace: Keyspace, collection: Collection): { hi: number; lo: number; origin: number } {
-  const { nodes } = keyspace;
-  const { floorHi, floorLo } = keyspace.databases[collection.database];
-  const { floorHi: hi, floorLo: lo, floorOrigin } = collection;
-  if (compareStamp(floorHi, floorLo, hi, lo) >= 0) {
-    // A database's floor goes by stamps alone.
-    if (floorHi === 0) return { hi: 1, lo: 0, origin: nodes.indexOf(0, 0) };
-    return { ...nextWords(floorHi, floorLo), origin: nodes.indexOf(0, 0) };
+/**
+ * The least version above the floors of the key and its database, and above whatever this node has forgotten there and others may
+ * remember. It is below all sums: of those that are seen here, and of any that are not, which began after what is forgotten.
+ */
+function leastVersion(keyspace: Keyspace, collection: Collection, ref: number): Version {
+  const { nodes, digests } = keyspace;
+  const { floorHi, floorLo, forgotten } = keyspace.databases[collection.database];
+  const { floorHi: hi, floorLo: lo, floorOrigin: origin } = collection;
+  let least = above(nodes, floorHi, floorLo, ABOVE_EVERY_ORIGIN);
+  least = later(nodes, least, above(nodes, hi, lo, origin));
+  keyspace.readKey(collection.ref);
+  digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+  forgotten.read(nodes, digests.keyHi);
+  const last = { hi: forgotten.hi, lo: forgotten.lo, origin: forgotten.origin };
+  // Of a tombstone's own version the later deadline counts, also beside those that others set who remember it.
+  least = later(nodes, least, forgotten.isFloor ? above(nodes, last.hi, last.lo, last.origin) : last);
+  for (const entry of decodeElementCounter(keyspace, ref).entries) {
+    const begin = { hi: entry.beginHi, lo: entry.beginLo, origin: entry.origin };
+    // What was forgotten last was another key's.
+    if (later(nodes, least, begin) === least) least = { ...begin, origin: nodes.indexOf(0, 0) };
   }
-  const next = nextWords(nodes.hi[floorOrigin], nodes.lo[floorOrigin]);
-  return { hi, lo, origin: nodes.indexOf(next.hi, next.lo) };
+  return least;
+}
+
+function later(nodes: NodeTable, a: Version, b: Version): Version {
+  return compareVersion(nodes, a.hi, a.lo, a.origin, b.hi, b.lo, b.origin) >= 0 ? a : b;
+}
+
+/** The version that follows; where there is none, the first that there can be. */
+function above(nodes: NodeTable, hi: number, lo: number, origin: number): Version {
+  if (hi === 0) return { hi: 1, lo: 0, origin: nodes.indexOf(0, 0) };
+  // What goes by stamps alone.
+  if (origin === ABOVE_EVERY_ORIGIN) return { ...nextWords(hi, lo), origin: nodes.indexOf(0, 0) };
+  const id = nextWords(nodes.hi[origin], nodes.lo[origin]);
+  return { hi, lo, origin: nodes.indexOf(id.hi, id.lo) };
 }
 
 /** The 64-bit number that follows, as two words. */

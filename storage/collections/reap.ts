@@ -2,7 +2,8 @@
 import { compareStamp } from '../../protocol/stamp.ts';
 import type { Keyspace } from '../keyspace.ts';
 import type { Collection, ExpiredElements } from './collection.ts';
-import { dropElement, keepExpired } from './element-writes.ts';
+import { forgetElement } from '../tombstones/forget.ts';
+import { keepExpired } from './element-writes.ts';
 
 export interface StampBound {
   readonly hi: number;
@@ -72,7 +73,7 @@ export function dropElements(keyspace: Keyspace, collection: Collection, refs: r
       keepElement(keyspace, collection, ref);
       continue;
     }
-    dropElement(keyspace, collection, ref);
+    forgetElement(keyspace, collection, ref);
     dropped++;
   }
   if (dropped > 0) keyspace.objects.recount(collection);

@@ -13,6 +13,7 @@ import { COUNTER, DEADLINE, EXPIRED, FEED, HIDDEN, OBJECT, STORE } from '../aren
 import { dropElements, spentElements, type StampBound } from '../collections/reap.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { applyRecords } from '../merging/merge.ts';
+import { forgetKey } from './forget.ts';
 import { type RemovalSink, Removals, type TakeRecords } from './removals.ts';
 import { decodeCounter } from '../types/counter-payload.ts';
 import { HASH_END } from '../index/key-index.ts';
@@ -69,7 +70,7 @@ export class Reaper {
         removals.addKey(database, ref);
         return;
       }
-      keyspace.drop(database, hash, ref);
+      forgetKey(keyspace, database, hash, ref);
       dropped++;
     });
     if (this.#at >= HASH_END) {

@@ -10,6 +10,7 @@ import { keyId, keyIdsOf } from '../backends/key-names.ts';
 import type { Database } from '../database.ts';
 import { encodeFloor, encodeKey } from '../changes/encode.ts';
 import type { Keyspace } from '../keyspace.ts';
+import { forgetKey } from './forget.ts';
 import { StayingKeys } from './staying-keys.ts';
 
 export type TakeRecords = (records: Buffer) => Promise<void>;
@@ -196,7 +197,7 @@ export class Removals {
       }
       const ref = keyspace.find(database, records, reader.keyStart, reader.keyLength);
       if (ref === 0 || !this.#isReapable(keyspace, ref, bound)) continue;
-      keyspace.drop(database, keyspace.hash, ref);
+      forgetKey(keyspace, database, keyspace.hash, ref);
       this.#dropped++;
     }
   }

@@ -180,17 +180,14 @@ export class Ledger {
   /**
    * All that was not lost, merged.
    * @param lapseMs how late keys lapse there
-   * @param isForgetful a key past its deadline is forgotten when it is written anew, and a floor when somebody shows to have forgotten it
+   * @param isForgetful a key past its deadline is forgotten when it is written anew
    */
   merged(epochMs: number, lapseMs = LAPSE_MS, isForgetful = false): Reference {
     const reference = new Reference(true);
     for (const { atMs, records, lost } of this.turns) {
       reference.lapse(epochMs + atMs - lapseMs);
       const kept = lost.size === 0 ? records : records.filter((_record, index) => !lost.has(index));
-      for (const record of isForgetful ? kept : []) {
-        reference.forgetExpired(record);
-        reference.forgetFloor(record);
-      }
+      if (isForgetful) for (const record of kept) reference.forgetExpired(record);
       if (kept.length > 0) reference.apply(Buffer.concat(kept));
     }
     return reference;

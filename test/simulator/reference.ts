@@ -2,8 +2,7 @@
  * A replica outside of the cluster, which never crashes and never misses a message: what the cluster must have come to, and
  * the judge of what a node holds. Planted faults do not reach it: it always has the merge rules as they are.
  */
-import { FLAG_DEAD, FLAG_HAS_DEADLINE, KIND_FLOOR, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
-import { isElementKind, KIND_KEY_FLOOR } from '../../protocol/collection-kinds.ts';
+import { KIND_FLOOR, RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { compareStamp } from '../../protocol/stamp.ts';
 import { CommandTable } from '../../server/definitions/command-table.ts';
 import { allCommands } from '../../server/commands/all.ts';
@@ -143,32 +142,6 @@ export class Reference implements Holder {
     const database = keyspace.databases[reader.database];
     const ref = keyspace.find(database, reader.buffer, reader.keyStart, reader.keyLength);
     if (ref !== 0 && (keyspace.flagsOf(ref) & EXPIRED) !== 0) keyspace.drop(database, keyspace.hash, ref);
-  }
-
-  /**
-   * Forgets the floor of the record's key if the record is the deadline of a field that was only ever counted up, was set
-   * after what the floor removed, and is below the floor: whoever set it had forgotten the floor, as nodes do after a while.
-   */
-  forgetFloor(record: Buffer): void {
-    const { keyspace } = this;
-    const reader = new RecordReader();
-    reader.read(record, 0);
-    const sumsDeadline = FLAG_DEAD | FLAG_HAS_DEADLINE;
-    if (!isElementKind(reader.kind) || (reader.flags & sumsDeadline) !== sumsDeadline) return;
-    const { keyStart, keyLength, stampHi, stampLo, deadlineStampHi, deadlineStampLo } = reader;
-    const ref = keyspace.find(keyspace.databases[reader.database], record, keyStart, keyLength);
-    if (ref === 0 || (keyspace.flagsOf(ref) & OBJECT) === 0) return;
-    const collection = keyspace.collectionAt(ref);
-    if (!collection.isUnderFloor(stampHi, stampLo, keyspace.nodes.indexOf(reader.originHi, reader.originLo))) return;
-    if (compareStamp(deadlineStampHi, deadlineStampLo, collection.floorHi, collection.floorLo) <= 0) return;
-    const number = reader.database;
-    const key = Buffer.from(record.subarray(keyStart, keyStart + keyLength));
-    const dump = this.dump(number, key);
-    this.#forget(number, key);
-    for (const { record: kept } of eachRecord(dump)) {
-      reader.read(kept, 0);
-      if (reader.kind !== KIND_KEY_FLOOR) this.apply(kept);
-    }
   }
 
   /** Time passes. */

@@ -70,6 +70,7 @@ export class Replica {
     const { keyspace } = this;
     for (const database of keyspace.databases) {
       database.reset();
+      database.forgotten.clear();
       Object.assign(database, { floorHi: 0, floorLo: 0, floorOrigin: 0, floorFeed: false, floorStore: false });
       Object.assign(database, { stampHi: 0, stampLo: 0 });
     }
