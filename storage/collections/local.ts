@@ -7,12 +7,12 @@
  *
  * All changes of one command carry one stamp, the clock's. Nothing may fail between the first and the last line.
  */
+import { KIND_KEY_FIRST, KIND_KEY_FLOOR } from '../../protocol/collection-kinds.ts';
 import { EXPIRED, HIDDEN, OBJECT } from '../arena/block.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { stampHiOf, stampLoOf } from '../../protocol/stamp.ts';
-import { birthOfString } from '../types/counter.ts';
-import { CHANGED_FLOOR_FEED, CHANGED_FLOOR_STORE, type Collection } from './collection.ts';
+import type { Collection } from './collection.ts';
 import { ELEMENT_COUNTED, ELEMENT_DEAD } from './element-layout.ts';
 import {
   beginChange,
@@ -24,7 +24,10 @@ import {
   writeElement,
   writePlain,
 } from './element-writes.ts';
-import { raiseFloorOverShadow } from './shadow.ts';
+import { markFloor, readBirth } from './key-registers.ts';
+import { typeOfKind } from './kinds.ts';
+import { applyCollectionRecord } from './merge.ts';
+import { dropShadow, raiseFloorOverShadow, takeShadow } from './shadow.ts';
 import { makeCollection } from './types.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -76,14 +79,34 @@ function createCollection(
     }
   }
   collection.began();
-  raiseFloorOverShadow(keyspace, database, collection, key, keyStart, keyLength);
   if (ref !== 0 && collection.floorHi !== 0) markFloor(keyspace, collection, true);
   keyspace.beginLocal(0);
   keyspace.putObject(database, hash, ref, key, keyStart, keyLength, collection, HIDDEN, true);
+  revealOfType(keyspace, database, key, keyStart, keyLength, type);
   // What goes in is the change: `endChange` counts it.
   keyspace.changes--;
   beginChange(keyspace, collection);
   return collection;
+}
+
+/**
+ * What others have written into a collection of the type, without its beginning having come yet, is part of the one that begins now; what is
+ * hidden of other types is older than that, and dead.
+ */
+function revealOfType(
+  keyspace: Keyspace,
+  database: Database,
+  key: Buffer,
+  keyStart: number,
+  keyLength: number,
+  type: number,
+): void {
+  const isWanted = (kind: number): boolean =>
+    kind === KIND_KEY_FLOOR || (kind >= KIND_KEY_FIRST && typeOfKind(kind) === type);
+  takeShadow(database, key, keyStart, keyLength, isWanted, (record) =>
+    applyCollectionRecord(keyspace, database, record),
+  );
+  dropShadow(database, key, keyStart, keyLength);
 }
 
 /**
@@ -95,25 +118,6 @@ function buryExpired(keyspace: Keyspace, collection: Collection): void {
   collection.raiseFloor(collection.maxHi, collection.maxLo, collection.maxOrigin);
   if (deadlineMs > keyspace.clock.nowMs) return;
   collection.raiseFloor(stampHiOf(deadlineMs), stampLoOf(deadlineMs, 0), keyspace.nodes.indexOf(0, 0));
-}
-
-/** Leaves in the pending version the stamp and origin at which the type that the block shows began. */
-export function readBirth(keyspace: Keyspace, ref: number): void {
-  keyspace.readVersion(ref);
-  if ((keyspace.flagsOf(ref) & OBJECT) === 0) birthOfString(keyspace, ref);
-}
-
-/** Writes the pending version, a creation and a deadline, over a collection's own. Returns the block it is in now. */
-export function rewriteKey(keyspace: Keyspace, database: Database, hash: number, ref: number, local: boolean): number {
-  keyspace.readKey(ref);
-  const key = Buffer.from(keyspace.keyBuffer.subarray(keyspace.keyStart, keyspace.keyStart + keyspace.keyLength));
-  const hidden = keyspace.flagsOf(ref) & HIDDEN;
-  return keyspace.putObject(database, hash, ref, key, 0, key.length, keyspace.collectionAt(ref), hidden, local);
-}
-
-export function markFloor(keyspace: Keyspace, collection: Collection, local: boolean): void {
-  if (keyspace.storing) collection.changes |= CHANGED_FLOOR_STORE;
-  if (local && keyspace.feeding) collection.changes |= CHANGED_FLOOR_FEED;
 }
 
 /**

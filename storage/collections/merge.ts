@@ -25,9 +25,9 @@ import type { Keyspace } from '../keyspace.ts';
 import { type Collection, compareVersion } from './collection.ts';
 import { mergeElement, mergeSum } from './element-merge.ts';
 import { beginChange, endChange } from './element-writes.ts';
-import { markFloor, readBirth, rewriteKey } from './local.ts';
+import { markFloor, readBirth, rewriteKey } from './key-registers.ts';
 import { pruneUnderFloor } from './prune.ts';
-import { addShadow, shadowElements, takeShadow } from './shadow.ts';
+import { addShadow, pruneShadow, shadowElements, takeShadow } from './shadow.ts';
 import { hasCollectionType, makeCollection } from './types.ts';
 import { keyKindOf, typeOfKind } from './kinds.ts';
 
@@ -330,6 +330,11 @@ export function keepShadow(keyspace: Keyspace, database: Database, ref: number, 
 /** Raises the key's floor: elements up to it are dead. */
 export function killUpTo(keyspace: Keyspace, given: Collection, hi: number, lo: number, origin: number): void {
   if (!given.raiseFloor(hi, lo, origin)) return;
+  const database = keyspace.databases[given.database];
+  if (database.shadows.size > 0) {
+    keyspace.readKey(given.ref);
+    pruneShadow(keyspace, database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength, hi, lo, origin);
+  }
   beginChange(keyspace, given);
   const collection = given.isUnderFloor(given.maxHi, given.maxLo, given.maxOrigin)
     ? keyspace.objects.empty(given.slot)

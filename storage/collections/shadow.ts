@@ -1,7 +1,7 @@
 /**
  * What is above a key's birth but of another type than the one that won the key: kept as change records, hidden, so that
- * merging in any order ends alike. Only concurrent writes of several types to one key make shadows; the next local write
- * of the key, or DEL, ends them.
+ * merging in any order ends alike. Only concurrent writes of several types to one key make shadows, and those that come
+ * before the beginning of what they belong to; the next local beginning of the key takes in what is of its type, and ends the rest, as DEL ends all.
  */
 import { RecordReader, RecordWriter } from '../../protocol/change-record.ts';
 import { isElementCounterKind } from '../../protocol/collection-kinds.ts';
@@ -80,7 +80,34 @@ function isBornAfter(keyspace: Keyspace, record: RecordReader, hi: number, lo: n
   return compareVersion(keyspace.nodes, beginHi, beginLo, index, hi, lo, origin) > 0;
 }
 
-/** A local write or DEL of the key: what is hidden there is dead from now on. */
+/** Takes out of what is hidden at a key what was born up to the version, and is dead. Returns whether anything is left. */
+export function pruneShadow(
+  keyspace: Keyspace,
+  database: Database,
+  key: Uint8Array,
+  start: number,
+  length: number,
+  hi: number,
+  lo: number,
+  origin: number,
+): boolean {
+  const shadow = shadowOf(database, key, start, length);
+  if (shadow === undefined) return false;
+  for (const [name, record] of shadow.records) {
+    held.read(record, 0);
+    if (!isBornAfter(keyspace, held, hi, lo, origin)) shadow.records.delete(name);
+  }
+  if (shadow.records.size > 0) return true;
+  dropShadow(database, key, start, length);
+  return false;
+}
+
+/** Forgets what is hidden at a key, which is dead. */
+export function dropShadow({ shadows }: Database, key: Uint8Array, start: number, length: number): void {
+  if (shadows.size > 0) shadows.delete(nameOf(key, start, length));
+}
+
+/** A local DEL of the key: what is hidden there is dead from now on. */
 export function raiseFloorOverShadow(
   keyspace: Keyspace,
   database: Database,

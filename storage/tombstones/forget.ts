@@ -7,7 +7,7 @@ import { EXPIRED, OBJECT, TYPE_HASH } from '../arena/block.ts';
 import { type Collection, compareVersion } from '../collections/collection.ts';
 import { ELEMENT_COUNTED } from '../collections/element-layout.ts';
 import { decodeElementCounter, dropElement } from '../collections/element-writes.ts';
-import { readBirth } from '../collections/local.ts';
+import { readBirth } from '../collections/key-registers.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 

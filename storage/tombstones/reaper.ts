@@ -10,7 +10,10 @@
  */
 import { compareStamp } from '../../protocol/stamp.ts';
 import { COUNTER, DEADLINE, EXPIRED, FEED, HIDDEN, OBJECT, STORE } from '../arena/block.ts';
+import { readBirth } from '../collections/key-registers.ts';
 import { dropElements, spentElements, type StampBound } from '../collections/reap.ts';
+import { pruneShadow } from '../collections/shadow.ts';
+import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { applyRecords } from '../merging/merge.ts';
 import { forgetKey } from './forget.ts';
@@ -66,6 +69,7 @@ export class Reaper {
       if ((flags & HIDDEN_MARKS) !== HIDDEN) return;
       if ((flags & EXPIRED) !== 0 && keyspace.deadlineOf(ref) > deadlineMsMax) return;
       if (!isReapable(keyspace, ref, (flags & EXPIRED) !== 0 ? expired : deleted)) return;
+      if (hidesOthers(keyspace, database, ref)) return;
       if (removals !== null) {
         removals.addKey(database, ref);
         return;
@@ -84,6 +88,20 @@ export class Reaper {
 
 function mergeInto(keyspace: Keyspace): TakeRecords {
   return (records) => Promise.resolve(applyRecords(keyspace, records, 0, records.length));
+}
+
+/** Whether what concurrent writes have hidden at the key would be seen without it. */
+function hidesOthers(keyspace: Keyspace, database: Database, ref: number): boolean {
+  if (database.shadows.size === 0) return false;
+  keyspace.readKey(ref);
+  const { keyBuffer, keyStart, keyLength } = keyspace;
+  const isLeftAbove = (hi: number, lo: number, origin: number): boolean =>
+    pruneShadow(keyspace, database, keyBuffer, keyStart, keyLength, hi, lo, origin);
+  readBirth(keyspace, ref);
+  if (!isLeftAbove(keyspace.stampHi, keyspace.stampLo, keyspace.origin)) return false;
+  if ((keyspace.flagsOf(ref) & OBJECT) === 0) return true;
+  const { floorHi, floorLo, floorOrigin } = keyspace.glanceAt(ref);
+  return isLeftAbove(floorHi, floorLo, floorOrigin);
 }
 
 /** Whether a key is hidden, stored, and every register of it stamped up to the bound, its deadline and its sums included. */

@@ -5,7 +5,6 @@ import { OBJECT } from '../arena/block.ts';
 import { type Collection, compareVersion, ElementCursor } from '../collections/collection.ts';
 import { encodeCollection, encodeElement } from '../collections/encode.ts';
 import { dropElements, keepElement } from '../collections/reap.ts';
-import { shadowOf } from '../collections/shadow.ts';
 import { keyId, keyIdsOf } from '../backends/key-names.ts';
 import type { Database } from '../database.ts';
 import { encodeFloor, encodeKey } from '../changes/encode.ts';
@@ -107,8 +106,6 @@ export class Removals {
     const keyspace = this.#keyspace;
     const writer = this.#writer;
     keyspace.readKey(ref);
-    // What concurrent writes have hidden at the key would be seen without it.
-    if (shadowOf(database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength) !== undefined) return;
     const offset = writer.length;
     if ((keyspace.flagsOf(ref) & OBJECT) === 0) {
       encodeKey(keyspace, database, ref, writer);

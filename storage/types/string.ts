@@ -1,6 +1,7 @@
 /** Local writes of strings: SET and its kin, DEL, deadlines, and edits in place. */
 import { DEAD, HIDDEN, LARGE, OBJECT, RAW, VALUE_INLINE_MAX } from '../arena/block.ts';
-import { deleteCollection, rewriteKey } from '../collections/local.ts';
+import { rewriteKey } from '../collections/key-registers.ts';
+import { deleteCollection } from '../collections/local.ts';
 import type { Database } from '../database.ts';
 import type { Keyspace } from '../keyspace.ts';
 
