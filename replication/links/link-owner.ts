@@ -15,6 +15,8 @@ export interface LinkOwner<Link> extends RepairOwner, PingSource {
   held(): Stamp;
   /** The peer has authenticated. Registers the link, or throws PeerProtocolError to refuse it. */
   admit(link: Link, hello: Hello, nowMs: number): Member;
+  /** Both sides take each other for members now: the accepting one knows that from the dialing one's RESUME. */
+  linked(link: Link): void;
   learn(link: Link, members: readonly MemberAddress[]): void;
   /** The peer has acknowledged more of this node's stream. */
   acknowledged(link: Link): void;

@@ -47,7 +47,7 @@ import {
   type Position,
 } from '../../protocol/peer-message.ts';
 import { decodePublish } from '../../protocol/peer-publish.ts';
-import { compareStamp, formatNodeId, stampMs } from '../../protocol/stamp.ts';
+import { formatNodeId, stampMs } from '../../protocol/stamp.ts';
 import { decodeSeen, encodeSeen } from '../../protocol/written.ts';
 import type { Ending } from './ending.ts';
 import { checkProofs, prove, type Role, type Transcript, transcriptOf } from './handshake.ts';
@@ -348,6 +348,7 @@ export class Link {
     const isKnown = applied.hi !== 0 || applied.lo !== 0;
     this.#control.push(encodeResume({ flag: isKnown && !member.progress.hasGap, hi: applied.hi, lo: applied.lo }));
     this.#compareHorizons(hello, member);
+    if (this.role === 'dial') this.#owner.linked(this);
   }
 
   /** Both sides go by what the two HELLOs said, and so decide alike who has to resynchronise. */
@@ -414,6 +415,7 @@ export class Link {
     } else if (type === FRAME_RESUME) {
       this.#heldResume = decodePosition(buffer, start, end);
       this.#history!.resumed(this.#heldResume);
+      if (this.role === 'accept') this.#owner.linked(this);
       this.#answerResume();
     } else if (type === FRAME_FORGET) {
       this.#owner.forgetTold(decodeForget(buffer, start, end));
@@ -438,10 +440,9 @@ export class Link {
   }
 
   #noteAcknowledged({ hi, lo }: Stamp): void {
-    const stamp = { hi, lo };
     const member = this.member!;
-    if (compareStamp(stamp.hi, stamp.lo, member.acknowledged.hi, member.acknowledged.lo) <= 0) return;
-    member.acknowledged = stamp;
+    if (!isAbove({ hi, lo }, member.acknowledged)) return;
+    member.acknowledged = { hi, lo };
     this.#owner.acknowledged(this);
   }
 

@@ -14,7 +14,7 @@ import {
 } from '../../protocol/peer-frame.ts';
 import { encodeForget, type Forget, type Hello, type MemberAddress } from '../../protocol/peer-message.ts';
 import { framesOf, type Published } from '../../protocol/peer-publish.ts';
-import { compareStamp, formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
+import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import { formatPeerAddress } from './address.ts';
 import { checkHello, checkRival, isSame, noteWriter } from './admission.ts';
 import type { Applied } from '../stream/applied.ts';
@@ -242,8 +242,7 @@ export class Mesh implements LinkOwner<Link> {
   #beginStream(): void {
     this.onFirstMember();
     const now = this.replica.currentStamp();
-    const { last } = this.outbox;
-    if (compareStamp(now.hi, now.lo, last.hi, last.lo) > 0) this.outbox.skip(now);
+    if (isAbove(now, this.outbox.last)) this.outbox.skip(now);
   }
 
   #welcome(link: Link, member: Member): void {
@@ -252,7 +251,10 @@ export class Mesh implements LinkOwner<Link> {
     this.live.set(member.id, session);
     if (session.attempt !== null) this.dialer.linked(session.attempt, member.id);
     this.dialer.follow(member.id, member.host, member.port);
-    this.#environment.log.info(`linked to node ${member.id} at ${formatPeerAddress(member.host, member.port)}`);
+  }
+
+  linked({ member }: Link): void {
+    this.#environment.log.info(`linked to node ${member!.id} at ${formatPeerAddress(member!.host, member!.port)}`);
   }
 
   members(): MemberAddress[] {
@@ -363,14 +365,12 @@ export class Mesh implements LinkOwner<Link> {
     for (const gone of this.standing.reapMembers(nowMs)) this.dialer.remove(gone.id);
     const acknowledged = this.membership.leastAcknowledged();
     if (acknowledged !== null) this.outbox.trim(acknowledged);
-    this.#complete = this.#clockAtTick;
-    this.#clockAtTick = this.replica.currentStamp();
+    [this.#complete, this.#clockAtTick] = [this.#clockAtTick, this.replica.currentStamp()];
   }
 
   /** Turns are published when they end: what was written before the tick before this one has been. */
   complete(): Stamp {
-    const { last } = this.outbox;
-    return compareStamp(last.hi, last.lo, this.#complete.hi, this.#complete.lo) > 0 ? last : this.#complete;
+    return later(this.#complete, this.outbox.last);
   }
 
   held(): Stamp {

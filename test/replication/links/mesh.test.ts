@@ -321,6 +321,25 @@ describe('a clock that is ahead', () => {
     }
   });
 
+  it('lets neither side say that it is linked, whichever dials and whichever refuses', async () => {
+    for (const clockOffsetMs of [90_000, -90_000]) {
+      const cluster = await meshOf(1);
+      const [right] = cluster.nodes;
+      const wrong = await cluster.add({ clockOffsetMs });
+      cluster.run(20_000);
+      for (const { log, replicator } of [right, wrong]) {
+        expect(replicator.linkedPeers).toBe(0);
+        expect(log.has('linked to node')).toBe(false);
+        expect(log.has('check the time service')).toBe(true);
+      }
+      wrong.clockOffsetMs = 0;
+      // What the clocks have reached with the wrong one.
+      cluster.run(100_000);
+      for (const { log } of cluster.nodes)
+        expect(log.lines.filter((line) => line.includes('linked to'))).toHaveLength(1);
+    }
+  });
+
   it('that was written with stays refused until time has passed its stamps', async () => {
     const cluster = await meshOf(2);
     const fast = await cluster.add({ clockOffsetMs: 90_000 });
