@@ -40,6 +40,8 @@ export interface PeerStatus {
   /** Links there have been, the present one included. */
   readonly links: number;
   readonly lastError: string | null;
+  /** Deletions that are older than the horizon cannot be forgotten because of it. */
+  readonly isWaitedFor: boolean;
 }
 
 export interface ReplicationStatus {
@@ -66,13 +68,14 @@ export interface ReplicationStatus {
 
 export function replicationStatus(mesh: Mesh): ReplicationStatus {
   const nowMs = mesh.nowMs();
+  const waitedFor = mesh.standing.waitedFor(nowMs);
   let futureRecords = mesh.pastFutureRecords;
   for (const { link } of mesh.live.values()) futureRecords += link.futureRecords;
   return {
     nodeId: mesh.membership.selfId,
     port: mesh.port,
     isPaused: mesh.isPaused,
-    peers: [...mesh.membership.members.values()].map((member) => peerStatus(mesh, member, nowMs)),
+    peers: [...mesh.membership.members.values()].map((member) => peerStatus(mesh, member, waitedFor, nowMs)),
     dialing: mesh.dialer.status(),
     lastPublished: formatStamp(mesh.outbox.last.hi, mesh.outbox.last.lo),
     outboxBytes: mesh.outbox.bytes,
@@ -90,7 +93,7 @@ function formatted({ hi, lo }: Stamp): string {
   return formatStamp(hi, lo);
 }
 
-function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
+function peerStatus(mesh: Mesh, member: Member, waitedFor: readonly Member[], nowMs: number): PeerStatus {
   const link = mesh.live.get(member.id)?.link ?? null;
   const { past } = member;
   return {
@@ -112,6 +115,7 @@ function peerStatus(mesh: Mesh, member: Member, nowMs: number): PeerStatus {
     links: past.links + (link === null ? 0 : 1),
     // Why there is no link now is more than why the last one ended.
     lastError: (link === null ? mesh.dialer.lastErrorOf(member.id) : null) ?? member.lastEnding?.message ?? null,
+    isWaitedFor: waitedFor.includes(member),
   };
 }
 

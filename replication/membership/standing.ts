@@ -15,6 +15,11 @@ export class Standing {
   readonly #horizon: Horizon;
   readonly #log: Log;
   readonly #hasStrangers: () => boolean;
+  /** What is beyond the horizon, as it was asked for last. */
+  #old = none;
+  #beganMs: number | null = null;
+  /** The members of which the operator was told that tombstones wait for them. */
+  #toldOf = new Set<string>();
 
   constructor(
     settings: ReplicatorSettings,
@@ -57,6 +62,7 @@ export class Standing {
 
   /** Up to where tombstones may go, `old` being what is beyond the horizon; null when no other node counts. */
   reapable(old: Stamp): Stamp | null {
+    this.#old = old;
     const stable = this.stable();
     if (stable === null) return null;
     const compared = this.#membership.leastCompared();
@@ -66,8 +72,34 @@ export class Standing {
     return later(everywhere, earlier(old, earlier(compared ?? old, this.#membership.leastHeard() ?? old)));
   }
 
+  /** The members for which tombstones wait that are beyond the horizon: others are linked to them, and this node has not compared digests. */
+  waitedFor(nowMs: number): Member[] {
+    this.#beganMs ??= nowMs;
+    if (nowMs - this.#beganMs < this.#settings.tombstoneHorizonMs) return [];
+    const old = this.#old;
+    const counting = [...this.#membership.members.values()].filter(
+      ({ isSetAside, metAt }) => !isSetAside && isAbove(old, metAt),
+    );
+    const unheard = counting.filter(({ heardUpTo }) => isAbove(old, heardUpTo));
+    // A comparison with one member counts only as far as all others have been heard.
+    return unheard.length > 0 ? unheard : counting.filter(({ compared }) => isAbove(old, compared.before));
+  }
+
+  #tellWhomTombstonesWaitFor(nowMs: number): void {
+    const apart = this.waitedFor(nowMs).filter(({ isLinked }) => !isLinked);
+    for (const { id, host, port } of apart) {
+      if (this.#toldOf.has(id)) continue;
+      this.#log.warn(
+        `node ${id} at ${formatPeerAddress(host, port)} has had no link to this node for longer than tombstone-horizon, and others have links to it: ` +
+          'no deletion since can be forgotten, and memory fills with them; let the two nodes reach each other, or remove it with MANTIS FORGET',
+      );
+    }
+    this.#toldOf = new Set(apart.map(({ id }) => id));
+  }
+
   /** Sets aside and drops members that have been away for too long. @returns those that were dropped */
   reapMembers(nowMs: number): Member[] {
+    this.#tellWhomTombstonesWaitFor(nowMs);
     for (const { id, host, port } of this.#membership.setAside(nowMs)) {
       this.#log.warn(
         `node ${id} at ${formatPeerAddress(host, port)} has been away for longer than tombstone-horizon: it is set aside, ` +

@@ -40,6 +40,7 @@ function peerFields(peer: PeerStatus): [string, string | number | null][] {
     ['repairs', peer.repairs],
     ['links', peer.links],
     ['last-error', peer.lastError],
+    ['tombstones-wait', peer.isWaitedFor ? 1 : 0],
   ];
 }
 

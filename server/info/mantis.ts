@@ -42,6 +42,7 @@ function peerFields(node: Node): Field[] {
     ['outbox_dropped_frames', status.outboxDroppedFrames],
     ['held', status.held],
     ['reaped', status.reaped],
+    ['tombstones_wait_for_peers', status.peers.filter(({ isWaitedFor }) => isWaitedFor).length],
     ['clock_ahead_of_peers_ms', status.clock.aheadMs],
     ['clock_refusals', status.clockRefusals],
     ['future_records', status.futureRecords],
@@ -54,6 +55,11 @@ function stateOf(node: Node): string {
   return node.writeRefusal === null ? 'serving' : 'read-only';
 }
 
+/** Keys that were deleted or have lapsed, and are remembered. */
+export function tombstoneCount({ keyspace }: Node): number {
+  return keyspace.databases.reduce((total, { index, keyCount }) => total + index.count - keyCount, 0);
+}
+
 export function mantisFields(node: Node): Field[] {
   const { clock, databases } = node.keyspace;
   return [
@@ -64,6 +70,7 @@ export function mantisFields(node: Node): Field[] {
     ...(node.writeRefusal === null ? [] : [['write_refusal', node.writeRefusal] satisfies Field]),
     ['uptime_seconds', uptimeSeconds(node)],
     ['keys', databases.reduce((total, { keyCount }) => total + keyCount, 0)],
+    ['tombstones', tombstoneCount(node)],
     ['evicted_keys_counted', databases.reduce((total, { evictedDigests }) => total + evictedDigests.count, 0)],
     ['evicted_keys_uncounted', node.keyspace.evictedUncounted],
     ['clients', node.sessions.size],

@@ -8,12 +8,14 @@
 import { type Server, type ServerResponse, createServer } from 'node:http';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { listenProblem } from '../config/checks.ts';
+import { tombstoneCount } from '../info/mantis.ts';
 import type { Node } from '../node.ts';
 
 /** Metrics that are read off the node when they are asked for: name, help, value. */
 const GAUGES: readonly [string, string, (node: Node) => number][] = [
   ['mantis_connected_clients', 'Connected clients.', (node) => node.sessions.size],
   ['mantis_used_memory_bytes', 'Bytes that the data takes.', (node) => node.keyspace.usedBytes],
+  ['mantis_tombstones', 'Keys that were deleted or have lapsed, and are remembered.', tombstoneCount],
   ['mantis_peers_linked', 'Peers with a live link.', (node) => node.replicator?.linkedPeers ?? 0],
   [
     'mantis_dirty_registers',

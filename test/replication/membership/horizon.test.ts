@@ -79,6 +79,35 @@ describe('tombstones', () => {
     expect(cluster.nodes.map(tombstones)).toEqual([0, 0, 0]);
   });
 
+  it('wait in a mesh that stays partial, which the nodes that do not see each other say, until they do', async () => {
+    const cluster = await clusterOf(3);
+    const [first, second, third] = cluster.nodes;
+    first.write(['key', 'value']);
+    expect(cluster.settle()).toBe(true);
+    cluster.world.cutBoth(first.host, third.host);
+    first.write(['key', null]);
+    pass(cluster, cluster.nodes, horizonMs * 0.7);
+    expect(values(cluster, 'key')).toEqual([null, null, null]);
+    const told = (): number[] =>
+      cluster.nodes.map(({ log }) => log.lines.filter((line) => line.includes('memory fills with them')).length);
+    const waitedFor = (node: VirtualNode): string[] =>
+      node.replicator
+        .status()
+        .peers.filter(({ isWaitedFor }) => isWaitedFor)
+        .map(({ id }) => id);
+    expect(told()).toEqual([0, 0, 0]);
+    pass(cluster, cluster.nodes, horizonMs * 3);
+    expect([tombstones(first), tombstones(third)]).toEqual([1, 1]);
+    expect(cluster.nodes.map(waitedFor)).toEqual([[third.id], [], [first.id]]);
+    expect(told()).toEqual([1, 0, 1]);
+    expect(second.log.has('set aside')).toBe(false);
+    cluster.world.heal();
+    pass(cluster, cluster.nodes, horizonMs);
+    expect(cluster.nodes.map(tombstones)).toEqual([0, 0, 0]);
+    expect(cluster.nodes.map(waitedFor)).toEqual([[], [], []]);
+    expect(told()).toEqual([1, 0, 1]);
+  });
+
   it('are dropped within the horizon also where digests are compared seldom otherwise', async () => {
     const cluster = new VirtualCluster(1);
     for (let index = 0; index < 3; index++) await addTo(cluster, { repairIntervalMs: 20 * horizonMs });
