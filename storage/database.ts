@@ -7,6 +7,7 @@ import { ExpiryHeap } from './expiry/expiry-heap.ts';
 import { KeyIndex } from './index/key-index.ts';
 import { RefRing } from './arena/ref-ring.ts';
 import { ForgottenVersions } from './tombstones/forgotten-versions.ts';
+import { LapsedSums } from './tombstones/lapsed-sums.ts';
 
 /** The hidden registers of one key, as change records by kind and element: see collections/shadow.ts. */
 export interface Shadow {
@@ -39,6 +40,8 @@ export class Database {
   readonly evictedDigests = new EvictedDigests();
   /** How new the deletions were that this node does not remember any more, and others may. */
   readonly forgotten = new ForgottenVersions();
+  /** Of counters and fields that had lapsed, each by itself. */
+  readonly lapsedSums = new LapsedSums();
   readonly deadlines = new ExpiryHeap();
   readonly feedRing = new RefRing();
   readonly storeRing = new RefRing();

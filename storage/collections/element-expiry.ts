@@ -46,8 +46,9 @@ export function setElementDeadline(keyspace: Keyspace, collection: Collection, r
   let hi = elements.stampHiOf(ref);
   let lo = elements.stampLoOf(ref);
   let origin = elements.originOf(ref);
-  if (hi === 0) {
-    ({ hi, lo, origin } = leastVersion(keyspace, collection, ref));
+  if (hi === 0 || ((flags & ELEMENT_DEAD) !== 0 && elements.deadlineOf(ref) < 0)) {
+    const least = leastVersion(keyspace, collection, ref);
+    ({ hi, lo, origin } = later(keyspace.nodes, least, { hi, lo, origin }));
     flags |= ELEMENT_DEAD;
   }
   pendingElementDeadline(keyspace, deadlineMs);

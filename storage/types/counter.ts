@@ -73,7 +73,7 @@ function raiseAbove(keyspace: Keyspace, hi: number, lo: number): void {
  * so that increments made after it on several nodes still add up. Where a clock ran ahead, that stamp is raised above
  * what it has to bury.
  */
-function buryExpired(keyspace: Keyspace, state: CounterState): void {
+export function buryExpired(keyspace: Keyspace, state: CounterState): void {
   const { clock, deadlineMs, stampHi, stampLo } = keyspace;
   const reached = deadlineMs <= clock.nowMs;
   keyspace.stampHi = reached ? stampHiOf(deadlineMs) : 0;
@@ -183,7 +183,9 @@ function add(keyspace: Keyspace, database: Database, key: Buffer, start: number,
     // A collection that nobody sees any more: its creation stays as the tombstone that the sum begins after.
     keyspace.readVersion(ref);
     keyspace.deadlineMs = -1;
-  } else if (ref !== 0) {
+  } else if (ref === 0) {
+    recallLapsed(keyspace, database, key, start, length);
+  } else {
     const flags = keyspace.flagsOf(ref);
     state = readCounter(keyspace, ref);
     keyspace.readVersion(ref);
@@ -200,6 +202,20 @@ function add(keyspace: Keyspace, database: Database, key: Buffer, start: number,
   addOwn(keyspace, state, delta);
   writeCounter(keyspace, database, hash, ref, key, start, length, state, dead, true);
   database.noteStamp(keyspace.clock.hi, keyspace.clock.lo);
+}
+
+/** A counter that had lapsed, and that this node has forgotten, is buried as by those who remember it: they would hide what is added. */
+function recallLapsed(keyspace: Keyspace, database: Database, key: Buffer, start: number, length: number): void {
+  const { lapsedSums, floorHi, floorLo } = database;
+  if (lapsedSums.isEmpty) return;
+  const { digests } = keyspace;
+  digests.hashKey(database.number, key, start, length);
+  if (!lapsedSums.find(digests.keyHi, digests.keyLo)) return;
+  const { hi, lo, origin } = lapsedSums;
+  if (compareStamp(hi, lo, floorHi, floorLo) <= 0) return;
+  keyspace.stampHi = hi;
+  keyspace.stampLo = lo;
+  keyspace.origin = origin;
 }
 
 /** A deadline that outlived the sums it was set on: the key that is made now has none, which every node has to know. */

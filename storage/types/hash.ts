@@ -1,4 +1,6 @@
 /** Local writes of hashes: fields, and numbers in fields. */
+import { compareStamp } from '../../protocol/stamp.ts';
+import { TYPE_HASH } from '../arena/block.ts';
 import type { Collection } from '../collections/collection.ts';
 import { ELEMENT_DEAD } from '../collections/element-layout.ts';
 import { keepDeadline, readElementCounter, writeCounted } from '../collections/element-merge.ts';
@@ -49,10 +51,35 @@ export function addToElement(
   own.versionHi = clock.hi;
   own.versionLo = clock.lo;
   keepDeadline(keyspace, ref);
-  const stampHi = ref === 0 ? 0 : elements.stampHiOf(ref);
-  const stampLo = ref === 0 ? 0 : elements.stampLoOf(ref);
-  const origin = ref === 0 ? 0 : elements.originOf(ref);
+  let stampHi = ref === 0 ? 0 : elements.stampHiOf(ref);
+  let stampLo = ref === 0 ? 0 : elements.stampLoOf(ref);
+  let origin = ref === 0 ? 0 : elements.originOf(ref);
+  if (ref === 0 && hadLapsed(keyspace, collection, name, start, length)) {
+    ({ hi: stampHi, lo: stampLo, origin } = keyspace.databases[collection.database].lapsedSums);
+  }
   return writeCounted(keyspace, collection, ref, isDead, stampHi, stampLo, origin, name, start, length, state, true);
+}
+
+/**
+ * Whether the field had lapsed and was forgotten here: it is buried as by those who remember it, who would hide what is added. Up to
+ * which version is left in the database's `lapsedSums`.
+ */
+function hadLapsed(
+  keyspace: Keyspace,
+  collection: Collection,
+  name: Uint8Array,
+  start: number,
+  length: number,
+): boolean {
+  const { lapsedSums, floorHi, floorLo } = keyspace.databases[collection.database];
+  if (lapsedSums.isEmpty || collection.type !== TYPE_HASH) return false;
+  const { digests } = keyspace;
+  keyspace.readKey(collection.ref);
+  digests.hashKey(collection.database, keyspace.keyBuffer, keyspace.keyStart, keyspace.keyLength);
+  const hash = digests.hashElement(TYPE_HASH, name, start, length);
+  if (!lapsedSums.find(digests.mix(digests.keyHi, hash) >>> 0, digests.mix(digests.keyLo, hash) >>> 0)) return false;
+  const { hi, lo, origin } = lapsedSums;
+  return !collection.isUnderFloor(hi, lo, origin) && compareStamp(hi, lo, floorHi, floorLo) > 0;
 }
 
 /** The element's block or 0; one that is past its own deadline becomes a removed one, so that what is written begins anew. */

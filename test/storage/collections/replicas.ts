@@ -71,6 +71,7 @@ export class Replica {
     for (const database of keyspace.databases) {
       database.reset();
       database.forgotten.clear();
+      database.lapsedSums.clear();
       Object.assign(database, { floorHi: 0, floorLo: 0, floorOrigin: 0, floorFeed: false, floorStore: false });
       Object.assign(database, { stampHi: 0, stampLo: 0 });
     }

@@ -193,3 +193,57 @@ describe('the deadline of a field that was only counted up', () => {
     pair.expectBoth(view);
   });
 });
+
+/** Increments of what had lapsed, and how it was before. */
+const counted: [string, (replica: Replica) => void, (replica: Replica, deadlineMs: number) => void, string][] = [
+  ['a counter', (replica) => replica.increment('c', 2), (replica, at) => replica.expireAt('c', at), 'c type 1: 4'],
+  [
+    'a number that was set',
+    (replica) => {
+      replica.increment('c', 2);
+    },
+    (replica, at) => {
+      replica.set('c', '7');
+      replica.expireAt('c', at);
+    },
+    'c type 1: 4',
+  ],
+  [
+    'a field, with another one beside it',
+    (replica) => {
+      replica.put(TYPE_HASH, 'c', 'kept', '1');
+      replica.add(TYPE_HASH, 'c', 'f', 2);
+    },
+    (replica, at) => replica.fieldExpireAt('c', 'f', at),
+    'c type 5: f=4 kept=1',
+  ],
+  [
+    'the only field of a hash',
+    (replica) => replica.add(TYPE_HASH, 'c', 'f', 2),
+    (replica, at) => replica.fieldExpireAt('c', 'f', at),
+    'c type 5: f=4',
+  ],
+];
+
+describe.each(counted)('%s that has lapsed', (_what, add, lapse, view) => {
+  it.each([
+    ['one node has forgotten it', ['early']],
+    ['both nodes have forgotten it', ['early', 'late']],
+  ] as const)('is counted anew without loss where %s', (_where, forgetful) => {
+    const pair = new Pair();
+    for (const replica of [pair.early, pair.late]) {
+      add(replica);
+      pair.pass();
+    }
+    lapse(pair.early, pair.nowMs + 2);
+    pair.pass(1);
+    pair.pass(10);
+    for (const name of forgetful) pair.forget(pair[name]);
+    add(pair.early);
+    const once = pair.early.view();
+    expect(once).toEqual([view.replace('4', '2')]);
+    pair.expectBoth(once);
+    add(pair.late);
+    pair.expectBoth([view]);
+  });
+});
