@@ -55,6 +55,7 @@ function keep<V>(map: Map<string, V>, key: string, value: V, sizeMax: number): v
 /** What a peer says of its own stream holds here only when nothing of it is missing. */
 export function noteCompleteness(member: Member, ping: Ping, isStreamWhole: boolean): void {
   member.held = later(member.held, ping.held);
+  member.settled = later(member.settled, ping.held);
   const { progress } = member;
   const isWhole = isStreamWhole && !progress.hasGap && progress.has(ping.published);
   const complete = isWhole ? ping.complete : progress.applied;

@@ -36,6 +36,8 @@ export interface Member {
   complete: Stamp;
   /** Everything that any member it knows wrote up to here is there, as it said last. */
   held: Stamp;
+  /** The same without what its stores may bring to a database yet: this is told in PINGs only, and never taken back by one run of it. */
+  settled: Stamp;
   /** Removals up to there were here at the beginning of the comparison of digests that is under way, of the last one, and of the one before. */
   compared: { running: Stamp | null; last: Stamp; before: Stamp };
   /** As `complete`, also from before the member or this node was restarted. */
@@ -93,6 +95,7 @@ export class Membership {
       member.acknowledged = none;
       member.complete = none;
       member.held = none;
+      member.settled = none;
       member.compared = notCompared();
       member.beginnings = [];
     }
@@ -153,6 +156,7 @@ export class Membership {
       beginnings: [],
       complete: none,
       held: none,
+      settled: none,
       compared: notCompared(),
       heardUpTo: none,
       writers: new Set(),
@@ -240,7 +244,7 @@ export class Membership {
 
   /** Everything that anyone wrote up to here is everywhere, as far as is known; null when there is no member but those set aside. */
   stable(): Stamp | null {
-    return this.#least((member) => lesser(member.held, member.complete));
+    return this.#least((member) => lesser(member.settled, member.complete));
   }
 
   /**

@@ -108,6 +108,22 @@ describe('tombstones', () => {
     expect(told()).toEqual([1, 0, 1]);
   });
 
+  it('stay for it also when it has been linked again, and has said how much it has', async () => {
+    const cluster = await clusterOf(2);
+    const third = await addTo(cluster, { isBroughtTold: true });
+    const [first] = cluster.nodes;
+    expect(cluster.settle()).toBe(true);
+    first.write(['key', 'value']);
+    const removed = first.write(['key', null]);
+    pass(cluster, cluster.nodes, horizonMs * 0.1);
+    cluster.world.resetBetween(first.host, third.host);
+    pass(cluster, cluster.nodes, horizonMs * 0.7);
+    expect(cluster.nodes.map(tombstones)).toEqual([1, 1, 0]);
+    third.replicator.noteBrought(removed);
+    pass(cluster, cluster.nodes, horizonMs * 0.1);
+    expect(cluster.nodes.map(tombstones)).toEqual([0, 0, 0]);
+  });
+
   it('are dropped within the horizon also where digests are compared seldom otherwise', async () => {
     const cluster = new VirtualCluster(1);
     for (let index = 0; index < 3; index++) await addTo(cluster, { repairIntervalMs: 20 * horizonMs });
