@@ -132,7 +132,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'repair-covers-before-it-is-done',
-    9,
+    17,
     'replication/repair/repair-responder.ts',
     "    this.#phase = 'plan';\n  }\n\n  #receivePlan",
     "    this.#phase = 'plan';\n    this.#context.covered(this.#peerCover);\n  }\n\n  #receivePlan",
@@ -226,7 +226,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'position-of-an-earlier-run-kept',
-    58,
+    9,
     'replication/membership/membership.ts',
     '      member.progress = new StreamProgress();\n      member.acknowledged = none;',
     '',
@@ -261,7 +261,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'settled-before-it-is-brought',
-    758,
+    25,
     'replication/membership/standing.ts',
     'return this.#settings.isBroughtTold ? earlier(this.held(), this.#horizon.brought) : this.held();',
     'return this.held();',
@@ -311,7 +311,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'outlived-left-in-the-database',
-    117,
+    53,
     'storage/flush/flush-engine.ts',
     'if (this.#mysql === null || asked.length === 0) return NO_KEYS;',
     'if (this.#level !== null || this.#mysql === null) return NO_KEYS;',

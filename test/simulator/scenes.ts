@@ -29,6 +29,8 @@ export interface SceneNeeds {
   readonly hasDatabase?: true;
   readonly durability?: 'interval';
   readonly durationMs?: number;
+  /** Nothing goes wrong besides. */
+  readonly isQuiet?: true;
   readonly options?: Readonly<Record<string, string>>;
 }
 
@@ -47,38 +49,20 @@ const scenes = new Map<number, Scene>([
   [28, deletesForOneAndCrashes],
   [21, leavesWhatOnlyTheDatabaseHas],
   [27, runsScripts],
+  [25, bringsWhatOthersHaveForgotten],
 ]);
+/** Flushes are seldom, and comparisons hardly ever: what only some nodes know stays so. */
+const SELDOM_COMPARED: SceneNeeds = {
+  hasDisk: true,
+  durability: 'interval',
+  durationMs: 45_000,
+  options: { 'flush-interval': '1s', 'repair-interval': '60s', 'tombstone-horizon': '3600000ms', 'peer-timeout': '3s' },
+};
 /** Scenes that hardly any seed would have the stores and the time for. */
 const needs = new Map<number, SceneNeeds>([
-  [
-    30,
-    {
-      hasDisk: true,
-      durability: 'interval',
-      durationMs: 45_000,
-      options: {
-        'flush-interval': '1s',
-        'repair-interval': '60s',
-        'tombstone-horizon': '3600000ms',
-        'peer-timeout': '3s',
-      },
-    },
-  ],
+  [30, SELDOM_COMPARED],
   // The same with so short a horizon that the deletions are beyond it before digests are compared at this interval.
-  [
-    28,
-    {
-      hasDisk: true,
-      durability: 'interval',
-      durationMs: 45_000,
-      options: {
-        'flush-interval': '1s',
-        'repair-interval': '60s',
-        'tombstone-horizon': '25000ms',
-        'peer-timeout': '3s',
-      },
-    },
-  ],
+  [28, { ...SELDOM_COMPARED, options: { ...SELDOM_COMPARED.options, 'tombstone-horizon': '25000ms' } }],
   [
     21,
     {
@@ -87,6 +71,23 @@ const needs = new Map<number, SceneNeeds>([
       hasDatabase: true,
       durationMs: 45_000,
       options: { 'flush-interval': '200ms', 'max-clock-drift': '20000ms', 'repair-interval': '4s' },
+    },
+  ],
+  [
+    25,
+    {
+      nodesMin: 4,
+      hasDisk: true,
+      hasDatabase: true,
+      durability: 'interval',
+      durationMs: 35_000,
+      isQuiet: true,
+      options: {
+        'flush-interval': '200ms',
+        'repair-interval': '4s',
+        'tombstone-horizon': '3600000ms',
+        'peer-timeout': '3s',
+      },
     },
   ],
 ]);
@@ -197,6 +198,34 @@ function leavesWhatOnlyTheDatabaseHas(draw: Draw, { nodes, hasDisk, hasDatabase,
   for (let node = 0; node < nodes; node++)
     if (node !== leaving) events.push(fault(durationMs - 4000 + node * 600, 'restart', node, 200));
   return events;
+}
+
+/**
+ * A node crashes with collections in its store that a peer brings to the database a moment later; they are deleted before it is back. It hears of
+ * that, and so does everybody that it has; their rows are taken out. The node itself forgets nothing, because one link of it is cut, and
+ * still has its list of what that peer was to bring: having waited for the peer's word for long, it brings the collections again. Then it
+ * leaves for good, and nobody takes them out of the database any more.
+ */
+function bringsWhatOthersHaveForgotten(draw: Draw, { nodes, hasDisk, hasDatabase, durationMs }: Stage): SceneEvent[] {
+  const crashMs = FIRST_MS + 1000;
+  const backMs = crashMs + 2500;
+  const leaveMs = backMs + 25_000;
+  if (!hasDisk || !hasDatabase || nodes < 4 || leaveMs > durationMs) return [];
+  const holding = draw.below(nodes);
+  const writing = (holding + 1 + draw.below(nodes - 1)) % nodes;
+  const others = [...Array(nodes).keys()].filter((node) => node !== holding && node !== writing);
+  const cutMs = backMs + draw.between(1500, 2500);
+  const keys = Array.from({ length: 8 }, (_unused, number) => `h:y${number}`);
+  const written = keys.map((key, number) => {
+    return burst(crashMs - 150 - number * 50, writing, [['HSET', key, 'field', 'v']]);
+  });
+  return [
+    ...written,
+    fault(crashMs, 'crash', holding, backMs - crashMs),
+    burst(crashMs + 1000, writing, gone(keys)),
+    between('cut', cutMs, holding, draw.pick(others), durationMs),
+    fault(leaveMs, 'leave', holding, 0),
+  ];
 }
 
 /** A field is counted up, which the stores have, is then set, lapses, and is forgotten. */

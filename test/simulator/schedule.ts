@@ -131,7 +131,8 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
   const faults = drawFaults(draw, nodes, durationMs, hasDisk, hasDatabase);
   const tides = drawTides(draw, nodes, durationMs);
   const scenes = drawScenes(seed, { nodes, hasDisk, hasDatabase, durationMs });
-  const events = [...bursts, ...tides, ...faults, ...scenes].sort((a, b) => a.atMs - b.atMs);
+  const drawn = needs.isQuiet === true ? bursts : [...bursts, ...tides, ...faults];
+  const events = [...drawn, ...scenes].sort((a, b) => a.atMs - b.atMs);
   // Drawn last: what was drawn before them stays what it was.
   const repairs = { repairElementsMin: draw.pick([1, 2, 8]), oldNode: draw.chance(0.15) ? 1 + draw.below(nodes) : 0 };
   const longTurns = { longTurnElementsMin: draw.pick([1, 2, 4]), longTurnRestMs: draw.pick([0, 3, 40]) };
