@@ -1,6 +1,7 @@
 /** DUMP and RESTORE: one key as bytes that Redis and Mantis both read. */
 import { PayloadError, PayloadReader, RDB_TYPE_STRING } from '../../protocol/rdb-payload.ts';
 import { setFrequency, setIdleSeconds } from '../../storage/eviction/access.ts';
+import { COUNT_INITIAL } from '../../storage/eviction/access-policy.ts';
 import { endChange, openCollection } from '../../storage/collections/local.ts';
 import { deleteKey, setDeadline, setString } from '../../storage/types/string.ts';
 import type { Call } from '../dispatch/call.ts';
@@ -106,15 +107,13 @@ function restore(call: Call): void {
   reply.ok();
 }
 
+/** What is restored is new, whatever the key held before: its use is what the options say, or that of a key just made. */
 function restoreAccess(call: Call, { frequency, idleSeconds }: RestoreOptions): void {
-  if (frequency === NOT_SET && idleSeconds === NOT_SET) return;
   const { keyspace } = call;
   const ref = call.lookup(1);
-  if (keyspace.accessPolicy.countsUse) {
-    if (frequency !== NOT_SET) setFrequency(keyspace, ref, frequency);
-  } else if (idleSeconds !== NOT_SET) {
-    setIdleSeconds(keyspace, ref, idleSeconds);
-  }
+  if (ref === 0) return;
+  if (keyspace.accessPolicy.countsUse) setFrequency(keyspace, ref, frequency === NOT_SET ? COUNT_INITIAL : frequency);
+  else setIdleSeconds(keyspace, ref, idleSeconds === NOT_SET ? 0 : idleSeconds);
 }
 
 function restoreCommand(

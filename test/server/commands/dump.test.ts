@@ -163,6 +163,27 @@ describe('DUMP and RESTORE against redis-server', () => {
     ]);
   });
 
+  it.each([true, false])('forget how the key was used before, counted (%s) or by time', async (countsUse) => {
+    await redis('SET', 'source', 'v');
+    const payload = bulkOf(await redis('DUMP', 'source'));
+    const policy = countsUse ? 'allkeys-lfu' : 'allkeys-lru';
+    const look: Request = ['OBJECT', countsUse ? 'FREQ' : 'IDLETIME', 'a'];
+    const requests: Request[] = [
+      ['RESTORE', 'a', 0, payload, countsUse ? 'FREQ' : 'IDLETIME', 100],
+      look,
+      ['RESTORE', 'a', 0, payload, 'REPLACE', countsUse ? 'IDLETIME' : 'FREQ', 33],
+      look,
+      ['RESTORE', 'a', 0, payload, 'REPLACE', countsUse ? 'FREQ' : 'IDLETIME', 77],
+      ['RESTORE', 'a', 0, payload, 'REPLACE'],
+      look,
+    ];
+    await comparison().check(requests, {
+      prepare: ({ keyspace }) => (keyspace.accessPolicy.countsUse = countsUse),
+      prepareRedis: [['CONFIG', 'SET', 'maxmemory-policy', policy]],
+    });
+    await redis('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+  });
+
   /** A payload of this value with a right checksum: redis-server itself says what it must be by taking it or not. */
   function withFooter(value: Buffer, version: number): Buffer {
     const bytes = Buffer.concat([value, Buffer.from([version, 0])]);
