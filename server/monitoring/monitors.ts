@@ -3,6 +3,7 @@ import type { ArgumentSource } from '../../protocol/resp-request.ts';
 import type { Call } from '../dispatch/call.ts';
 import type { Node } from '../node.ts';
 import type { Session } from '../clients/session.ts';
+import { Microseconds } from './microseconds.ts';
 import { secretsIn } from './slow-commands.ts';
 
 /** A watcher that has not taken so much is closed: what it watches is more than it reads. */
@@ -11,6 +12,7 @@ const PENDING_BYTES_MAX = 64 << 20;
 const ARGUMENT_BYTES_MAX = 64 << 10;
 
 const watchers = new WeakMap<Node, Set<Session>>();
+const microseconds = new Microseconds();
 
 const ESCAPES: ReadonlyMap<number, string> = new Map([
   [34, '\\"'],
@@ -55,7 +57,8 @@ export function stopMonitoring(node: Node, session: Session): void {
 
 function lineOf(node: Node, from: Session, call: Call): string {
   const { nowMs } = node.keyspace.clock;
-  const seconds = `${Math.floor(nowMs / 1000)}.${String((nowMs % 1000) * 1000).padStart(6, '0')}`;
+  const fraction = String(microseconds.of(nowMs, node.monotonicMs())).padStart(6, '0');
+  const seconds = `${Math.floor(nowMs / 1000)}.${fraction}`;
   const secrets = secretsIn(call, call.command);
   const words: string[] = [];
   for (let index = 0; index < call.argc; index++) {

@@ -51,6 +51,19 @@ describe('MONITOR', () => {
     expect(mantis.slice(0, 4)).toEqual(['0 "MULTI"', '0 "SET" "t" "1"', '0 "INCR" "t"', '0 "exec"']);
   });
 
+  it('tells the order of what runs within a millisecond', async () => {
+    const [monitor, client] = [await RawClient.connect(pair.mantis.port), await RawClient.connect(pair.mantis.port)];
+    monitor.write('MONITOR\r\n');
+    await monitor.bytes(5);
+    client.write(Buffer.concat(Array.from({ length: 200 }, () => encodeRequest(['PING']))));
+    client.write(encodeRequest(['ECHO', END]));
+    const shown = (await monitor.until((received) => received.includes(`${END}"\r\n`))).toString('latin1');
+    await Promise.all([monitor.close(), client.close()]);
+    const times = [...shown.matchAll(/^\+(\d+\.\d{6}) /gm)].map(([, time]) => Number(time));
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+    expect(times.some((time) => Math.round(time * 1e6) % 1000 !== 0)).toBe(true);
+  });
+
   it('ends with RESET', async () => {
     const client = await RawClient.connect(pair.mantis.port);
     client.write('MONITOR\r\nRESET\r\nECHO a\r\n');
