@@ -40,9 +40,9 @@ function keys(call: Call): void {
   replyKeys(call, found);
 }
 
-/** A cursor as C's strtoul reads it. Those past the end are walks that are over. @throws CommandError */
+/** A cursor as C's strtoul reads it, to the first NUL. Those past the end are walks that are over. @throws CommandError */
 export function cursorArgument(call: Call, index: number): number {
-  const text = call.latin1(index);
+  const text = call.latin1(index).replace(/\0.*/s, '');
   if (text === '') return 0;
   const match = /^([+-]?)(\d{1,20})$/.exec(text);
   if (match === null || BigInt(match[2]) > UINT64_MAX) throw new CommandError('ERR invalid cursor');
