@@ -3,12 +3,20 @@ import type { Call } from '../dispatch/call.ts';
 import { type CommandDefinition, command } from '../definitions/command.ts';
 import { container, helpSubcommand } from '../definitions/subcommand-help.ts';
 
-function refuse(call: Call): void {
-  call.fail('ERR modules are not supported');
+const REFUSED = 'Refused: modules are not supported.';
+
+/** Begins with the words of Redis, which clients look for. */
+function refuseToLoad(call: Call): void {
+  call.fail('ERR Error loading the extension: modules are not supported');
+}
+
+function refuseToUnload(call: Call): void {
+  call.fail('ERR Error unloading module: no such module with that name');
 }
 
 function subcommand(
   name: string,
+  since: string,
   arity: number,
   syntax: string,
   summary: string,
@@ -17,7 +25,7 @@ function subcommand(
   return command({
     name,
     summary,
-    since: '4.0.0',
+    since,
     group: 'server',
     complexity: 'O(1)',
     arity,
@@ -34,9 +42,17 @@ export const moduleCommands: readonly CommandDefinition[] = [
     since: '4.0.0',
     group: 'server',
     subcommands: [
-      subcommand('list', 2, '', 'Lists the modules: none.', ({ reply }) => reply.array(0)),
-      subcommand('load', -3, 'path [arg [arg ...]]', 'Refused: modules are not supported.', refuse),
-      subcommand('unload', 3, 'name', 'Refused: modules are not supported.', refuse),
+      subcommand('list', '4.0.0', 2, '', 'Lists the modules: none.', ({ reply }) => reply.array(0)),
+      subcommand('load', '4.0.0', -3, 'path [arg [arg ...]]', REFUSED, refuseToLoad),
+      subcommand(
+        'loadex',
+        '7.0.0',
+        -3,
+        'path [CONFIG name value [CONFIG name value ...]] [ARGS arg [arg ...]]',
+        REFUSED,
+        refuseToLoad,
+      ),
+      subcommand('unload', '4.0.0', 3, 'name', 'Refused: no module is loaded.', refuseToUnload),
       helpSubcommand('server', '5.0.0'),
     ],
   }),

@@ -228,7 +228,7 @@ const conversations: Record<string, PairRequest[]> = {
     'ASKING',
     'SENTINEL MASTERS',
   ],
-  modules: ['MODULE', 'MODULE FOO', 'MODULE LIST', 'MODULE LIST a', 'MODULE LOAD', 'MODULE UNLOAD'],
+  modules: ['MODULE', 'MODULE FOO', 'MODULE LIST', 'MODULE LIST a', 'MODULE LOAD', 'MODULE LOADEX', 'MODULE UNLOAD'],
   'SLOWLOG and LATENCY with nothing in them': [
     'SLOWLOG',
     'SLOWLOG RESET',

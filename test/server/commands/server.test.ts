@@ -88,9 +88,11 @@ describe('what only this server has', () => {
   it('LOLWUT tells the version, and MODULE that there are no modules', async () => {
     await start();
     expect(await client.command('LOLWUT')).toMatch(/Mantis ver\. \d+\.\d+\.\d+, Redis ver\. [\d.]+\n$/);
-    const refusal = new RespError('ERR modules are not supported');
+    const refusal = new RespError('ERR Error loading the extension: modules are not supported');
     expect(await client.command('MODULE', 'LOAD', '/module.so')).toEqual(refusal);
-    expect(await client.command('MODULE', 'UNLOAD', 'module')).toEqual(refusal);
+    expect(await client.command('MODULE', 'LOADEX', '/module.so', 'ARGS', 'a')).toEqual(refusal);
+    const noSuch = new RespError('ERR Error unloading module: no such module with that name');
+    expect(await client.command('MODULE', 'UNLOAD', 'module')).toEqual(noSuch);
   });
 });
 
