@@ -26,7 +26,7 @@ import { attachUsers } from './acl/attach-users.ts';
 import { Blocking } from './waiting/blocking.ts';
 import { ClientMemory } from './clients/client-memory.ts';
 import { ClockBound } from './persistence/clock-bound.ts';
-import { Commits, type JournalEnvironment, NOTHING_LEFT_OUT, openJournal } from './persistence/commits.ts';
+import { Commits, type JournalEnvironment, openJournal } from './persistence/commits.ts';
 import { CommandTable } from './definitions/command-table.ts';
 import { allCommands } from './commands/all.ts';
 import type { Config } from './config/config.ts';
@@ -49,7 +49,7 @@ import { followPeerSettings } from './peers/peer-settings.ts';
 import { flusherOptions, replicatorOptions } from './runtime/runtime-options.ts';
 import { ReplicaAdapter } from './peers/replica-adapter.ts';
 import { takeRowsOfOthers } from './persistence/rows-of-others.ts';
-import { Saving, stopTimeoutMs } from './persistence/saving.ts';
+import { newSaveState, Saving, stopTimeoutMs } from './persistence/saving.ts';
 import { Scripting } from './scripts/scripting.ts';
 import { ScriptTurns } from './scripts/script-turns.ts';
 import { Standstill } from './runtime/standstill.ts';
@@ -197,14 +197,7 @@ export class Runtime implements Node {
     this.#clockBound = new ClockBound(clock);
     this.applied = new Applied(identity.writer, () => ({ hi: clock.hi, lo: clock.lo }));
     this.startedAtMs = clock.nowMs;
-    this.save = {
-      lastSaveAtMs: clock.nowMs,
-      lastSaveOk: true,
-      lastSaveSeconds: -1,
-      saving: false,
-      changesAtLastSave: 0,
-      ...NOTHING_LEFT_OUT,
-    };
+    this.save = newSaveState(clock.nowMs);
     this.commands = users.commands;
     this.users = users;
     this.dispatcher = new Dispatcher(this);

@@ -23,8 +23,6 @@ const DOUBTFUL =
   'the end of a file is not as it was written, and is left out. When the power was cut, that write was under way and nobody was told ' +
   'that it is on the disk; otherwise the disk has changed what was acknowledged: peers and MySQL have what they were sent, a backup the rest';
 
-export const NOTHING_LEFT_OUT = { tornBytes: 0, doubtfulBytes: 0 };
-
 export interface JournalEnvironment {
   /** Opens a folder for the journal; without it `durability always` waits for flushes. */
   readonly journalFolder?: ((path: string) => JournalFolder) | undefined;

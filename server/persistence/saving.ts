@@ -4,10 +4,23 @@ import type { Flusher } from '../../storage/flush/flusher.ts';
 import { type Verification, Verifier } from '../../storage/verification/verification.ts';
 import type { ConfigValues } from '../config/option-table.ts';
 import { FACTS_OF_A_CLEAN_STOP } from './identity.ts';
-import type { Node } from '../node.ts';
+import type { Node, SaveState } from '../node.ts';
 
 /** In Redis 0 is for a stop that waits for no replica: it saves all the same. */
 const FLUSH_TIMEOUT_MS = 10_000;
+
+/** Of a node that starts: as if all had just been saved. */
+export function newSaveState(nowMs: number): SaveState {
+  return {
+    lastSaveAtMs: nowMs,
+    lastSaveOk: true,
+    lastSaveSeconds: -1,
+    saving: false,
+    changesAtLastSave: 0,
+    tornBytes: 0,
+    doubtfulBytes: 0,
+  };
+}
 
 /** How long a stop may take with its flush. */
 export function stopTimeoutMs(values: ConfigValues): number {

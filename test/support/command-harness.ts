@@ -12,7 +12,7 @@ import { Dispatcher } from '../../server/dispatch/dispatcher.ts';
 import { KeyWaiters } from '../../server/waiting/key-waiters.ts';
 import { KeyspaceEvents } from '../../server/pubsub/keyspace-events.ts';
 import type { Node } from '../../server/node.ts';
-import { NOTHING_LEFT_OUT } from '../../server/persistence/commits.ts';
+import { newSaveState } from '../../server/persistence/saving.ts';
 import { observerFor } from '../../server/runtime/observing.ts';
 import { PubSub } from '../../server/pubsub/pubsub.ts';
 import { Scripting } from '../../server/scripts/scripting.ts';
@@ -134,14 +134,7 @@ export class CommandHarness {
       nodeLo: options.nodeId ?? 1,
       runId: '0'.repeat(40),
       startedAtMs: clock.nowMs,
-      save: {
-        lastSaveAtMs: clock.nowMs,
-        lastSaveOk: true,
-        lastSaveSeconds: -1,
-        saving: false,
-        changesAtLastSave: 0,
-        ...NOTHING_LEFT_OUT,
-      },
+      save: newSaveState(clock.nowMs),
       applied: new Applied({ hi: 1, lo: options.nodeId ?? 1 }, () => ({ hi: clock.hi, lo: clock.lo })),
       replicator: null,
       flusher: null,
