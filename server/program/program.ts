@@ -11,6 +11,9 @@ setFlagsFromString('--max-valid-polymorphic-map-count=8');
 setFlagsFromString('--max-inlined-bytecode-size=1500');
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 
+// Who reads what is printed may leave before its end (`mantis --help | head`), which is no reason to fail.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 const code = await runCli(
   process.argv.slice(2),
   {

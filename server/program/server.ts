@@ -21,7 +21,6 @@ const SAME_PRESS_MS = 1000;
 
 /** Starts a node and resolves when it serves. @throws Error that says what to do */
 export async function startServer(config: Config): Promise<void> {
-  ignoreClosedTerminal();
   enter(config.values.dir);
   const environment = systemEnvironment(config);
   const { logger } = environment;
@@ -147,11 +146,6 @@ function handleSignals(runtime: Runtime): void {
   process.on('SIGINT', () => stop('SIGINT'));
   // As in Redis: a server outlives its terminal, and what rotates logs may send it.
   process.on('SIGHUP', () => {});
-}
-
-/** What is printed for a terminal may have nowhere to go, which is no reason to stop. */
-function ignoreClosedTerminal(): void {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }
 
 /** Our own mistakes stop the node, with what it holds flushed: going on could spread them. */

@@ -1,8 +1,10 @@
 /** The log of a process: where it goes, what can go wrong with it, and signals that are about it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { type MantisProcess, startMantis } from '../support/mantis-process.ts';
+import { type MantisProcess, mantisProgram, pinnedNode, startMantis } from '../support/mantis-process.ts';
 import { RawClient, RespClient } from '../support/resp-client.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -72,6 +74,15 @@ it('CONFIG SET loglevel holds from then on', async () => {
   expect(readFileSync(path, 'utf8').match(/invalid bulk length/g)).toHaveLength(1);
   await client.close();
   await node.server.stop();
+});
+
+it('a reader of the help that leaves before its end leaves no trace of a fault', async () => {
+  const program = spawn(pinnedNode, [mantisProgram, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  program.stdout.destroy();
+  let errors = '';
+  program.stderr.on('data', (text: Buffer) => (errors += text.toString()));
+  const [code] = (await once(program, 'close')) as [number];
+  expect({ code, errors }).toEqual({ code: 0, errors: '' });
 });
 
 it('SIGHUP does not end a node', async () => {
