@@ -11,6 +11,7 @@ it.each([
   ['a script that fails on purpose while a full disk refuses what it calls', '1723', '400'],
   ['what is listed for MySQL once more after a power cut, and was deleted and forgotten since', '2193', '400'],
   ['a collection of which a repair brings the removals, and not the beginning', '2437', '400'],
+  ['a field in a list that a node still has to bring to MySQL, where its HELLO has told of more', '3004', '400'],
   ['the deadline of a field that was only counted up, set where the floor of the key was forgotten', '1136', '2000'],
 ])(
   'holds: %s',

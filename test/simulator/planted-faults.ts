@@ -267,6 +267,13 @@ export const plantedFaults: readonly PlantedFault[] = [
     'return this.held();',
   ),
   fault(
+    'held-in-hello-taken-for-settled',
+    412,
+    'replication/membership/membership.ts',
+    'lesser(member.settled, member.complete)',
+    'lesser(member.held, member.complete)',
+  ),
+  fault(
     'beyond-the-horizon-dropped-uncompared',
     188,
     'replication/membership/standing.ts',
