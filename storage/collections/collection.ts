@@ -94,6 +94,8 @@ export abstract class Collection {
   sealLo = UNSIGNED;
   /** The same for elements that were hidden at their own deadline; null while there are none. */
   expired: ExpiredElements | null = null;
+  /** A later deadline has brought the key back without its elements: the newest of them, which the stores still have. */
+  missing: { hi: number; lo: number; origin: number } | null = null;
   /** Used since the object table last looked: not to be packed yet. */
   isWarm = true;
   /** What the object table has counted of `bytes`. */
@@ -158,6 +160,7 @@ export abstract class Collection {
   began(): void {
     this.mostCount = 0;
     this.longestBytes = 0;
+    this.missing = null;
   }
   /** Whether commands see a key here. A stream is there without entries. */
   get isEmpty(): boolean {
@@ -226,6 +229,11 @@ export abstract class Collection {
     this.maxHi = hi;
     this.maxLo = lo;
     this.maxOrigin = origin;
+  }
+
+  /** Whether it has neither elements nor tombstones. */
+  get isBare(): boolean {
+    return this.count + this.tombstones.length + this.sealed.length === 0 && this.expired === null;
   }
 
   /** Takes over everything but the elements: what stays of a collection that is emptied at once. */

@@ -68,6 +68,7 @@ function createCollection(
   if (old !== null && old.type === type) {
     // One that a later deadline has brought back without its elements is hidden for want of them, and not as expired.
     if ((keyspace.flagsOf(ref) & EXPIRED) !== 0 || keyspace.isPastDeadline(ref)) buryExpired(keyspace, old);
+    else if (old.missing !== null && old.isBare) old.raiseFloor(old.missing.hi, old.missing.lo, old.missing.origin);
     collection = old;
   } else {
     collection = makeCollection(type, keyspace);

@@ -123,7 +123,7 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
   const isObject = (keyspace.flagsOf(ref) & OBJECT) !== 0;
   if (isObject && keyspace.typeOf(ref) === type) {
     if (order > 0 || (order === 0 && hasLaterDeadline(keyspace, record, ref))) {
-      const { storing, revived, relaying } = keyspace;
+      const { storing, relaying } = keyspace;
       const wasLapsed = (keyspace.flagsOf(ref) & EXPIRED) !== 0;
       if (order > 0 && isLapsed(keyspace, ref)) {
         // Where reading several stores finds that out, none has the floor: one that is read alone would bring back what the key had.
@@ -135,10 +135,7 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
       writeCreation(keyspace, database, hash, ref, record);
       keyspace.storing = storing;
       keyspace.relaying = relaying;
-      if (revived === null || !wasLapsed) return;
-      const now = keyspace.find(database, buffer, keyStart, keyLength);
-      if ((keyspace.flagsOf(now) & EXPIRED) === 0)
-        revived.push({ database: database.number, key: Buffer.from(buffer.subarray(keyStart, keyStart + keyLength)) });
+      if (wasLapsed) noteRevival(keyspace, database, record, order === 0);
     } else {
       keyspace.merges.refused(order);
     }
@@ -153,6 +150,20 @@ function applyKey(keyspace: Keyspace, database: Database, record: RecordReader):
     keyspace.merges.lost++;
     killUpTo(keyspace, keyspace.collectionAt(ref), record.stampHi, record.stampLo, originOf(keyspace, record));
   }
+}
+
+/** A key had lapsed, and may have a later deadline now: what it had is out of memory, and in the stores. */
+function noteRevival(keyspace: Keyspace, database: Database, record: RecordReader, isSameBeginning: boolean): void {
+  const { buffer, keyStart, keyLength } = record;
+  const ref = keyspace.find(database, buffer, keyStart, keyLength);
+  if ((keyspace.flagsOf(ref) & EXPIRED) !== 0) return;
+  const collection = keyspace.collectionAt(ref);
+  if (isSameBeginning && collection.isBare) {
+    const { maxHi: hi, maxLo: lo, maxOrigin: origin } = collection;
+    collection.missing = { hi, lo, origin };
+  }
+  const key = Buffer.from(buffer.subarray(keyStart, keyStart + keyLength));
+  keyspace.revived?.push({ database: database.number, key });
 }
 
 /**
@@ -172,7 +183,9 @@ function buryLapsed(keyspace: Keyspace, ref: number, record: RecordReader): void
 }
 
 function isLapsed(keyspace: Keyspace, ref: number): boolean {
-  return (keyspace.flagsOf(ref) & EXPIRED) !== 0 || keyspace.isPastDeadline(ref);
+  if ((keyspace.flagsOf(ref) & EXPIRED) !== 0 || keyspace.isPastDeadline(ref)) return true;
+  const { missing, isBare } = keyspace.collectionAt(ref);
+  return missing !== null && isBare;
 }
 
 /** The beginning of a collection has met a key of another type, whose birth is the pending version. */

@@ -12,6 +12,7 @@ it.each([
   ['what is listed for MySQL once more after a power cut, and was deleted and forgotten since', '2193', '400'],
   ['a collection of which a repair brings the removals, and not the beginning', '2437', '400'],
   ['a field in a list that a node still has to bring to MySQL, where its HELLO has told of more', '3004', '400'],
+  ['a hash that lapsed, was brought back by a later deadline, and was made anew without what it had', '3566', '400'],
   ['the deadline of a field that was only counted up, set where the floor of the key was forgotten', '1136', '2000'],
 ])(
   'holds: %s',

@@ -503,5 +503,6 @@ export const plantedFaults: readonly PlantedFault[] = [
     'storage/collections/local.ts',
     ' || keyspace.isPastDeadline(ref)) buryExpired',
     ') buryExpired',
+    { find: 'else if (old.missing !== null && old.isBare)', replace: 'else if (ref < 0)' },
   ),
 ];

@@ -108,3 +108,45 @@ it('what is found lapsed while stores are read is buried in the embedded one too
   expect(started.view()).toEqual(newcomer.view());
   expect(alone.view()).toEqual(newcomer.view());
 });
+
+/** A node on which a key has lapsed, and a later deadline of a slower clock has come; and what its store has. */
+function revived(): { replicas: Replica[]; stored: Buffer[] } {
+  let nowMs = START_MS;
+  const [fast, other] = [1, 2].map((node) => new Replica(node, () => nowMs));
+  const slow = new Replica(3, () => START_MS);
+  slow.put(TYPE_HASH, 'key', 'old', '1');
+  slow.expireAt('key', START_MS + 1000);
+  const first = Buffer.from(slow.takeFeed());
+  fast.apply(first);
+  const stored = [Buffer.from(fast.takeStore(1 << 20))];
+  nowMs += 2000;
+  for (const { keyspace } of [fast, other]) keyspace.clock.refresh();
+  expireDue(fast.keyspace, 10);
+  slow.expireAt('key', START_MS + 5000);
+  fast.apply(slow.takeFeed());
+  stored.push(Buffer.from(fast.takeStore(1 << 20)));
+  return { replicas: [fast, other, slow], stored };
+}
+
+it('what had lapsed and was brought back by a later deadline is buried where the key is made anew without it', () => {
+  const { replicas, stored } = revived();
+  const [fast] = replicas;
+  fast.put(TYPE_HASH, 'key', 'new', '2');
+  stored.push(Buffer.from(fast.takeStore(1 << 20)));
+  const alone = new Replica(4, () => START_MS + 2000);
+  for (const records of stored.toReversed()) alone.apply(records);
+  expect(fast.view()).toHaveLength(1);
+  expect(alone.view()).toEqual(fast.view());
+});
+
+it('the same where another node has made it anew', () => {
+  const { replicas, stored } = revived();
+  const [fast, other] = replicas;
+  other.put(TYPE_HASH, 'key', 'new', '2');
+  fast.apply(other.takeFeed());
+  stored.push(Buffer.from(fast.takeStore(1 << 20)));
+  const alone = new Replica(4, () => START_MS + 2000);
+  for (const records of stored.toReversed()) alone.apply(records);
+  expect(fast.view()).toHaveLength(1);
+  expect(alone.view()).toEqual(fast.view());
+});
