@@ -83,7 +83,7 @@ function createCollection(
   if (ref !== 0 && collection.floorHi !== 0) markFloor(keyspace, collection, true);
   keyspace.beginLocal(0);
   keyspace.putObject(database, hash, ref, key, keyStart, keyLength, collection, HIDDEN, true);
-  revealOfType(keyspace, database, key, keyStart, keyLength, type);
+  if (database.shadows.size > 0) revealOfType(keyspace, database, key, keyStart, keyLength, type);
   // What goes in is the change: `endChange` counts it.
   keyspace.changes--;
   beginChange(keyspace, collection);

@@ -46,13 +46,14 @@ export class ForgottenVersions {
     this.origin = ABOVE_EVERY_ORIGIN;
     this.isFloor = true;
     if (this.#words.length === 0) return;
+    const words = this.#words;
     const at = (keyHi >>> BUCKET_SHIFT) * WORDS;
-    const [hi, lo, origin, isFloor] = this.#words.subarray(at, at + WORDS);
-    if (this.#compare(nodes, hi, lo, origin, isFloor === 1) <= 0) return;
-    this.hi = hi;
-    this.lo = lo;
-    this.origin = origin;
-    this.isFloor = isFloor === 1;
+    const isFloor = words[at + 3] === 1;
+    if (this.#compare(nodes, words[at], words[at + 1], words[at + 2], isFloor) <= 0) return;
+    this.hi = words[at];
+    this.lo = words[at + 1];
+    this.origin = words[at + 2];
+    this.isFloor = isFloor;
   }
 
   /** Orders a version against the one in the fields. */
