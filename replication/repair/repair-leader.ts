@@ -110,11 +110,11 @@ export class RepairLeader implements RepairSide {
     const digests = this.#context.replica.digests;
     const exchange: number[] = [];
     const message = decodeBuckets(buffer, start, end, digests, (bucket, hi, lo) => {
-      const ownHi = digests[bucket * 2];
-      const ownLo = digests[bucket * 2 + 1];
-      // One side shows nothing there, though it may hold tombstones: comparing would save nothing.
-      const isBare = (ownHi === 0 && ownLo === 0) || (hi === 0 && lo === 0);
-      (isBare ? exchange : this.#remaining).push(bucket);
+      const isBare = digests[bucket * 2] === 0 && digests[bucket * 2 + 1] === 0;
+      const isPeerBare = hi === 0 && lo === 0;
+      // The other side shows nothing there, though it may hold tombstones: comparing would save nothing. Where this side
+      // shows nothing there is little to tell, and by the time it could give the bucket, it would give back what has come.
+      (isPeerBare && !isBare ? exchange : this.#remaining).push(bucket);
     });
     this.#peerCover = { hi: message.coverHi, lo: message.coverLo };
     if (exchange.length === 0 && this.#remaining.length === 0) this.#sendDone();

@@ -49,8 +49,11 @@ export class RepairResponder implements RepairSide {
   #queue: Buffer[] = [];
   #peerCover: Stamp = { hi: 0, lo: 0 };
   #plan: Uint8Array = new Uint8Array(0);
-  /** What the leader told of. */
+  /** Groups of buckets in which the leader shows nothing. */
+  #bareGroups = new Uint8Array(REPAIR_GROUP_COUNT);
+  /** What the leader told of, and in which buckets. */
   #told: KeyTable;
+  #toldBuckets: Uint8Array = new Uint8Array(0);
   /** Own keys that the leader lacks or has otherwise. */
   #sending: KeyTable;
   #compareBuckets: Uint8Array = new Uint8Array(0);
@@ -130,8 +133,10 @@ export class RepairResponder implements RepairSide {
     const own = this.#context.replica.groupDigests();
     const differing: number[] = [];
     for (let group = 0; group < REPAIR_GROUP_COUNT; group++) {
-      if (own[group * 2] !== message.groups[group * 2] || own[group * 2 + 1] !== message.groups[group * 2 + 1])
-        differing.push(group);
+      const hi = message.groups[group * 2];
+      const lo = message.groups[group * 2 + 1];
+      if (own[group * 2] !== hi || own[group * 2 + 1] !== lo) differing.push(group);
+      if (hi === 0 && lo === 0) this.#bareGroups[group] = 1;
     }
     this.#queue.push(encodeBuckets(this.#context.ownCover(), differing, this.#context.replica.digests));
     this.#phase = 'plan';
@@ -140,14 +145,15 @@ export class RepairResponder implements RepairSide {
   #receivePlan(buffer: Buffer, start: number, end: number): void {
     this.#plan = decodePlan(buffer, start, end);
     this.#told = new KeyTable(this.#context.seed, true, this.#expectedKeys());
+    this.#toldBuckets = new Uint8Array(REPAIR_BUCKET_COUNT);
     this.#phase = 'summaries';
   }
 
   /** The leader will tell of about as many keys as are here in the buckets that it compares. */
   #expectedKeys(): number {
     let compared = 0;
-    eachBucket(this.#plan, (_bucket, mode) => {
-      if (mode === PLAN_COMPARE) compared++;
+    eachBucket(this.#plan, (bucket, mode) => {
+      if (mode === PLAN_COMPARE && this.#bareGroups[bucket >>> 8] === 0) compared++;
     });
     const keys = (this.#context.replica.keyCount() * compared) / REPAIR_BUCKET_COUNT;
     return Math.min(keys, REPAIR_SUMMARIES_LIMIT);
@@ -157,12 +163,9 @@ export class RepairResponder implements RepairSide {
     const count = entryCount(start, end, SUMMARY_BYTES);
     for (let index = 0; index < count; index++) {
       const at = start + index * SUMMARY_BYTES;
-      this.#told.set(
-        buffer.readUInt32BE(at),
-        buffer.readUInt32BE(at + 4),
-        buffer.readUInt32BE(at + 8),
-        buffer.readUInt32BE(at + 12),
-      );
+      const hashHi = buffer.readUInt32BE(at);
+      this.#toldBuckets[hashHi >>> 16] = 1;
+      this.#told.set(hashHi, buffer.readUInt32BE(at + 4), buffer.readUInt32BE(at + 8), buffer.readUInt32BE(at + 12));
     }
     if (this.#told.size > REPAIR_SUMMARIES_LIMIT) {
       throw new PeerProtocolError(
@@ -175,10 +178,18 @@ export class RepairResponder implements RepairSide {
 
   #startCompare(): void {
     this.#sending = new KeyTable(this.#context.seed, false);
+    if (this.#context.take === null) this.#giveUntoldBuckets();
     this.#compareBuckets = bucketsOf(this.#plan, 0, 1, 0);
     this.#phase = 'compare';
     if (this.#plan.includes(PLAN_COMPARE)) this.#scan = this.#context.replica.startScan();
     else this.#startRecords();
+  }
+
+  /** Where the leader has no key at all, all that is here goes, and needs no list. */
+  #giveUntoldBuckets(): void {
+    eachBucket(this.#plan, (bucket, mode) => {
+      if (mode === PLAN_COMPARE && this.#toldBuckets[bucket] === 0) this.#plan[bucket] = PLAN_EXCHANGE;
+    });
   }
 
   /** One slice of going through the own keys of the buckets in question. */

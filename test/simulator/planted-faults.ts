@@ -155,8 +155,8 @@ export const plantedFaults: readonly PlantedFault[] = [
     'repair-skips-bare-buckets',
     4,
     'replication/repair/repair-leader.ts',
-    '(isBare ? exchange : this.#remaining).push(bucket);',
-    'if (!isBare) this.#remaining.push(bucket);',
+    '(isPeerBare && !isBare ? exchange : this.#remaining).push(bucket);',
+    'if (!isBare && !isPeerBare) this.#remaining.push(bucket);',
   ),
   fault(
     'gaps-are-not-repaired',

@@ -84,6 +84,24 @@ describe('repair', () => {
     expect(bytesBetween(cluster)).toBeLessThan(30_000);
   });
 
+  it.each([
+    ['leads', 0],
+    ['follows', 1],
+  ])('is sent once to an empty node that %s, and not given back', async (_name, empty) => {
+    const value = 'x'.repeat(1000);
+    const cluster = await pair({}, (...nodes) => {
+      // What it deleted counts in no digest; the other still has it.
+      both(nodes[1 - empty], nodes[empty], 'deleted there', value);
+      nodes[empty].replica.set('deleted there', null);
+      for (let key = 0; key < 3000; key++) nodes[1 - empty].replica.set(`key ${key}`, value);
+    });
+    expect(cluster.settle()).toBe(true);
+    expect(cluster.nodes.map((node) => node.replica.get('key 2999'))).toEqual([value, value]);
+    expect(cluster.nodes.map((node) => node.replica.get('deleted there'))).toEqual([null, null]);
+    // The digests of all buckets, and each key once.
+    expect(bytesBetween(cluster)).toBeLessThan(65_536 * 8 + 3000 * 1100);
+  });
+
   it('costs a few kilobytes when nothing differs', async () => {
     const cluster = await pair({}, (a, b) => {
       for (let key = 0; key < 5000; key++) both(a, b, `common ${key}`, 'same');
