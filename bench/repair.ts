@@ -97,6 +97,11 @@ function p99Of(tookMs: readonly number[]): number {
 
 async function links(nodes: readonly Node[], to: 'UP' | 'DOWN'): Promise<void> {
   for (const { connection } of nodes) await connection.command('MANTIS', 'LINKS', to);
+  if (to === 'UP') return;
+  for (const { connection } of nodes) {
+    const peers = await connection.command('MANTIS', 'PEERS');
+    if (!peers.includes('state,down')) throw new Error(`the links were to be cut: ${peers}`);
+  }
 }
 
 /** Lets the two see each other again and waits until they are equal; what took how long, and what clients waited at each. */
