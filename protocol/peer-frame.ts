@@ -23,7 +23,7 @@ import { crc32c } from './crc32c.ts';
 export const PEER_MAGIC = Buffer.from('MNTS', 'latin1');
 
 export const PEER_VERSION_LOWEST = 1;
-export const PEER_VERSION_HIGHEST = 4;
+export const PEER_VERSION_HIGHEST = 5;
 /** From this version on a peer reads SEEN frames. */
 export const PEER_VERSION_SEEN = 2;
 /** The layout of every payload but those of PUBLISH and of the comparison of elements: later versions only added frames. */
@@ -32,6 +32,9 @@ const FRAME_LAYOUT_VERSION = 1;
 export const PEER_VERSION_PUBLISH = 3;
 /** From this version on a peer compares the elements of large collections. */
 export const PEER_VERSION_ELEMENTS = 4;
+
+/** From this version on a peer reads BROUGHT frames. */
+export const PEER_VERSION_BROUGHT = 5;
 
 /** Bytes before the payload. */
 export const FRAME_HEADER_BYTES = 12;
@@ -62,6 +65,7 @@ export const FRAME_PONG = 9;
 export const FRAME_SEEN = 10;
 export const FRAME_FORGET = 11;
 export const FRAME_PUBLISH = 12;
+export const FRAME_BROUGHT = 13;
 export const FRAME_REPAIR_ASK = 16;
 export const FRAME_REPAIR_GROUPS = 17;
 export const FRAME_REPAIR_BUCKETS = 18;

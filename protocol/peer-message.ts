@@ -22,6 +22,7 @@
 import {
   FRAME_ACK,
   FRAME_AUTH,
+  FRAME_BROUGHT,
   FRAME_FLAG_MORE,
   FRAME_FORGET,
   FRAME_HEADER_BYTES,
@@ -32,6 +33,7 @@ import {
   FRAME_REFUSE,
   FRAME_RESUME,
   FRAME_STREAM,
+  PEER_VERSION_BROUGHT,
   PeerProtocolError,
   REFUSE_MALFORMED,
   allocateFrame,
@@ -132,8 +134,8 @@ const WORD = 0x1_0000_0000;
 class FieldWriter {
   readonly frame: Buffer;
   #at = FRAME_HEADER_BYTES;
-  constructor(type: number, payloadBytes: number) {
-    this.frame = allocateFrame(type, 0, payloadBytes);
+  constructor(type: number, payloadBytes: number, version?: number) {
+    this.frame = allocateFrame(type, 0, payloadBytes, version);
   }
   u8(value: number): this {
     this.#at = this.frame.writeUInt8(value, this.#at);
@@ -354,7 +356,12 @@ export function encodeAck(hi: number, lo: number): Buffer {
   return new FieldWriter(FRAME_ACK, 8).u64(hi, lo).seal();
 }
 
-/** Reads the one stamp of an ACK. */
+/** A node that writes to a database has brought there what came to it up to this stamp; one that does not tells the highest of all. */
+export function encodeBrought({ hi, lo }: { hi: number; lo: number }): Buffer {
+  return new FieldWriter(FRAME_BROUGHT, 8, PEER_VERSION_BROUGHT).u64(hi, lo).seal();
+}
+
+/** Reads the one stamp of an ACK, or of a BROUGHT. */
 export function decodeAck(buffer: Buffer, start: number, end: number): { hi: number; lo: number } {
   const fields = new FieldReader(buffer, start, end);
   const stamp = { hi: fields.u32be(), lo: fields.u32be() };

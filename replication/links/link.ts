@@ -9,6 +9,7 @@ import {
   FRAME_ACK,
   FRAME_AUTH,
   FRAME_BYTES_BEFORE_AUTHENTICATION,
+  FRAME_BROUGHT,
   FRAME_FORGET,
   FRAME_HELLO,
   FRAME_PING,
@@ -21,7 +22,6 @@ import {
   FRAME_STREAM,
   FrameDecoder,
   PEER_MAGIC,
-  PEER_VERSION_SEEN,
   PeerProtocolError,
   REFUSE_MALFORMED,
   REFUSE_SECRET,
@@ -48,16 +48,16 @@ import {
 } from '../../protocol/peer-message.ts';
 import { decodePublish } from '../../protocol/peer-publish.ts';
 import { formatNodeId, stampMs } from '../../protocol/stamp.ts';
-import { decodeSeen, encodeSeen } from '../../protocol/written.ts';
+import { decodeSeen } from '../../protocol/written.ts';
 import type { Ending } from './ending.ts';
 import { checkProofs, prove, type Role, type Transcript, transcriptOf } from './handshake.ts';
 import { checkVersions, makeHello } from './hello.ts';
-import { isAbove, noteCompleteness, refusePush } from '../membership/horizon.ts';
+import { isAbove, noteBrought, noteCompleteness, refusePush } from '../membership/horizon.ts';
 import type { LinkOwner } from './link-owner.ts';
 import { LinkHistory } from './link-history.ts';
 import { LinkRepair } from '../repair/link-repair.ts';
 import type { Member } from '../membership/membership.ts';
-import { makePing, makePong } from './ping.ts';
+import { Pings } from './ping.ts';
 import { Publisher } from '../stream/publisher.ts';
 import type { Stamp } from '../replica.ts';
 import { StreamReceiver, StreamSender, checkClock, isLong, isUrgent } from '../stream/stream.ts';
@@ -103,11 +103,7 @@ export class Link {
   #heldResume: Position | null = null;
   #helloReceived: Buffer | null = null;
   #startedAtMs: number;
-  #pingedAtMs = 0;
-  #pingToken = 0;
-  #pingPending = false;
-  #seenPending = false;
-  #pongToken: number | null = null;
+  #pings: Pings | null = null;
   #ackPending = false;
   /** What came before the peer's stream has been resumed or repaired. */
   #isStreamWhole = false;
@@ -223,7 +219,7 @@ export class Link {
       this.refuse(REFUSE_SILENT, `nothing heard for ${Math.round(nowMs - this.heardAtMs)} ms`);
       return;
     }
-    if (nowMs - this.#pingedAtMs >= settings.pingIntervalMs) this.#pingSoon(nowMs);
+    if (nowMs - this.#pings!.sentAtMs >= settings.pingIntervalMs) this.#pings!.due(nowMs);
     if (this.isMerging) return;
     const problem = this.#refusing(() => this.repair?.tick(nowMs) ?? null);
     if (problem !== null) this.refuse(REFUSE_SILENT, problem);
@@ -342,7 +338,8 @@ export class Link {
     this.repair.onTaken = () => this.#answerResume();
     this.state = 'live';
     this.liveSinceMs = nowMs;
-    this.#pingSoon(nowMs);
+    this.#pings = new Pings(this.#owner, hello, this.#owner.settings.peerVersionHighest, nowMs);
+    this.#pings.due(nowMs);
     this.#decoder.frameBytesMax = this.#owner.settings.frameBytesMax;
     const { applied } = member.progress;
     const isKnown = applied.hi !== 0 || applied.lo !== 0;
@@ -374,7 +371,7 @@ export class Link {
     this.#noteAcknowledged(known);
     this.#control.push(encodeStream(position));
     // The peer is to know before it takes its time for it.
-    if (isLong(this.backlogBytes(), this.#owner.settings)) this.#pingPending = true;
+    if (isLong(this.backlogBytes(), this.#owner.settings)) this.#pings!.hasten();
     if (!position.flag) this.repair!.want();
   }
 
@@ -402,10 +399,12 @@ export class Link {
       const ping = decodePing(buffer, start, end);
       receiver.observeClock(ping.clockHi, ping.clockLo);
       this.peerBacklogBytes = ping.backlogBytes;
-      this.#pongToken = ping.token;
+      this.#pings!.came(ping.token);
       receiver.isUrgent = isUrgent(ping.backlogBytes, this.#owner.settings);
-      noteCompleteness(this.member!, ping, this.#isStreamWhole);
+      noteCompleteness(this.member!, ping, this.#isStreamWhole, this.#pings!.isBroughtTold);
       this.#owner.learn(this, ping.members);
+    } else if (type === FRAME_BROUGHT) {
+      noteBrought(this.member!, decodeAck(buffer, start, end));
     } else if (type === FRAME_SEEN) {
       this.#receiveSeen(buffer, start, end);
     } else if (type === FRAME_PONG) {
@@ -457,8 +456,9 @@ export class Link {
   #receivePong(buffer: Buffer, start: number, end: number, nowMs: number): void {
     const pong = decodePong(buffer, start, end);
     this.#receiver!.observeClock(pong.clockHi, pong.clockLo);
-    if (pong.token !== this.#pingToken) return;
-    this.roundTripMs = nowMs - this.#pingedAtMs;
+    const tookMs = this.#pings!.answered(pong, nowMs);
+    if (tookMs === null) return;
+    this.roundTripMs = tookMs;
     this.#owner.clocks.note(this.peerId!, pong.wallMs, this.roundTripMs, nowMs);
     this.clockOffsetMs = Math.round(pong.wallMs + this.roundTripMs / 2 - this.#owner.replica.nowMs());
   }
@@ -469,32 +469,11 @@ export class Link {
       const { applied } = this.member!.progress;
       if (applied.hi !== 0 || applied.lo !== 0) return encodeAck(applied.hi, applied.lo);
     }
-    if (this.#pongToken !== null) {
-      const token = this.#pongToken;
-      this.#pongToken = null;
-      return makePong(this.#owner.replica, token);
-    }
-    if (this.#seenPending) {
-      this.#seenPending = false;
-      return encodeSeen(this.#owner.applied.all());
-    }
-    if (this.#pingPending) return this.#ping(nowMs);
+    const told = this.#pings!.next(nowMs, () => this.#sender.heldBytes());
+    if (told !== null) return told;
     this.#preferRepair = !this.#preferRepair;
     const message = this.publisher.next(this.#sender.sequence);
     if (message !== null || this.#preferRepair) return message ?? this.repair!.next(nowMs) ?? this.#sender.next();
     return this.#sender.next() ?? this.repair!.next(nowMs);
-  }
-
-  #pingSoon(nowMs: number): void {
-    this.#pingPending = true;
-    this.#seenPending = this.hello!.versionHighest >= PEER_VERSION_SEEN;
-    this.#pingedAtMs = nowMs;
-  }
-
-  #ping(nowMs: number): Buffer {
-    this.#pingPending = false;
-    this.#pingedAtMs = nowMs;
-    this.#pingToken = (this.#pingToken + 1) >>> 0;
-    return makePing(this.#owner, this.#pingToken, this.#sender.heldBytes());
   }
 }

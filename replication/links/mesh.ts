@@ -377,10 +377,6 @@ export class Mesh implements LinkOwner<Link> {
     return this.standing.held();
   }
 
-  settled(): Stamp {
-    return this.standing.settled();
-  }
-
   setBehind(link: Link, isOwn: boolean, reaped: Stamp): void {
     this.standing.setBehind(link, isOwn, reaped);
   }

@@ -15,7 +15,7 @@ import type { Member, Membership } from './membership.ts';
 import type { Stamp, TakeRule } from '../replica.ts';
 
 const none: Stamp = { hi: 0, lo: 0 };
-const always: Stamp = { hi: 0xffffffff, lo: 0xffffffff };
+export const always: Stamp = { hi: 0xffffffff, lo: 0xffffffff };
 /** Nodes that are remembered after they have left, and orders to forget that are passed on. */
 const FORMER_MAX = 1024;
 const FORGETS_MAX = 256;
@@ -53,14 +53,21 @@ function keep<V>(map: Map<string, V>, key: string, value: V, sizeMax: number): v
 }
 
 /** What a peer says of its own stream holds here only when nothing of it is missing. */
-export function noteCompleteness(member: Member, ping: Ping, isStreamWhole: boolean): void {
+export function noteCompleteness(member: Member, ping: Ping, isStreamWhole: boolean, isBroughtTold: boolean): void {
   member.held = later(member.held, ping.held);
   member.settled = later(member.settled, ping.held);
+  // An older release says it only together with what it holds.
+  if (!isBroughtTold) noteBrought(member, ping.held);
   const { progress } = member;
   const isWhole = isStreamWhole && !progress.hasGap && progress.has(ping.published);
   const complete = isWhole ? ping.complete : progress.applied;
   if (isAbove(complete, member.complete)) member.complete = complete;
   member.heardUpTo = later(member.heardUpTo, complete);
+}
+
+/** What a peer says that it has brought to a database. */
+export function noteBrought(member: Member, brought: Stamp): void {
+  member.brought = later(member.brought, brought);
 }
 
 /** @throws PeerProtocolError */

@@ -38,6 +38,8 @@ export interface Member {
   held: Stamp;
   /** The same without what its stores may bring to a database yet: this is told in PINGs only, and never taken back by one run of it. */
   settled: Stamp;
+  /** It brings nothing to a database any more that came to it up to here, as this run of it has said. */
+  brought: Stamp;
   /** Removals up to there were here at the beginning of the comparison of digests that is under way, of the last one, and of the one before. */
   compared: { running: Stamp | null; last: Stamp; before: Stamp };
   /** As `complete`, also from before the member or this node was restarted. */
@@ -96,6 +98,7 @@ export class Membership {
       member.complete = none;
       member.held = none;
       member.settled = none;
+      member.brought = none;
       member.compared = notCompared();
       member.beginnings = [];
     }
@@ -157,6 +160,7 @@ export class Membership {
       complete: none,
       held: none,
       settled: none,
+      brought: none,
       compared: notCompared(),
       heardUpTo: none,
       writers: new Set(),
@@ -254,6 +258,11 @@ export class Membership {
    */
   leastCompared(): Stamp | null {
     return this.#least((member) => member.compared.before);
+  }
+
+  /** No member brings to a database what came to it up to here; null when there is no member but those set aside. */
+  leastBrought(): Stamp | null {
+    return this.#least((member) => member.brought);
   }
 
   /** Everything that any known member wrote up to here has come to this run of this node, but for those set aside; null when there is none. */

@@ -1,13 +1,21 @@
 /** How far the members are with each other: what is everywhere, who is away for too long, and who has to resynchronise. */
 import { formatPeerAddress } from '../links/address.ts';
 import type { Log } from '../environment.ts';
-import { type Horizon, earlier, isAbove, later } from './horizon.ts';
-import type { Link } from '../links/link.ts';
+import { always, type Horizon, earlier, isAbove, later } from './horizon.ts';
 import type { Member, Membership } from './membership.ts';
 import type { Stamp } from '../replica.ts';
 import type { ReplicatorSettings } from '../settings.ts';
 
 const none: Stamp = { hi: 0, lo: 0 };
+/** Why tombstones beyond the horizon wait for a member, and what an operator can do. */
+const APART = [
+  'has had no link to this node for longer than tombstone-horizon, and others have links to it',
+  'let the two nodes reach each other, or remove it with MANTIS FORGET',
+] as const;
+const UNBROUGHT = [
+  'has not brought to its database what came to it more than tombstone-horizon ago',
+  'let it reach the database, or start it without mysql',
+] as const;
 
 export class Standing {
   readonly #settings: ReplicatorSettings;
@@ -52,7 +60,12 @@ export class Standing {
 
   /** What others may rely upon when they drop tombstones: also this node's stores bring nothing any more that is older. */
   settled(): Stamp {
-    return this.#settings.isBroughtTold ? earlier(this.held(), this.#horizon.brought) : this.held();
+    return earlier(this.held(), this.brought());
+  }
+
+  /** This node brings nothing to a database any more that came to it up to here. */
+  brought(): Stamp {
+    return this.#settings.isBroughtTold ? this.#horizon.brought : always;
   }
 
   /** Everything that anyone wrote up to here is on every member; null when there is none but those set aside. */
@@ -68,8 +81,13 @@ export class Standing {
     const compared = this.#membership.leastCompared();
     const everywhere = earlier(stable, compared ?? none);
     // One that is old goes without asking what members say that they hold, but for those that are away and may have written before it. Whom
-    // it has not been compared with may still have what it has removed: such a member is compared, or set aside when it is away.
-    return later(everywhere, earlier(old, earlier(compared ?? old, this.#membership.leastHeard() ?? old)));
+    // it has not been compared with may still have what it has removed: such a member is compared, or set aside when it is away. And what
+    // somebody has yet to bring to a database, with what it removed, would come there after it.
+    const brought = this.#membership.leastBrought() ?? old;
+    return later(
+      everywhere,
+      earlier(earlier(old, brought), earlier(compared ?? old, this.#membership.leastHeard() ?? old)),
+    );
   }
 
   /** The members for which tombstones wait that are beyond the horizon: others are linked to them, and this node has not compared digests. */
@@ -82,19 +100,20 @@ export class Standing {
     );
     const unheard = counting.filter(({ heardUpTo }) => isAbove(old, heardUpTo));
     // A comparison with one member counts only as far as all others have been heard.
-    return unheard.length > 0 ? unheard : counting.filter(({ compared }) => isAbove(old, compared.before));
+    if (unheard.length > 0) return unheard;
+    return counting.filter(({ compared, brought }) => isAbove(old, compared.before) || isAbove(old, brought));
   }
 
   #tellWhomTombstonesWaitFor(nowMs: number): void {
-    const apart = this.waitedFor(nowMs).filter(({ isLinked }) => !isLinked);
-    for (const { id, host, port } of apart) {
+    const waitedFor = this.waitedFor(nowMs).filter(({ isLinked, brought }) => !isLinked || isAbove(this.#old, brought));
+    for (const { id, host, port, isLinked } of waitedFor) {
       if (this.#toldOf.has(id)) continue;
+      const [what, mend] = isLinked ? UNBROUGHT : APART;
       this.#log.warn(
-        `node ${id} at ${formatPeerAddress(host, port)} has had no link to this node for longer than tombstone-horizon, and others have links to it: ` +
-          'no deletion since can be forgotten, and memory fills with them; let the two nodes reach each other, or remove it with MANTIS FORGET',
+        `node ${id} at ${formatPeerAddress(host, port)} ${what}: no deletion since can be forgotten, and memory fills with them; ${mend}`,
       );
     }
-    this.#toldOf = new Set(apart.map(({ id }) => id));
+    this.#toldOf = new Set(waitedFor.map(({ id }) => id));
   }
 
   /** Sets aside and drops members that have been away for too long. @returns those that were dropped */
@@ -112,7 +131,11 @@ export class Standing {
   }
 
   /** Says that this node, or the peer of the link, has to resynchronise. */
-  setBehind(link: Link, isOwn: boolean, reaped: Stamp): void {
+  setBehind(
+    link: { readonly member: Member | null; readonly remoteHost: string },
+    isOwn: boolean,
+    reaped: Stamp,
+  ): void {
     const member = link.member!;
     const peer = `node ${member.id} at ${link.remoteHost}`;
     const how = isOwn ? `this node takes the state of ${peer} first` : `${peer} takes this node's state first`;

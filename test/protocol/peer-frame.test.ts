@@ -28,6 +28,7 @@ import {
   decodeRefuse,
   encodeAck,
   encodeAuth,
+  encodeBrought,
   decodeForget,
   encodeForget,
   encodeHello,
@@ -143,6 +144,7 @@ describe('the wire format, which is a promise', () => {
       encodeHello({ ...hello, horizon: toldHorizon }),
       '6b000000aa276d8401010000010100000123456789abcdef0000000100000002018bcfe5680000070000018bcfe56800aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaafb3f026e310163000000030000000400000001000000020000000500000006',
     ],
+    ['BROUGHT', encodeBrought(stamp), '100000007447e1ea0d050000018bcfe568000007'],
     ['FORGET', encodeForget(forget), '2000000070e10d1c0b0100000000000100000002018bcfe5680000070000000300000004'],
     [
       'REPAIR_RULE',

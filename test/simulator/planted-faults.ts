@@ -263,7 +263,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     'settled-before-it-is-brought',
     25,
     'replication/membership/standing.ts',
-    'return this.#settings.isBroughtTold ? earlier(this.held(), this.#horizon.brought) : this.held();',
+    'return earlier(this.held(), this.brought());',
     'return this.held();',
   ),
   fault(
@@ -280,6 +280,13 @@ export const plantedFaults: readonly PlantedFault[] = [
     'earlier(compared ?? old, this.#membership.leastHeard() ?? old)',
     'this.#membership.leastHeard() ?? old',
     { file: 'replication/repair/link-repair.ts', find: 'if (!this.isDue && nowMs', replace: 'if (nowMs < 0 && nowMs' },
+  ),
+  fault(
+    'beyond-the-horizon-dropped-unbrought',
+    93,
+    'replication/membership/standing.ts',
+    'this.#membership.leastBrought() ?? old',
+    'old',
   ),
   fault(
     'expired-keys-dropped-early',

@@ -50,6 +50,7 @@ const scenes = new Map<number, Scene>([
   [21, leavesWhatOnlyTheDatabaseHas],
   [27, runsScripts],
   [25, bringsWhatOthersHaveForgotten],
+  [29, deletesWhileTheDatabaseIsAway],
 ]);
 /** Flushes are seldom, and comparisons hardly ever: what only some nodes know stays so. */
 const SELDOM_COMPARED: SceneNeeds = {
@@ -86,6 +87,23 @@ const needs = new Map<number, SceneNeeds>([
         'flush-interval': '200ms',
         'repair-interval': '4s',
         'tombstone-horizon': '3600000ms',
+        'peer-timeout': '3s',
+      },
+    },
+  ],
+  [
+    29,
+    {
+      nodesMin: 4,
+      hasDisk: true,
+      hasDatabase: true,
+      durability: 'interval',
+      durationMs: 60_000,
+      isQuiet: true,
+      options: {
+        'flush-interval': '200ms',
+        'repair-interval': '4s',
+        'tombstone-horizon': '25000ms',
         'peer-timeout': '3s',
       },
     },
@@ -226,6 +244,31 @@ function bringsWhatOthersHaveForgotten(draw: Draw, { nodes, hasDisk, hasDatabase
     between('cut', cutMs, holding, draw.pick(others), durationMs),
     fault(leaveMs, 'leave', holding, 0),
   ];
+}
+
+/**
+ * The database goes when it has rows of some keys, and they are deleted. It is away for longer than tombstones are kept; one node was
+ * down meanwhile. When it is back, all bring there what they hold, the older rows among it.
+ */
+function deletesWhileTheDatabaseIsAway(draw: Draw, { nodes, hasDisk, hasDatabase, durationMs }: Stage): SceneEvent[] {
+  const downMs = FIRST_MS + 100;
+  const awayMs = 40_000 + draw.below(5_000);
+  if (!hasDisk || !hasDatabase || downMs + awayMs + 5_000 > durationMs) return [];
+  const events: SceneEvent[] = [fault(downMs, 'database-down', 0, awayMs)];
+  const crashing = draw.below(nodes);
+  const crashMs = downMs + 900;
+  events.push(fault(crashMs, 'crash', crashing, 2500));
+  const other = (crashing + 1 + draw.below(nodes - 1)) % nodes;
+  events.push(between('cut', crashMs + 4500, crashing, other, durationMs));
+  for (let number = 0; number < 16; number++) {
+    const key = `h:y${number}`;
+    const writing = (crashing + 1 + draw.below(nodes - 1)) % nodes;
+    const deleting = (crashing + 1 + draw.below(nodes - 1)) % nodes;
+    events.push(burst(FIRST_MS - 1000, writing, [['HSET', key, 'first', 'v']]));
+    events.push(burst(crashMs - draw.below(600), writing, [['HSET', key, 'field', 'v']]));
+    events.push(burst(crashMs + 500 + draw.below(1500), deleting, [['DEL', key]]));
+  }
+  return events;
 }
 
 /** A field is counted up, which the stores have, is then set, lapses, and is forgotten. */

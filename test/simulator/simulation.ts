@@ -1,6 +1,6 @@
 /** One simulation from its schedule: runs it, heals everything, and looks whether all that was promised holds. */
 import { createHash } from 'node:crypto';
-import { PEER_VERSION_ELEMENTS } from '../../protocol/peer-frame.ts';
+import { PEER_VERSION_ELEMENTS, PEER_VERSION_HIGHEST } from '../../protocol/peer-frame.ts';
 import { formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { Stamp } from '../../replication/replica.ts';
 import { contentDigest } from '../../server/peers/content-digest.ts';
@@ -106,7 +106,7 @@ export class Simulation {
       outboxBytesMax,
       repairElementsMin,
       longTurns: { elementsMin: longTurnElementsMin, elementsAStep: 1, stepsATurn: 1, restMs: longTurnRestMs },
-      peerVersionHighest: number === oldNode ? PEER_VERSION_ELEMENTS - 1 : PEER_VERSION_ELEMENTS,
+      peerVersionHighest: number === oldNode ? PEER_VERSION_ELEMENTS - 1 : PEER_VERSION_HIGHEST,
       database: hasDatabase ? this.database : null,
       options: {
         ...options,

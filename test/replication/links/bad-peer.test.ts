@@ -85,11 +85,11 @@ describe('before authentication', () => {
   });
 
   it('closes when there is no common version', async () => {
-    const peer = new RawPeer(await oneNode(), { versionLowest: 5, versionHighest: 9 });
+    const peer = new RawPeer(await oneNode(), { versionLowest: 6, versionHighest: 9 });
     peer.sayHello();
     expect(peer.refusal).toEqual({
       reason: REFUSE_VERSION,
-      message: 'no common version: one side speaks 5 to 9, the other 1 to 4',
+      message: 'no common version: one side speaks 6 to 9, the other 1 to 5',
     });
   });
 

@@ -6,6 +6,7 @@ import { encodeBuckets, encodeRepairRecords } from '../../../protocol/peer-repai
 import { compareStamp, stampHiOf, stampLoOf } from '../../../protocol/stamp.ts';
 import type { Stamp } from '../../../replication/replica.ts';
 import { RawPeer } from '../raw-peer.ts';
+import { PEER_VERSION_HIGHEST } from '../../../protocol/peer-frame.ts';
 import { VirtualCluster, peerPort, type NodeOptions, type VirtualNode } from '../virtual-cluster.ts';
 
 const horizonMs = 30_000;
@@ -83,6 +84,31 @@ describe('tombstones', () => {
     pass(cluster, cluster.nodes, horizonMs * 0.1);
     expect(cluster.nodes.map(tombstones)).toEqual([0, 0, 0]);
   });
+
+  it.each([
+    ['', PEER_VERSION_HIGHEST],
+    [' of an older release', PEER_VERSION_HIGHEST - 1],
+  ])(
+    'stay, however old they are, while a member%s has yet to bring what is older to its database',
+    async (_, version) => {
+      const cluster = await clusterOf(2);
+      const third = await addTo(cluster, { isBroughtTold: true, peerVersionHighest: version });
+      const [first] = cluster.nodes;
+      expect(cluster.settle()).toBe(true);
+      const told = (): number =>
+        first.log.lines.filter((line) => line.includes(`${third.id} at n3:7000 has not brought to its database`))
+          .length;
+      first.write(['key', 'value']);
+      const removed = first.write(['key', null]);
+      pass(cluster, cluster.nodes, horizonMs * 3);
+      expect(cluster.nodes.map(tombstones)).toEqual([1, 1, 0]);
+      expect(told()).toBe(1);
+      third.replicator.noteBrought(removed);
+      pass(cluster, cluster.nodes, horizonMs * 0.1);
+      expect(cluster.nodes.map(tombstones)).toEqual([0, 0, 0]);
+      expect(told()).toBe(1);
+    },
+  );
 
   it('wait in a mesh that stays partial, which the nodes that do not see each other say, until they do', async () => {
     const cluster = await clusterOf(3);
