@@ -268,7 +268,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'held-in-hello-taken-for-settled',
-    412,
+    57,
     'replication/membership/membership.ts',
     'lesser(member.settled, member.complete)',
     'lesser(member.held, member.complete)',

@@ -242,6 +242,9 @@ function bringsWhatOthersHaveForgotten(draw: Draw, { nodes, hasDisk, hasDatabase
     fault(crashMs, 'crash', holding, backMs - crashMs),
     burst(crashMs + 1000, writing, gone(keys)),
     between('cut', cutMs, holding, draw.pick(others), durationMs),
+    // Those that are linked to it link again: what it says first is what it has, and not what it has brought.
+    ...others.map((other) => between('reset', cutMs + draw.between(3000, 8000), holding, other, 0)),
+    between('reset', cutMs + draw.between(3000, 8000), holding, writing, 0),
     fault(leaveMs, 'leave', holding, 0),
   ];
 }
