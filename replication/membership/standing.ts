@@ -139,8 +139,9 @@ export class Standing {
     const member = link.member!;
     const peer = `node ${member.id} at ${link.remoteHost}`;
     const how = isOwn ? `this node takes the state of ${peer} first` : `${peer} takes this node's state first`;
-    // What was heard of up to there was linked: others were away, or the two have just met.
-    if (!isAbove(reaped, member.heardUpTo) || (isOwn ? this.held() : member.held).hi === 0) this.#log.debug(how);
+    // What was heard of up to there was linked: others were away, or the two have just met. One that holds what is stamped up to the first stamp of
+    // clocks has told no more yet.
+    if (!isAbove(reaped, member.heardUpTo) || (isOwn ? this.held() : member.held).hi <= 1) this.#log.debug(how);
     else if (isOwn)
       this.#log.warn(
         `this node was away for longer than tombstones are kept: it resynchronises before it may push: ${how}`,
