@@ -1,13 +1,16 @@
 /** DEBUG's subcommands that look at keys or make some. */
-import { createHash } from 'node:crypto';
 import { idleSeconds } from '../../storage/eviction/access.ts';
 import { setString } from '../../storage/types/string.ts';
+import { payloadOf } from '../codecs/dump-payload.ts';
 import type { Call } from '../dispatch/call.ts';
 import { contentDigest } from '../peers/content-digest.ts';
-import { stringEncoding } from './object.ts';
+import { valueDigest } from './debug-digest.ts';
+import { keyEncoding } from './object.ts';
 
 /** Digests are as long as Redis's. */
 const DIGEST_DIGITS = 40;
+/** What a payload of DUMP has besides the value: the type before it, version and checksum behind. */
+const PAYLOAD_FRAME_BYTES = 1 + 2 + 8;
 const NOTHING = '0'.repeat(DIGEST_DIGITS);
 /** More keys than this in one command would stall the node for seconds. */
 const POPULATE_MAX = 10_000_000;
@@ -17,10 +20,9 @@ export function showObject(call: Call): void {
   const ref = call.lookup(2);
   if (ref === 0) call.fail('ERR no such key');
   const { keyspace } = call;
-  const encoding = stringEncoding(call, ref);
+  const encoding = keyEncoding(call, ref);
   const idle = keyspace.accessPolicy.countsUse ? 0 : idleSeconds(keyspace, ref);
-  keyspace.readValue(ref);
-  const length = keyspace.valueLength + 1;
+  const length = payloadOf(keyspace, ref).length - PAYLOAD_FRAME_BYTES;
   call.reply.simple(
     `Value at:0x${ref.toString(16)} refcount:1 encoding:${encoding} serializedlength:${length} ` +
       `lru:${keyspace.accessOf(ref)} lru_seconds_idle:${idle}`,
@@ -36,14 +38,7 @@ export function digestValues(call: Call): void {
   reply.array(call.argc - 2);
   for (let index = 2; index < call.argc; index++) {
     const ref = call.lookup(index);
-    if (ref === 0) {
-      reply.simple(NOTHING);
-      continue;
-    }
-    keyspace.readValue(ref);
-    const { valueBuffer, valueStart, valueLength } = keyspace;
-    const value = valueBuffer.subarray(valueStart, valueStart + valueLength);
-    reply.simple(createHash('sha1').update(value).digest('hex'));
+    reply.simple(ref === 0 ? NOTHING : valueDigest(keyspace, ref));
   }
 }
 

@@ -38,6 +38,11 @@ function setActiveExpiry(call: Call): void {
   call.reply.ok();
 }
 
+function setScriptsMayCallAll(call: Call): void {
+  call.node.scripting.mayCallAll = Number(call.latin1(2)) !== 0;
+  call.reply.ok();
+}
+
 function reload(call: Call): void {
   for (let index = 2; index < call.argc; index++) {
     if (!RELOAD_WORDS.some((word) => call.is(index, word))) {
@@ -108,7 +113,13 @@ const SUBCOMMANDS: readonly DebugSubcommand[] = [
   { name: 'dict-resizing', syntax: '<0|1>', summary: NO_EFFECT, argc: [3, 3], run: ok },
   { name: 'pause-cron', syntax: '<0|1>', summary: NO_EFFECT, argc: [3, 3], run: ok },
   { name: 'replybuffer', syntax: 'option value', summary: NO_EFFECT, argc: [4, 4], run: ok },
-  { name: 'set-disable-deny-scripts', syntax: '<0|1>', summary: NO_EFFECT, argc: [3, 3], run: ok },
+  {
+    name: 'set-disable-deny-scripts',
+    syntax: '<0|1>',
+    summary: 'Lets scripts call what they may not otherwise, or no more.',
+    argc: [3, 3],
+    run: setScriptsMayCallAll,
+  },
   {
     name: 'help',
     syntax: '',

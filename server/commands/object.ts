@@ -32,7 +32,7 @@ function asInteger(call: Call, ref: number): number | bigint | undefined {
 }
 
 /** The name of the form in which Redis would keep the string: clients look at it to judge what it costs. */
-export function stringEncoding(call: Call, ref: number): string {
+function stringEncoding(call: Call, ref: number): string {
   if (asInteger(call, ref) !== undefined) return 'int';
   const { keyspace } = call;
   const flags = keyspace.flagsOf(ref);
@@ -48,13 +48,16 @@ function keyOrNil(call: Call): number {
   return ref;
 }
 
+/** The name of the form in which Redis would keep what is at the key. */
+export function keyEncoding(call: Call, ref: number): string {
+  const { keyspace } = call;
+  if (keyspace.typeOf(ref) === TYPE_STRING) return stringEncoding(call, ref);
+  return collectionEncoding(call, keyspace.collectionAt(ref));
+}
+
 function encoding(call: Call): void {
   const ref = keyOrNil(call);
-  if (ref === 0) return;
-  const isCollection = call.keyspace.typeOf(ref) !== TYPE_STRING;
-  call.reply.bulkString(
-    isCollection ? collectionEncoding(call, call.keyspace.collectionAt(ref)) : stringEncoding(call, ref),
-  );
+  if (ref !== 0) call.reply.bulkString(keyEncoding(call, ref));
 }
 
 function refcount(call: Call): void {

@@ -1,5 +1,6 @@
 /** Finding keys: KEYS, SCAN, RANDOMKEY. */
 import { GlobPattern } from '../../protocol/glob.ts';
+import { expireDue } from '../../storage/expiry/expiry.ts';
 import { HASH_END } from '../../storage/index/key-index.ts';
 import { forEachKey, randomKey, scanKeys } from '../../storage/index/key-scan.ts';
 import type { Call } from '../dispatch/call.ts';
@@ -9,6 +10,8 @@ import { typeName } from '../values/type-name.ts';
 
 const UINT64_MAX = 2n ** 64n - 1n;
 const COUNT_DEFAULT = 10;
+/** Keys behind their deadline that one SCAN removes. */
+const EXPIRED_MAX = 1000;
 
 function replyKeys(call: Call, refs: readonly number[]): void {
   const { keyspace, reply } = call;
@@ -76,6 +79,8 @@ function scan(call: Call): void {
   const { keyspace, reply } = call;
   const cursor = cursorArgument(call, 1);
   const { pattern, count, type } = scanOptions(call);
+  // As in Redis, what a walk would come to behind its deadline is gone then, and counted.
+  expireDue(keyspace, EXPIRED_MAX);
   const found: number[] = [];
   const next = scanKeys(keyspace, call.database, cursor, count, (ref) => {
     if (type !== null && typeName(keyspace.typeOf(ref)) !== type) return;

@@ -123,8 +123,8 @@ export class ScriptCommands {
     const { arity, flags } = command;
     if (arity > 0 ? argc !== arity : argc < -arity) return this.#reject(command, WRONG_ARITY);
     // Commands that wait do not wait in a script: since Redis 7.2 they are allowed, whatever their flags have said before.
-    if (flags.includes('noscript') && !flags.includes('blocking') && !WAITS.has(command.name))
-      return this.#reject(command, NOT_ALLOWED);
+    const isDenied = flags.includes('noscript') && !flags.includes('blocking') && !WAITS.has(command.name);
+    if (isDenied && !this.#node.scripting.mayCallAll) return this.#reject(command, NOT_ALLOWED);
     if (!this.#session.isUnrestricted) {
       const denied = this.#node.users.refusalOfScript(call, this.#caller!.session);
       if (denied !== null) return this.#reject(command, denied);

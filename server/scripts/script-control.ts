@@ -22,6 +22,8 @@ export interface ScriptControl {
   readonly machineBytes: number;
   /** The script that was taken out of its turn, until it has ended. */
   readonly busy: BusyScript | null;
+  /** Scripts may call commands that are denied them: DEBUG SET-DISABLE-DENY-SCRIPTS. */
+  mayCallAll: boolean;
   /**
    * Runs a script or a function, with the arguments of the command that calls it from `firstKey` on, of which the first
    * `keyCount` are keys, and writes the command's reply.

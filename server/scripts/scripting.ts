@@ -70,6 +70,7 @@ export class Scripting implements ScriptControl, LuaHost {
   busy: BusyScript | null = null;
   /** Whether whoever calls scripts can have them taken out: without it they are stopped. */
   canTakeOut = false;
+  mayCallAll = false;
   /** What the last error said that a command, or the prelude, raised: it needs no ERR before it. */
   #raised = '';
   /** The last error that redis.pcall gave the script; it is not counted yet. */

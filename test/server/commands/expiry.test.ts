@@ -162,7 +162,10 @@ describe('deadlines, as redis-server has them', () => {
     nowMs += 1;
     expect(harness.run('KEYS', '*').toString()).toBe('*1\r\n$4\r\nlong\r\n');
     expect(harness.run('RANDOMKEY').toString()).toBe('$4\r\nlong\r\n');
+    expect(harness.run('DBSIZE').toString()).toBe(':2\r\n');
     expect(harness.run('SCAN', 0).toString()).toContain('*1\r\n$4\r\nlong\r\n');
+    // SCAN removes what it would come to.
+    expect(harness.run('DBSIZE').toString()).toBe(':1\r\n');
     expect(harness.run('PTTL', 'short').toString()).toBe(':-2\r\n');
     expect(harness.run('EXPIRE', 'short', 10).toString()).toBe(':0\r\n');
     expect(harness.run('DBSIZE').toString()).toBe(':1\r\n');

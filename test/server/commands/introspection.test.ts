@@ -289,6 +289,36 @@ const conversations: Record<string, PairRequest[]> = {
     'DEBUG REPLYBUFFER RESIZING 0',
     'DEBUG PAUSE-CRON 0',
   ],
+  'DEBUG DIGEST-VALUE of every type': [
+    'SET s hello',
+    'SET n 12',
+    'INCR n',
+    'APPEND n 0',
+    'RPUSH l a b c 12',
+    'SADD t a b c',
+    'SADD i 1 2 3',
+    'ZADD z 1 a 2.5 b inf c',
+    'HSET h f v g w',
+    'XADD x 1-1 f v',
+    'XADD x 2-0 f v g w',
+    'PFADD p a b',
+    'DEBUG DIGEST-VALUE s n l t i z h x none',
+    'EXPIRE h 100',
+    'EXPIRE s 100',
+    'DEBUG DIGEST-VALUE h s p',
+    'FLUSHALL',
+  ],
+  'DEBUG SET-DISABLE-DENY-SCRIPTS': [
+    ['EVAL', "return redis.call('debug', 'protocol', 'double')", '0'],
+    'DEBUG SET-DISABLE-DENY-SCRIPTS 1',
+    ...protocolTypes()
+      .map((request) => request.split(' ')[2])
+      // Sets and maps are tables in Lua, whose order differs.
+      .filter((type) => !['attrib', 'push', 'set', 'map'].includes(type))
+      .map((type) => ['EVAL', `redis.setresp(3) return redis.call('debug', 'protocol', '${type}')`, '0']),
+    'DEBUG SET-DISABLE-DENY-SCRIPTS 0',
+    ['EVAL', "return redis.call('debug', 'protocol', 'double')", '0'],
+  ],
   'DEBUG PROTOCOL in RESP2': protocolTypes(),
   'DEBUG PROTOCOL in RESP3': ['HELLO 3', ...protocolTypes()],
   'COMMAND, what is wrong': [
@@ -356,6 +386,32 @@ describe('the same bytes as redis-server', () => {
   it.each(Object.entries(conversations))('%s', async (_name, requests) => {
     for (const { request, redis, mantis } of await pair.replies(requests)) {
       expect({ request, reply: comparable(mantis) }).toEqual({ request, reply: comparable(redis) });
+    }
+  });
+});
+
+/** What DEBUG OBJECT tells of a key that has nothing to do with where it is kept. */
+function kept(reply: string): string {
+  return reply.replace(/ at:0x[0-9a-f]+| lru:[0-9]+| ql_[^\r]*/g, '');
+}
+
+describe('DEBUG OBJECT', () => {
+  it('tells of every type what redis-server tells', async () => {
+    const requests = [
+      'FLUSHALL',
+      'SET s hello',
+      'SADD t a b c',
+      'ZADD z 1 a 2.5 b inf c',
+      'HSET h f v g w',
+      'RPUSH l a b c',
+      'XADD x 1-1 f v',
+      ...['s', 'z', 'h'].map((key) => `DEBUG OBJECT ${key}`),
+    ];
+    for (const { request, redis, mantis } of await pair.replies(requests)) {
+      expect({ request, reply: kept(mantis) }).toEqual({ request, reply: kept(redis) });
+    }
+    for (const { mantis } of await pair.replies(['DEBUG OBJECT t', 'DEBUG OBJECT l', 'DEBUG OBJECT x'])) {
+      expect(mantis).toMatch(/^\+Value at:/);
     }
   });
 });
