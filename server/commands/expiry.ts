@@ -19,12 +19,12 @@ function conditions(call: Call): number {
     else if (call.is(index, 'GT')) found |= GT;
     else if (call.is(index, 'LT')) found |= LT;
     else throw new CommandError(`ERR Unsupported option ${call.text(index)}`);
-    if ((found & NX) !== 0 && found !== NX) {
-      throw new CommandError('ERR NX and XX, GT or LT options at the same time are not compatible');
-    }
-    if ((found & GT) !== 0 && (found & LT) !== 0) {
-      throw new CommandError('ERR GT and LT options at the same time are not compatible');
-    }
+  }
+  if ((found & NX) !== 0 && found !== NX) {
+    throw new CommandError('ERR NX and XX, GT or LT options at the same time are not compatible');
+  }
+  if ((found & GT) !== 0 && (found & LT) !== 0) {
+    throw new CommandError('ERR GT and LT options at the same time are not compatible');
   }
   return found;
 }

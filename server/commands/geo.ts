@@ -109,7 +109,8 @@ function replyFound(call: Call, request: GeoRequest, found: readonly GeoFound[])
     if (parts > 1) reply.array(parts);
     replyName(call, ref);
     if (withDistance) replyDistance(call, metres, unitM);
-    if (withHash) reply.integer(hash);
+    // A score that was no geohash is told without its fraction, which no place has.
+    if (withHash) reply.integer(Math.trunc(hash));
     if (withPlace) replyPlace(call, decodePlace(hash));
   }
 }

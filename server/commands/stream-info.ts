@@ -123,13 +123,13 @@ function stream(call: Call): void {
 
 function streamInFull(call: Call): void {
   const { keyspace, reply, argc } = call;
+  const found = streamOf(call);
   if (!call.is(3, 'FULL') || (argc !== 4 && argc !== 6) || (argc === 6 && !call.is(4, 'COUNT'))) {
     wrongSubcommandArguments(call, 'xinfo');
   }
   let count = argc === 6 ? call.integer(5) : FULL_COUNT_DEFAULT;
   if (count < 0) count = FULL_COUNT_DEFAULT;
   const countMax = count || Infinity;
-  const found = streamOf(call);
   reply.map(9);
   replyStreamHead(call, found);
   reply.bulkString('entries');

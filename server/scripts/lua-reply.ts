@@ -45,6 +45,7 @@ const EQUALS = 61;
 const PERCENT = 37;
 const TILDE = 126;
 const GREATER = 62;
+const BAR = 124;
 const LOWER_T = 116;
 
 /** Writes a command's reply for Lua. One object a node, reused. */
@@ -113,6 +114,9 @@ export class ReplyEncoder {
       case EQUALS:
         // The format's length is written in 4 bytes; the colon behind the format goes.
         return LUA_HEADER_BYTES + this.#skip(this.#count()) + 3;
+      case BAR:
+        this.#skipAttribute();
+        return this.#measure();
       default:
         return this.#measureMany();
     }
@@ -121,6 +125,11 @@ export class ReplyEncoder {
   #skip(length: number): number {
     if (length >= 0) this.#at += length + 2;
     return length;
+  }
+
+  /** Attributes are about the reply behind them, which is all that scripts are given. */
+  #skipAttribute(): void {
+    for (let left = this.#count() * 2; left > 0; left--) this.#measure();
   }
 
   #measureMany(): number {
@@ -168,6 +177,9 @@ export class ReplyEncoder {
         return this.#writeBulk();
       case EQUALS:
         return this.#writeVerbatim();
+      case BAR:
+        this.#skipAttribute();
+        return this.#write();
       default:
         this.#writeMany();
     }
@@ -270,7 +282,7 @@ export function writeReply(reply: ReplyWriter, bytes: Buffer, start: number): nu
       reply.double(bytes.readDoubleLE(at));
       return at + 8;
     case LUA.bigNumber:
-      reply.bigNumber(bytes.toString('latin1', at, at + count));
+      reply.bigNumber(bytes.toString('latin1', at, at + count).replace(/[\r\n]/g, ' '));
       return at + count;
     case LUA.verbatim:
       return writeVerbatim(reply, bytes, at, count);

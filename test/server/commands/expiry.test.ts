@@ -129,6 +129,8 @@ const sequences: Record<string, Step[]> = {
     'EXISTS a',
     'EXPIRE a 100 NX XX',
     'EXPIRE a 100 NX GT',
+    'EXPIRE a 100 GT NX 1',
+    'EXPIRE a 100 GT LT 1',
     'EXPIRE a 100 LT NX',
     'EXPIRE a 100 GT LT',
     'EXPIRE a 100 LT GT',

@@ -20,6 +20,17 @@ const SICILY: Step =
 const AROUND = 'FROMLONLAT 15 37';
 
 const sequences: Record<string, Step[]> = {
+  'scores that are no geohashes': [
+    'ZADD g 0.5 half 1.75 more -0.5 less 3.2e15 place 4503599627370495.5 last 1e300 far -inf never inf ever',
+    ...[
+      'GEORADIUS g 0 0 30000 km',
+      'GEOSEARCH g FROMMEMBER half BYRADIUS 30000 km',
+      'GEOSEARCH g FROMMEMBER more BYBOX 9 9 km',
+    ].map((search) => `${search} WITHHASH WITHDIST ASC`),
+    'GEODIST g half place',
+    'GEOSEARCHSTORE d g FROMMEMBER half BYRADIUS 10 km',
+    'ZRANGE d 0 -1 WITHSCORES',
+  ],
   GEOADD: [
     SICILY,
     SICILY,

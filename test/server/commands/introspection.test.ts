@@ -314,7 +314,7 @@ const conversations: Record<string, PairRequest[]> = {
     ...protocolTypes()
       .map((request) => request.split(' ')[2])
       // Sets and maps are tables in Lua, whose order differs.
-      .filter((type) => !['attrib', 'push', 'set', 'map'].includes(type))
+      .filter((type) => !['push', 'set', 'map'].includes(type))
       .map((type) => ['EVAL', `redis.setresp(3) return redis.call('debug', 'protocol', '${type}')`, '0']),
     'DEBUG SET-DISABLE-DENY-SCRIPTS 0',
     ['EVAL', "return redis.call('debug', 'protocol', 'double')", '0'],

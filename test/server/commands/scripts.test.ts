@@ -42,6 +42,7 @@ describe('scripts answer as redis-server does', () => {
         'return {map={a=1}}',
         'return {set={a=true}}',
         "return {big_number='123'}",
+        "return {big_number='12\\r\\n3'}",
         "return {verbatim_string={format='txt',string='abc'}}",
         "return setmetatable({}, {__index=function() return 'x' end})",
         'return setmetatable({1,2}, {})',
