@@ -135,6 +135,8 @@ export interface Node {
   loading: Loading | null;
   /** Why writes are refused at the moment, as an error reply `MISCONF …`; null when they are not. */
   writeRefusal: string | null;
+  /** Peers that must be linked for writes to be taken: `min-replicas-to-write`. */
+  peersToWrite: number;
   /** Keys are taken away at their deadline also when nobody looks at them; DEBUG SET-ACTIVE-EXPIRE 0 turns it off. */
   activeExpiry: boolean;
   /** Uniform in [0, 1). */

@@ -21,7 +21,7 @@ import { RelayedTurns } from '../storage/flush/relayed-turns.ts';
 import type { Verification } from '../storage/verification/verification.ts';
 import { startDigesting } from '../storage/digests/digest-start.ts';
 import { Users } from './acl/users.ts';
-import { followAccessSettings, followConflictSettings } from './runtime/access-settings.ts';
+import { followAccessSettings, followConflictSettings, followWriteSettings } from './runtime/access-settings.ts';
 import { attachUsers } from './acl/attach-users.ts';
 import { Blocking } from './waiting/blocking.ts';
 import { ClientMemory } from './clients/client-memory.ts';
@@ -114,6 +114,7 @@ export class Runtime implements Node {
   readThrough: ReadThrough | null = null;
   loading: Loading | null = { startedAtMs: 0, done: 0, total: 0 };
   writeRefusal: string | null = null;
+  peersToWrite = 0;
   readonly listener: Listener;
   readonly #http: HttpService;
   readonly #environment: RuntimeEnvironment;
@@ -222,6 +223,7 @@ export class Runtime implements Node {
     keyspace.clock.onLeap = () => this.#housekeeping.watchWrites();
     followAccessSettings(this.config, keyspace);
     followConflictSettings(this.config, keyspace);
+    followWriteSettings(this.config, this);
     keyspace.onFeed = gatherTurns(this.#environment.time, () => this.publish());
     installPacking(keyspace);
     keyspace.onRingFull = (database) => compactStoreRing(keyspace, database);

@@ -8,6 +8,7 @@ import {
   type KeyFlag,
   NOT_AN_INTEGER,
 } from '../definitions/command.ts';
+import { refusalOfWrites } from '../dispatch/refusals.ts';
 import { killSubcommand } from '../scripts/kill-subcommand.ts';
 import { type Script, scriptOf, sha1 } from '../scripts/script-cache.ts';
 import { OUT_OF_MEMORY } from '../scripts/script-commands.ts';
@@ -31,7 +32,8 @@ export function rulesFor(call: Call, flags: ScriptFlags | null, readOnly: boolea
   if (flags === null) return { readOnly, flags };
   if (!flags.noWrites) {
     if (readOnly) throw new CommandError('ERR Can not execute a script with write flag using *_ro command.');
-    if (call.node.writeRefusal !== null) throw new CommandError(call.node.writeRefusal);
+    const refusal = refusalOfWrites(call.node);
+    if (refusal !== null) throw new CommandError(refusal);
   }
   if (!flags.allowOom && call.node.dispatcher.memory?.hasRoom(true) === false) throw new CommandError(OUT_OF_MEMORY);
   return { readOnly: readOnly || flags.noWrites, flags };

@@ -15,8 +15,15 @@ export function refusalOf(node: Node, command: Command): string | null {
   if (command.deniesOom && node.dispatcher.memory?.hasRoom() === false) {
     return "OOM command not allowed when used memory > 'maxmemory'.";
   }
-  if (command.isWrite && node.writeRefusal !== null) return node.writeRefusal;
-  return null;
+  return command.isWrite ? refusalOfWrites(node) : null;
+}
+
+/** Why the node takes no writes of clients now, if it does not. */
+export function refusalOfWrites(node: Node): string | null {
+  if (node.writeRefusal !== null) return node.writeRefusal;
+  const { peersToWrite } = node;
+  if (peersToWrite === 0 || (node.replicator?.linkedPeers ?? 0) >= peersToWrite) return null;
+  return 'NOREPLICAS Not enough good replicas to write.';
 }
 
 /** Why the node does not take a transaction now, for the first of its commands that it does not take. */

@@ -14,6 +14,7 @@ import { actFor, scriptSession } from './script-session.ts';
 import type { ScriptCaller } from './script-control.ts';
 import type { RunRules } from './script-order.ts';
 import { noteDuration, sampleWeight } from '../monitoring/slow-commands.ts';
+import { refusalOfWrites } from '../dispatch/refusals.ts';
 import { runWithEvents } from '../dispatch/run-with-events.ts';
 
 type Command = CommandOf<never>;
@@ -131,7 +132,8 @@ export class ScriptCommands {
     }
     const writes = command.isWrite || command.mayReplicate;
     if (writes && this.#rules.readOnly) return this.#reject(command, READ_ONLY);
-    if (command.isWrite && this.#node.writeRefusal !== null) return this.#reject(command, this.#node.writeRefusal);
+    const refusal = command.isWrite ? refusalOfWrites(this.#node) : null;
+    if (refusal !== null) return this.#reject(command, refusal);
     if (this.#mayMissKeys && this.#missesKeys(call)) return this.#reject(command, KEY_EVICTED);
     if (command.deniesOom && !this.#mayGrow()) return this.#reject(command, OUT_OF_MEMORY);
     return null;

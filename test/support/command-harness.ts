@@ -140,6 +140,7 @@ export class CommandHarness {
       flusher: null,
       loading: null,
       writeRefusal: null,
+      peersToWrite: 0,
       activeExpiry: true,
       random: () => 0.5,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),

@@ -40,6 +40,12 @@ export const clusterOptions = {
     'Secret that peers prove to each other. Two may be given while it is being changed: the first is used, both are accepted.',
     { protected: true, secret: 'masked' },
   ),
+  'min-replicas-to-write': option(
+    integer(),
+    '0',
+    'While fewer peers than this are linked, writes of clients are refused with `NOREPLICAS`; 0 refuses none.',
+    { aliases: ['min-slaves-to-write'] },
+  ),
   'outbox-bytes-max': option(
     size(1048576),
     '64mb',

@@ -104,11 +104,10 @@ const replicaOptions = {
   'replica-ignore-maxmemory': switchOption('yes', 'Eviction by a replica.', { aliases: ['slave-ignore-maxmemory'] }),
   'replica-ignore-disk-write-errors': switchOption('no', 'Disk errors of a replica.'),
   'replica-lazy-flush': switchOption('no', 'Flush of a replica in the background.', { aliases: ['slave-lazy-flush'] }),
-  'min-replicas-to-write': accepted(integer(), '0', 'Replicas without which writes are refused.', {
-    aliases: ['min-slaves-to-write'],
-    instead: 'durability replicas=N',
+  'min-replicas-max-lag': accepted(integer(), '10', 'Lag up to which replicas count.', {
+    aliases: ['min-slaves-max-lag'],
+    instead: 'peer-timeout',
   }),
-  'min-replicas-max-lag': accepted(integer(), '10', 'Lag up to which they count.', { aliases: ['min-slaves-max-lag'] }),
   'repl-backlog-size': accepted(size(1, 9223372036854775807n, 16384), '1mb', 'Changes kept for replicas.', {
     instead: 'outbox-bytes-max',
   }),

@@ -45,6 +45,18 @@ describe('two nodes', () => {
     expect(replies[3]).toEqual(['OK', expect.any(Number)]);
   });
 
+  it('min-replicas-to-write counts the linked peers', async () => {
+    const [first] = clients;
+    await first.command('CONFIG', 'SET', 'min-replicas-to-write', 1);
+    expect(await first.command('SET', 'counted', 'peers')).toBe('OK');
+    await first.command('CONFIG', 'SET', 'min-replicas-to-write', 2);
+    expect(String(await first.command('SET', 'counted', 'more'))).toContain(
+      'NOREPLICAS Not enough good replicas to write.',
+    );
+    expect(await first.command('GET', 'counted')).toBe('peers');
+    await first.command('CONFIG', 'SET', 'min-replicas-to-write', 0);
+  });
+
   it('MANTIS PEERS and STATUS show the other one, and the digests are the same', async () => {
     const [first, second] = clients;
     const [peer] = (await first.command('MANTIS', 'PEERS')) as Reply[];
