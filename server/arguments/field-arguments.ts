@@ -3,8 +3,8 @@ import type { Call } from '../dispatch/call.ts';
 import { CommandError } from '../definitions/command.ts';
 import { invalidExpireTime } from './deadline-argument.ts';
 
-/** Redis keeps 48 bits of a field's deadline. */
-const FIELD_DEADLINE_MS_MAX = 2 ** 48 - 2;
+/** Redis keeps 48 bits of a field's deadline, and takes 46: the year 4199. */
+const FIELD_DEADLINE_MS_MAX = 2 ** 46 - 1;
 
 export interface NamedFields {
   /** The first field's argument. */

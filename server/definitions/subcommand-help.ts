@@ -55,6 +55,6 @@ export function helpSubcommand(
 
 /** Redis's answer to a subcommand that is known, given arguments that it does not take. */
 export function wrongSubcommandArguments(call: Call, container: string): never {
-  const given = call.latin1(1).slice(0, 128);
+  const given = call.beginning(1, 128);
   call.fail(`ERR unknown subcommand or wrong number of arguments for '${given}'. Try ${container.toUpperCase()} HELP.`);
 }

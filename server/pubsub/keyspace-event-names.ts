@@ -77,10 +77,17 @@ const DEADLINES = ['ex', 'px', 'exat', 'pxat'];
 const EXPIRE: NamedEvent = { eventClass: generic, name: 'expire' };
 const HASH_EXPIRE: NamedEvent = { eventClass: hash, name: 'hexpire' };
 
-const SPECIAL: ReadonlyMap<string, (source: EventSource) => NamedEvent[]> = new Map<
-  string,
-  (source: EventSource) => NamedEvent[]
->([
+type Special = (source: EventSource, nowMs: number) => NamedEvent[];
+
+/** HEXPIRE and its kin: a deadline that has passed removes the fields. */
+function hashExpiry(unitMs: 1 | 1000, isAbsolute: boolean): Special {
+  return (source, nowMs) => {
+    const deadlineMs = Number(word(source, 2)) * unitMs + (isAbsolute ? 0 : nowMs);
+    return [deadlineMs <= nowMs ? PLAIN.get('hdel')! : HASH_EXPIRE];
+  };
+}
+
+const SPECIAL: ReadonlyMap<string, Special> = new Map<string, Special>([
   ['set', (source) => [PLAIN.get('set')!, ...(hasWord(source, 3, DEADLINES) ? [EXPIRE] : [])]],
   ['setex', () => [PLAIN.get('set')!, EXPIRE]],
   ['psetex', () => [PLAIN.get('set')!, EXPIRE]],
@@ -113,17 +120,20 @@ const SPECIAL: ReadonlyMap<string, (source: EventSource) => NamedEvent[]> = new 
   ],
   ['hsetex', (source) => [PLAIN.get('hset')!, ...(hasWord(source, 2, DEADLINES) ? [HASH_EXPIRE] : [])]],
   ['hgetex', (source) => [word(source, 2) === 'persist' ? PLAIN.get('hpersist')! : HASH_EXPIRE]],
-  ...['hexpire', 'hpexpire', 'hexpireat', 'hpexpireat'].map((name): [string, () => NamedEvent[]] => [
-    name,
-    () => [HASH_EXPIRE],
-  ]),
-  ['renamenx', (source) => SPECIAL.get('rename')!(source)],
+  ['hexpire', hashExpiry(1000, false)],
+  ['hpexpire', hashExpiry(1, false)],
+  ['hexpireat', hashExpiry(1000, true)],
+  ['hpexpireat', hashExpiry(1, true)],
+  ['renamenx', (source, nowMs) => SPECIAL.get('rename')!(source, nowMs)],
 ]);
 
-/** The events of a command for each key that it has changed; none for one whose changes are not told of. */
-export function eventsOf(source: EventSource): readonly NamedEvent[] {
+/**
+ * The events of a command for each key that it has changed; none for one whose changes are not told of.
+ * @param nowMs when it ran, in milliseconds since 1970
+ */
+export function eventsOf(source: EventSource, nowMs: number): readonly NamedEvent[] {
   const special = SPECIAL.get(source.name);
-  if (special !== undefined) return special(source);
+  if (special !== undefined) return special(source, nowMs);
   const plain = PLAIN.get(source.name);
   return plain === undefined ? [] : [plain];
 }

@@ -142,7 +142,7 @@ export class KeyspaceEvents {
     if (this.#touched.size === 0) return;
     const touched = [...this.#touched.values()];
     this.#touched.clear();
-    const events = eventsOf(source);
+    const events = eventsOf(source, this.#keyspace.clock.nowMs);
     const mayDelete = MAY_DELETE.has(source.name);
     if (events.length === 0 && !mayDelete && source.name !== 'move') return;
     if (source.name === 'move') this.#moved(touched);

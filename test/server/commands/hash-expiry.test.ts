@@ -99,9 +99,9 @@ describe('deadlines of fields', () => {
     expect(run('HEXPIRE h 10 FIELDS 0 f')).toBe('-ERR Parameter `numFields` should be greater than 0');
     expect(run('HEXPIRE h -1 FIELDS 1 f')).toBe('-ERR invalid expire time, must be >= 0');
     expect(run('HEXPIRE h x FIELDS 1 f')).toBe('-ERR value is not an integer or out of range');
+    expect(run('HPEXPIREAT h 70368744177664 FIELDS 1 f')).toBe("-ERR invalid expire time in 'hpexpireat' command");
     expect(run('HEXPIRE h 281474976711 FIELDS 1 f')).toBe("-ERR invalid expire time in 'hexpire' command");
-    expect(run('HPEXPIREAT h 281474976710655 FIELDS 1 f')).toBe("-ERR invalid expire time in 'hpexpireat' command");
-    expect(run('HPEXPIREAT h 281474976710654 FIELDS 1 f')).toBe('*1 :1');
+    expect(run('HPEXPIREAT h 70368744177663 FIELDS 1 f')).toBe('*1 :1');
     expect(run('HTTL h x 1 f')).toBe(missing);
     expect(run('HTTL h FIELDS 0 f')).toBe('-ERR Number of fields must be a positive integer');
     expect(run('HPERSIST h FIELDS 2 f')).toBe(mismatch);

@@ -269,6 +269,7 @@ const conversations: Record<string, PairRequest[]> = {
   DEBUG: [
     'DEBUG',
     'DEBUG FOO',
+    'DEBUG é',
     'DEBUG JMAP',
     'DEBUG SLEEP 0',
     'DEBUG SLEEP 0.001',

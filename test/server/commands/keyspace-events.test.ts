@@ -203,6 +203,15 @@ describe('keyspace events', () => {
       '__keyevent@0__:hexpired hash',
       '__keyevent@0__:del hash',
     ]);
+    // A deadline that has passed removes fields.
+    await client.command('HSET', 'hash', 'f', 'v', 'g', 'w', 'h', 'x');
+    await client.command('HPEXPIRE', 'hash', 0, 'FIELDS', 1, 'f');
+    await client.command('HEXPIREAT', 'hash', 1, 'FIELDS', 1, 'g');
+    await client.command('HEXPIRE', 'hash', 100, 'FIELDS', 1, 'h');
+    await client.command('HEXPIRE', 'hash', 0, 'FIELDS', 1, 'h');
+    const ofFields: string[] = [];
+    for (let left = 6; left > 0; left--) ofFields.push(String(await next()).replace('__keyevent@0__:', ''));
+    expect(ofFields).toEqual(['hset hash', 'hdel hash', 'hdel hash', 'hexpire hash', 'hdel hash', 'del hash']);
     await client.command('SET', 'victim', '1');
     expect(await next()).toBe('__keyevent@0__:set victim');
     await client.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-random');
