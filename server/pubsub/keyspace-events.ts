@@ -45,6 +45,9 @@ export class KeyspaceEvents {
   /** Keys changed since the last command was told of, by database and name. */
   readonly #touched = new Map<string, Touched>();
   readonly #keyspace: Keyspace;
+  /** Hashes of which fields have lapsed at that time, in milliseconds since 1970. */
+  readonly #lapsed = new Set<string>();
+  #lapsedAtMs = 0;
   readonly #pubsub: PubSub;
 
   constructor(keyspace: Keyspace, pubsub: PubSub) {
@@ -90,8 +93,19 @@ export class KeyspaceEvents {
       this.#notify(KEYSPACE_EVENT.evicted, 'evicted', database, bytes);
       return;
     }
-    this.#notify(KEYSPACE_EVENT.hash, 'hexpired', database, bytes);
+    if (this.#isFirstLapse(database, bytes)) this.#notify(KEYSPACE_EVENT.hash, 'hexpired', database, bytes);
     if (this.#find(database, bytes) === 0) this.#notify(KEYSPACE_EVENT.generic, 'del', database, bytes);
+  }
+
+  /** Whether no field of the hash was told of as lapsed now: those that go together are one event, as in Redis. */
+  #isFirstLapse(database: number, key: Buffer): boolean {
+    const { nowMs } = this.#keyspace.clock;
+    if (nowMs !== this.#lapsedAtMs) this.#lapsed.clear();
+    this.#lapsedAtMs = nowMs;
+    const name = `${database}:${key.toString('latin1')}`;
+    if (this.#lapsed.has(name)) return false;
+    this.#lapsed.add(name);
+    return true;
   }
 
   /** A consumer was made by a command that is about something else. */

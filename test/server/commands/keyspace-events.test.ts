@@ -203,6 +203,15 @@ describe('keyspace events', () => {
       '__keyevent@0__:hexpired hash',
       '__keyevent@0__:del hash',
     ]);
+    // Fields that go at one time are one event.
+    await client.command('HSET', 'hash', 'f', 'v', 'g', 'w');
+    await client.command('HPEXPIRE', 'hash', 1, 'FIELDS', 2, 'f', 'g');
+    expect([await next(), await next(), await next(), await next()]).toEqual([
+      '__keyevent@0__:hset hash',
+      '__keyevent@0__:hexpire hash',
+      '__keyevent@0__:hexpired hash',
+      '__keyevent@0__:del hash',
+    ]);
     // A deadline that has passed removes fields.
     await client.command('HSET', 'hash', 'f', 'v', 'g', 'w', 'h', 'x');
     await client.command('HPEXPIRE', 'hash', 0, 'FIELDS', 1, 'f');
