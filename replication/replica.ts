@@ -184,6 +184,11 @@ export interface Replica {
   startCells(name: KeyName, bits: number): CellScan | null;
   /** Begins to write keys, or parts of keys; the selection that its `records` is given counts for nothing. */
   startParts(parts: readonly KeyPart[]): RecordScan;
+  /**
+   * False while this node may have, where no comparison could see it, what was deleted at a peer whose state it has taken: its
+   * stores have evicted keys of which that is yet to be found out.
+   */
+  readonly isSettled: boolean;
   /** Begins to take a peer's state. */
   startTaking(rule: TakeRule): Taking;
 }

@@ -223,6 +223,11 @@ export class Replicator {
     return this.#mesh.horizon.reaped;
   }
 
+  /** The state of a peer was taken that had dropped tombstones up to here. */
+  get takenStamp(): Stamp {
+    return this.#mesh.horizon.takenUpTo;
+  }
+
   /** What the option `horizon` takes after a restart. */
   horizonFacts(): HorizonFacts {
     const { horizon } = this.#mesh;

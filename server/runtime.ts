@@ -336,11 +336,12 @@ export class Runtime implements Node {
     const filled = replicatorOptions(this.config.values, { hi: this.nodeHi, lo: this.nodeLo }, members);
     if (filled === null) return;
     const { keyspace, flusher, relayed, keyspaceEvents: events, readThrough } = this;
-    const hasEvicted = (): boolean => keyspace.evictedKeys > 0;
+    const hasEvicted = (): boolean =>
+      keyspace.evictedKeys > 0 || keyspace.databases.some(({ evicted }) => evicted.count > 0);
     const commandCount = (): number => this.statistics.commandsProcessed;
     const stores = { isDurabilityTold: flusher !== null, isBroughtTold: flusher?.hasDatabase === true };
     const known = { horizon, writers, ...stores, hasEvicted, commandCount, ...this.#environment.replication };
-    const adapter = new ReplicaAdapter(keyspace, relayed, () => this.monotonicMs(), events, readThrough?.search);
+    const adapter = new ReplicaAdapter(keyspace, relayed, () => this.monotonicMs(), events, readThrough);
     this.replicator = new Replicator({ ...filled, ...known }, adapter, this.#environment, this.applied);
     if (readThrough?.search) readThrough.search.onFound = () => this.replicator?.compare();
     followPeerSettings(this.config, this.replicator);

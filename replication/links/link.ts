@@ -350,11 +350,11 @@ export class Link {
 
   /** Both sides go by what the two HELLOs said, and so decide alike who has to resynchronise. */
   #compareHorizons(hello: Hello, member: Member): void {
-    const own = this.#told!.horizon!;
-    const theirs = hello.horizon;
+    const [own, theirs] = [this.#told!.horizon!, hello.horizon];
     member.held = theirs?.held ?? NONE;
     const isBehind = theirs !== null && isAbove(theirs.reaped, own.held);
     const isPeerBehind = isAbove(own.reaped, member.held);
+    this.#owner.horizon.met(member.id, isBehind ? theirs.reaped : NONE);
     if (isBehind) this.#owner.setBehind(this, true, theirs.reaped);
     if (isPeerBehind) this.#owner.setBehind(this, false, own.reaped);
     for (const forget of this.#owner.horizon.forgets.values()) this.tell(encodeForget(forget));

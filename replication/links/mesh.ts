@@ -123,7 +123,7 @@ export class Mesh implements LinkOwner<Link> {
     };
     this.dialer = new Dialer(this);
     for (const { host, port } of settings.peers) this.dialer.add(host, port);
-    this.horizon = new Horizon(this.membership, settings.horizon, settings.writers, () => !settings.hasEvicted());
+    this.horizon = new Horizon(this.membership, settings, replica);
     this.standing = new Standing(settings, this.membership, this.horizon, environment.log, () => this.#hasStrangers());
     this.clocks = new ClockWatch(replica, settings);
     for (const known of settings.members) this.#recall(known);

@@ -12,7 +12,7 @@ import type { Forget, Ping } from '../../protocol/peer-message.ts';
 import type { RepairRule } from '../../protocol/peer-repair.ts';
 import { compareStamp, formatNodeId, parseNodeId } from '../../protocol/stamp.ts';
 import type { Member, Membership } from './membership.ts';
-import type { Stamp, TakeRule } from '../replica.ts';
+import type { Replica, Stamp, TakeRule } from '../replica.ts';
 
 const none: Stamp = { hi: 0, lo: 0 };
 export const always: Stamp = { hi: 0xffffffff, lo: 0xffffffff };
@@ -78,6 +78,13 @@ export function refusePush(): never {
   );
 }
 
+/** What of the options of replication counts here: see replication/settings.ts. */
+interface HorizonSettings {
+  readonly horizon: HorizonFacts | null;
+  readonly writers: readonly Stamp[];
+  readonly hasEvicted: () => boolean;
+}
+
 export class Horizon {
   /** This node, and its store, has everything that any member wrote up to here, or it has been deleted since. */
   held: Stamp = none;
@@ -85,21 +92,24 @@ export class Horizon {
   brought: Stamp = none;
   /** Tombstones up to here may be gone. */
   reaped: Stamp = none;
+  /** The state of a peer was taken that had dropped tombstones up to here. */
+  takenUpTo: Stamp = none;
   readonly former = new Map<string, Stamp>();
   /** Orders to forget a node, to be passed on to whoever links later. */
   readonly forgets = new Map<string, Forget>();
+  /** By members of which this node is behind: up to where they had dropped tombstones when they were met. */
+  readonly #ahead = new Map<string, Stamp>();
   readonly #membership: Membership;
   readonly #ownWriters: ReadonlySet<string>;
-  readonly #isProof: () => boolean;
+  readonly #settings: HorizonSettings;
+  readonly #replica: Pick<Replica, 'isSettled'>;
 
-  /**
-   * @param writers the origins that this node's writes have carried
-   * @param isProof false once this node has dropped keys that were not deleted
-   */
-  constructor(membership: Membership, facts: HorizonFacts | null, writers: readonly Stamp[], isProof: () => boolean) {
+  constructor(membership: Membership, settings: HorizonSettings, replica: Pick<Replica, 'isSettled'>) {
     this.#membership = membership;
+    this.#settings = settings;
+    this.#replica = replica;
+    const { horizon: facts, writers } = settings;
     this.#ownWriters = new Set([membership.selfId, ...writers.map(stampText)]);
-    this.#isProof = isProof;
     if (facts === null) return;
     this.held = parseNodeId(facts.held) ?? none;
     this.reaped = parseNodeId(facts.reaped) ?? none;
@@ -113,6 +123,7 @@ export class Horizon {
 
   /** A member has left the list. */
   left(member: Member): void {
+    this.#ahead.delete(member.id);
     keep(this.former, member.id, member.heardUpTo, FORMER_MAX);
   }
 
@@ -133,10 +144,22 @@ export class Horizon {
     return true;
   }
 
-  /** Everything that the peer had has been taken: its dropped tombstones are now as if dropped here. */
+  /** A member was met anew that has dropped tombstones this node may lack, up to a stamp; 0 when it has not. */
+  met(id: string, reaped: Stamp): void {
+    if (!isAbove(reaped, none)) this.#ahead.delete(id);
+    else this.#ahead.set(id, reaped);
+  }
+
+  /** This node has to take a member's state, or has not found all of what that one had deleted: it may hold that yet. */
+  get isBehind(): boolean {
+    return this.#ahead.size > 0 || !this.#replica.isSettled;
+  }
+
+  /** Everything that the peer had has been taken: its dropped tombstones are now as if dropped here. `held` follows when that is stored. */
   taken(reaped: Stamp): void {
     this.reaped = later(this.reaped, reaped);
-    this.held = later(this.held, reaped);
+    this.takenUpTo = later(this.takenUpTo, reaped);
+    for (const [id, stamp] of this.#ahead) if (!isAbove(stamp, reaped)) this.#ahead.delete(id);
   }
 
   /** What a node that is behind this one may not keep. */
@@ -147,7 +170,7 @@ export class Horizon {
     tell(parseNodeId(this.#membership.selfId)!, always);
     for (const { node, heardUpTo } of this.#membership.members.values()) tell(node, heardUpTo);
     for (const [id, complete] of this.former) tell(parseNodeId(id)!, complete);
-    return { reaped: this.reaped, isProof: this.#isProof(), nodes };
+    return { reaped: this.reaped, isProof: !this.#settings.hasEvicted(), nodes };
   }
 
   /**

@@ -43,10 +43,15 @@ export class Standing {
     this.#hasStrangers = hasStrangers;
   }
 
-  /** Everything that any member wrote up to here is in this node's memory. */
+  /**
+   * Everything that any member wrote up to here is in this node's memory, or has been deleted. A node that has to resynchronise may
+   * hear the streams of members meanwhile: as long as that is not over, it knows no more than before, also after a crash.
+   */
   merged(): Stamp {
+    const { held, takenUpTo, isBehind } = this.#horizon;
+    if (isBehind) return held;
     const merged = this.#hasStrangers() ? none : (this.#membership.held() ?? none);
-    return later(merged, this.#horizon.held);
+    return later(later(merged, takenUpTo), held);
   }
 
   /**

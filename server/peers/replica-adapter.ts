@@ -1,5 +1,6 @@
 /** The keyspace as replication sees it. */
 import { KIND_FLOOR, RecordReader, type RecordWriter } from '../../protocol/change-record.ts';
+import { PeerProtocolError, REFUSE_HORIZON } from '../../protocol/peer-frame.ts';
 import { COMPARED_KEY_BYTES_MAX, type KeyName } from '../../protocol/peer-elements.ts';
 import { KeyTable } from '../../replication/repair/key-table.ts';
 import type {
@@ -23,8 +24,11 @@ import { keyKindOf } from '../../storage/collections/kinds.ts';
 import { CellDigests, CellRecords, comparableAt } from '../../storage/digests/element-cells.ts';
 import { EvictedDigests } from '../../storage/digests/evicted-digests.ts';
 import { forsakeKey, takeKey, takeNewKey } from '../../storage/tombstones/forsake.ts';
-import type { EvictedSearch } from '../../storage/eviction/evicted-search.ts';
+import { PARTIAL } from '../../storage/arena/block.ts';
+import type { DoubtedKeys, ForsakingPass } from '../../storage/eviction/doubted-keys.ts';
+import type { ReadThrough } from '../../storage/eviction/read-through.ts';
 import type { Keyspace } from '../../storage/keyspace.ts';
+import type { KeyName as StoredKeyName } from '../../storage/backends/key-names.ts';
 import { type LongTurnLimits, mayHaveRun, TurnAside } from '../../storage/merging/long-turn.ts';
 import { applyRecords } from '../../storage/merging/merge.ts';
 import { checkRecords } from '../../storage/merging/record-check.ts';
@@ -34,23 +38,28 @@ import type { KeyspaceEvents } from '../pubsub/keyspace-events.ts';
 
 /** How long one slice of a scan may hold the event loop; what is done with it comes on top. */
 const SLICE_MS = 0.15;
+/** How much may wait to be compared with what the stores have of keys: a peer that gives more is asked again. */
+const TAKEN_BYTES_MAX = 64 << 20;
+
+/** Where evicted keys are read back: what of ReadThrough counts here. */
+type EvictedKeySource = Pick<ReadThrough, 'search' | 'doubted'>;
 
 export class ReplicaAdapter implements Replica {
   readonly #keyspace: Keyspace;
   readonly #relayed: RelayedTurns;
   readonly #events: KeyspaceEvents | null;
   readonly #monotonicMs: () => number;
-  readonly #search: EvictedSearch | null;
+  readonly #evicted: EvictedKeySource | null;
 
-  /** @param search finds in the stores what peers lack of evicted keys; null where nothing can */
+  /** @param evicted reads evicted keys back; null where nothing does */
   constructor(
     keyspace: Keyspace,
     relayed: RelayedTurns,
     monotonicMs: () => number,
     events: KeyspaceEvents | null = null,
-    search: EvictedSearch | null = null,
+    evicted: EvictedKeySource | null = null,
   ) {
-    this.#search = search;
+    this.#evicted = evicted;
     this.#keyspace = keyspace;
     this.#relayed = relayed;
     this.#events = events;
@@ -114,7 +123,7 @@ export class ReplicaAdapter implements Replica {
   }
 
   startScan(): ReplicaScan {
-    return new AdapterScan(this.#keyspace, this.#monotonicMs, this.#search);
+    return new AdapterScan(this.#keyspace, this.#monotonicMs, this.#evicted);
   }
 
   startCells({ database, key, kind }: KeyName, bits: number): CellScan | null {
@@ -135,7 +144,11 @@ export class ReplicaAdapter implements Replica {
   }
 
   startTaking(rule: TakeRule): Taking {
-    return new AdapterTaking(this.#keyspace, rule);
+    return new AdapterTaking(this.#keyspace, rule, this.#evicted?.doubted ?? null);
+  }
+
+  get isSettled(): boolean {
+    return this.#evicted?.doubted.isSettled !== false;
   }
 }
 
@@ -165,6 +178,7 @@ class AdapterTurn implements LongTurn {
 class AdapterTaking implements Taking {
   readonly #keyspace: Keyspace;
   readonly #rule: TakeRule;
+  readonly #doubted: DoubtedKeys | null;
   readonly #seen: KeyTable;
   readonly #reader = new RecordReader();
   #parts: Buffer[] = [];
@@ -174,9 +188,10 @@ class AdapterTaking implements Taking {
   #keyLength = 0;
   #isNew = false;
 
-  constructor(keyspace: Keyspace, rule: TakeRule) {
+  constructor(keyspace: Keyspace, rule: TakeRule, doubted: DoubtedKeys | null) {
     this.#keyspace = keyspace;
     this.#rule = rule;
+    this.#doubted = doubted;
     this.#seen = new KeyTable(keyspace.clock.lo, false);
   }
 
@@ -218,7 +233,9 @@ class AdapterTaking implements Taking {
 
   #isMissing(database: number, records: Buffer, keyStart: number, keyLength: number): boolean {
     const keyspace = this.#keyspace;
-    return keyspace.find(keyspace.databases[database], records, keyStart, keyLength) === 0;
+    const { evicted } = keyspace.databases[database];
+    if (keyspace.find(keyspace.databases[database], records, keyStart, keyLength) !== 0) return false;
+    return this.#doubted === null || !evicted.has(keyspace.hash);
   }
 
   #begin(database: number, records: Buffer, keyStart: number, keyLength: number, isNew: boolean): void {
@@ -248,6 +265,23 @@ class AdapterTaking implements Taking {
     const records = Buffer.concat(this.#parts);
     this.#parts = [];
     takeKey(this.#keyspace, records, this.#rule.boundOf, this.#rule.ownBoundOf);
+    this.#doubt(records);
+  }
+
+  /** Of a key that was evicted the stores may have more, which is compared when it has been read back. */
+  #doubt(records: Buffer): void {
+    const doubted = this.#doubted;
+    if (doubted === null) return;
+    const keyspace = this.#keyspace;
+    this.#reader.read(records, 0);
+    const { database, keyStart, keyLength } = this.#reader;
+    if (!keyspace.isPartial(keyspace.databases[database], records, keyStart, keyLength)) return;
+    const key = Buffer.from(records.subarray(keyStart, keyStart + keyLength));
+    doubted.addTaken({ database, key }, records, this.#rule.boundOf);
+    if (doubted.takenBytes <= TAKEN_BYTES_MAX) return;
+    const problem =
+      'the stores give evicted keys slower than the state of the peer comes: it is taken again when they have';
+    throw new PeerProtocolError(REFUSE_HORIZON, problem);
   }
 }
 
@@ -286,10 +320,13 @@ class AdapterScan implements ReplicaScan {
   #toldDatabase = 0;
   #toldRef = 0;
 
-  readonly #search: EvictedSearch | null;
+  readonly #evicted: EvictedKeySource | null;
+  /** Keys that have come back from the stores since the summaries were begun, and the pass that deletes. */
+  #arrivals: Map<string, StoredKeyName> | null = null;
+  #pass: ForsakingPass | null = null;
 
-  constructor(keyspace: Keyspace, monotonicMs: () => number, search: EvictedSearch | null) {
-    this.#search = search;
+  constructor(keyspace: Keyspace, monotonicMs: () => number, evicted: EvictedKeySource | null) {
+    this.#evicted = evicted;
     this.#keyspace = keyspace;
     this.#scan = new RegisterScan(keyspace);
     this.#monotonicMs = monotonicMs;
@@ -299,6 +336,7 @@ class AdapterScan implements ReplicaScan {
     const endMs = this.#monotonicMs() + SLICE_MS;
     const scan = this.#scan;
     const keyspace = this.#keyspace;
+    this.#arrivals ??= this.#evicted?.doubted.beginArrivals() ?? null;
     let left = maxKeys;
     let more = true;
     while (more && left > 0 && this.#monotonicMs() < endMs) {
@@ -322,7 +360,30 @@ class AdapterScan implements ReplicaScan {
         }),
       );
     }
-    return more || this.#hasEvicted;
+    return more || this.#hasEvicted || this.#tellArrivals(buckets, sink, left);
+  }
+
+  /** What has come back meanwhile is where the walk had passed, and not among the evicted keys any more. @returns whether there is more */
+  #tellArrivals(buckets: Uint8Array, sink: SummarySink, maxKeys: number): boolean {
+    const keyspace = this.#keyspace;
+    const { databases, digests } = keyspace;
+    let left = maxKeys;
+    for (const [name, { database: number, key }] of this.#arrivals ?? []) {
+      if (left-- <= 0) return true;
+      this.#arrivals!.delete(name);
+      const database = databases[number];
+      const ref = keyspace.find(database, key, 0, key.length);
+      digests.hashKey(number, key, 0, key.length);
+      const { keyHi, keyLo } = digests;
+      if (buckets[keyHi >>> 16] === 0) continue;
+      if (ref !== 0) {
+        keyspace.digestOf(database, ref);
+        sink.key(keyHi, keyLo, keyspace.keyDigestHi, keyspace.keyDigestLo);
+      } else if (database.evictedDigests.read(keyHi, keyLo)) {
+        sink.key(keyHi, keyLo, database.evictedDigests.digestHi, database.evictedDigests.digestLo);
+      }
+    }
+    return false;
   }
 
   largeKey(elementsMin: number): LargeKey | null {
@@ -374,7 +435,7 @@ class AdapterScan implements ReplicaScan {
   /** The peer lacks what is selected, and memory has nothing of evicted keys that it could give: the stores are searched. */
   #askEvicted(selection: KeySelection): void {
     const { digests } = this.#keyspace;
-    const search = this.#search;
+    const search = this.#evicted?.search ?? null;
     const isAsked = (hi: number, lo: number): boolean => isSelected(selection, hi, lo);
     const seek = search === null ? null : (hi: number, lo: number): boolean => search.seek(hi, lo);
     this.#nextEvicted((evicted, table) =>
@@ -384,28 +445,43 @@ class AdapterScan implements ReplicaScan {
 
   forsake(selection: KeySelection, rule: TakeRule): boolean {
     const endMs = this.#monotonicMs() + SLICE_MS;
+    const keyspace = this.#keyspace;
+    const { boundOf } = rule;
+    const doubted = isAnyForsaken(rule) ? (this.#evicted?.doubted ?? null) : null;
+    if (this.#pass === null && doubted !== null) {
+      this.#pass = { boundOf, isLacked: (hi, lo) => isSelected(selection, hi, lo) };
+      doubted.beginPass(this.#pass);
+    }
     let more = true;
     while (more && this.#monotonicMs() < endMs) {
       more = this.#scan.step((database, ref, hi, lo) => {
         if (!isSelected(selection, hi, lo)) return;
-        forsakeKey(this.#keyspace, this.#keyspace.databases[database], ref, rule.boundOf);
+        if ((keyspace.flagsOf(ref) & PARTIAL) !== 0) doubted?.addLacked(hi, lo, boundOf);
+        forsakeKey(keyspace, keyspace.databases[database], ref, boundOf);
       });
     }
     if (more || !isAnyForsaken(rule)) return more;
-    while (this.#hasEvicted && this.#monotonicMs() < endMs) this.#forsakeEvicted(selection);
+    while (this.#hasEvicted && this.#monotonicMs() < endMs) this.#forsakeEvicted(selection, boundOf);
     return this.#hasEvicted;
   }
 
-  /** Of evicted keys nobody knows here what was deleted at the peer: none that it lacks is given to it, or to others. */
-  #forsakeEvicted(selection: KeySelection): void {
+  /** The peer lacks what is selected: none of it is counted any more, or given to anybody before it was read back and judged. */
+  #forsakeEvicted(selection: KeySelection, boundOf: TakeRule['boundOf']): void {
     const { digests } = this.#keyspace;
     const goes = (hi: number, lo: number): boolean => isSelected(selection, hi, lo);
     this.#nextEvicted((evicted, table) =>
-      evicted.drop(table, goes, (hashHi, _hashLo, hi, lo) => digests.toggleKey(hashHi, hi, lo)),
+      evicted.drop(table, goes, (hashHi, hashLo, hi, lo) => {
+        digests.toggleKey(hashHi, hi, lo);
+        this.#evicted?.doubted.addLacked(hashHi, hashLo, boundOf);
+      }),
     );
   }
 
-  close(): void {}
+  close(): void {
+    if (this.#arrivals !== null) this.#evicted?.doubted.endArrivals(this.#arrivals);
+    if (this.#pass !== null) this.#evicted?.doubted.endPass(this.#pass);
+    this.#arrivals = this.#pass = null;
+  }
 }
 
 function isSelected({ buckets, has }: KeySelection, hashHi: number, hashLo: number): boolean {

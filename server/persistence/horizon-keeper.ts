@@ -58,6 +58,9 @@ export class HorizonKeeper {
   /** What had been stored when all that was in the embedded store then had come to MySQL. */
   #brought = none;
   #broughtTold = none;
+  #heldWritten = none;
+  /** What was forgotten up to here by nodes whose state was taken is noted. */
+  #raised = none;
 
   private constructor(
     flusher: Flusher | null,
@@ -154,7 +157,8 @@ export class HorizonKeeper {
     const reapable = replicator?.reapableStamp({ hi: stampHiOf(oldMs), lo: stampLoOf(oldMs, 0) }) ?? now;
     const reaped = later(this.reaped, replicator?.reapedStamp ?? none);
     // The state of a node was taken that had forgotten more.
-    if (isAbove(reaped, this.reaped)) raiseForgotten(keyspace, reaped);
+    const taken = replicator?.takenStamp ?? none;
+    if (isAbove(taken, this.#raised)) raiseForgotten(keyspace, (this.#raised = taken));
     if (this.#flusher === null) {
       this.#allow(later(reaped, reapable));
       return;
@@ -164,17 +168,19 @@ export class HorizonKeeper {
     const hasMembers = replicator?.hasMembers === true;
     const isBehind =
       isAbove(this.#changedAt, reaped) ||
+      isAbove(taken, this.#heldWritten) ||
       (hasMembers && (isAbove(this.#changedAt, this.#stored) || isAbove(this.#brought, this.#broughtTold)));
     const pauseMs = isBehind ? WRITE_EVERY_MS : hasMembers ? WRITE_IDLE_MS : Number.POSITIVE_INFINITY;
     if (monotonicMs - this.#writtenAtMs < pauseMs && !this.#hasNewMembers()) return;
     this.#writtenAtMs = monotonicMs;
     const stored = this.#stored;
     const facts = replicator?.horizonFacts() ?? { held: '', reaped: '', former: [] };
-    const held = stampText(later(stored, parse(facts.held)));
+    const held = later(stored, parse(facts.held));
     const bound = later(reaped, reapable);
     const brought = this.#brought;
     // It is synced, and with it that the lists of what was to be brought are gone: after a power cut they would be brought once more.
-    await this.#write({ ...facts, held, reaped: stampText(bound) });
+    await this.#write({ ...facts, held: stampText(held), reaped: stampText(bound) });
+    this.#heldWritten = held;
     replicator?.noteDurable(stored);
     replicator?.noteBrought(brought);
     this.#broughtTold = brought;

@@ -34,7 +34,7 @@ export class EvictedDigests {
   static readonly tableCount = TABLES;
   count = 0;
   bytes = 0;
-  /** The digest of the entry last taken out. */
+  /** The digest of the entry last taken out, or read. */
   digestHi = 0;
   digestLo = 0;
   #tables: Uint32Array[] = [];
@@ -71,6 +71,16 @@ export class EvictedDigests {
     if ((table[slot + 2] | table[slot + 3]) === 0) return false;
     this.#takeOut(table, slot, hashHi >>> TABLE_SHIFT);
     return true;
+  }
+
+  /** Leaves the digest of a key in `digestHi` and `digestLo`. False when it is not there. */
+  read(hashHi: number, hashLo: number): boolean {
+    const table = this.#tables[hashHi >>> TABLE_SHIFT] ?? NO_SLOTS;
+    if (table.length === 0) return false;
+    const slot = this.#find(table, hashHi, hashLo);
+    this.digestHi = table[slot + 2];
+    this.digestLo = table[slot + 3];
+    return (this.digestHi | this.digestLo) !== 0;
   }
 
   /** Takes out what is past its deadline, about `limit` slots looked at. Returns whether there may be more. */

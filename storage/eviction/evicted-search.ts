@@ -9,6 +9,7 @@ import { type KeyName, keyNamesOf } from '../backends/key-names.ts';
 import type { SearchStep } from '../backends/key-search.ts';
 import { KeyHashes } from '../digests/key-hashes.ts';
 import type { Keyspace } from '../keyspace.ts';
+import type { DoubtedKeys } from './doubted-keys.ts';
 
 /** Keys of one pass, in 2 MiB; a peer that lacks more asks again. */
 const SOUGHT_MOST = 131_072;
@@ -47,6 +48,7 @@ export class EvictedSearch {
   readonly #keyspace: Keyspace;
   readonly #store: SearchedStore;
   readonly #fetcher: KeyFetcher;
+  readonly #doubted: DoubtedKeys;
   /** For the next pass. */
   #asked: KeyHashes;
   #isRunning = false;
@@ -57,10 +59,11 @@ export class EvictedSearch {
   #bytesGiven = 0;
   #resume: { readonly atMs: number; readonly go: () => void } | null = null;
 
-  constructor(keyspace: Keyspace, store: SearchedStore, fetcher: KeyFetcher) {
+  constructor(keyspace: Keyspace, store: SearchedStore, fetcher: KeyFetcher, doubted: DoubtedKeys) {
     this.#keyspace = keyspace;
     this.#store = store;
     this.#fetcher = fetcher;
+    this.#doubted = doubted;
     this.#asked = KeyHashes.empty(keyspace.clock.lo);
   }
 
@@ -79,7 +82,8 @@ export class EvictedSearch {
       this.#resume = null;
       go();
     }
-    if (!this.#isRunning && this.#asked.count > 0 && nowMs >= this.#nextAtMs) void this.#pass();
+    const isAnySought = this.#asked.count > 0 || this.#doubted.hasToFind;
+    if (!this.#isRunning && isAnySought && nowMs >= this.#nextAtMs) void this.#pass();
   }
 
   #rest(ms: number): Promise<void> {
@@ -92,7 +96,10 @@ export class EvictedSearch {
     this.#bytesGiven = this.#fetcher.bytesFetched;
     const hashes = this.#asked;
     this.#asked = KeyHashes.empty(this.#keyspace.clock.lo);
+    const doubted = this.#doubted.beginFinding();
+    doubted?.visit(0, doubted.slotCount, (hashHi, hashLo) => hashes.add(hashHi, hashLo));
     const outcome = await this.#tried(hashes.bytes);
+    if (doubted !== null && outcome !== 'failed') this.#doubted.endFinding(doubted, outcome === 'whole');
     await this.#end(hashes, outcome !== 'failed');
     this.passes++;
     this.#nextAtMs = this.#nowMs + Math.max(PAUSE_MS_LEAST, PAUSE_SHARE * this.#workedMs);
@@ -133,7 +140,7 @@ export class EvictedSearch {
       if (some.length === 0) continue;
       await this.#fetcher.fetch(some);
       // Memory has nothing of it, so the stores had nothing that shows.
-      const lost = some.filter((name) => this.#isSought(name));
+      const lost = some.filter((name) => this.#isAsked(name));
       for (const name of lost) this.#endSeeking(name);
       this.keysFound += some.length - lost.length;
       if (this.#fetcher.bytesFetched - this.#bytesGiven < bytesMost) continue;
@@ -143,10 +150,16 @@ export class EvictedSearch {
     }
   }
 
-  #isSought({ database, key }: KeyName): boolean {
+  /** Whether peers have asked for the key. Its hash is then the digests' last. */
+  #isAsked({ database, key }: KeyName): boolean {
     const { digests, databases } = this.#keyspace;
     digests.hashKey(database, key, 0, key.length);
     return databases[database]?.evictedDigests.isSought(digests.keyHi, digests.keyLo) === true;
+  }
+
+  #isSought(name: KeyName): boolean {
+    const { digests } = this.#keyspace;
+    return this.#isAsked(name) || this.#doubted.isLacked(digests.keyHi, digests.keyLo);
   }
 
   #endSeeking({ database, key }: KeyName): void {

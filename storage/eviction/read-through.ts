@@ -3,7 +3,14 @@
  * have got newer registers of the key meanwhile. Whoever asks for a key that is on its way waits with the others.
  */
 import { strict as assert } from 'node:assert';
-import { FLAG_DEAD, FLAG_HAS_DEADLINE, KIND_FLOOR, KIND_STRING, RecordReader } from '../../protocol/change-record.ts';
+import {
+  FLAG_DEAD,
+  FLAG_HAS_DEADLINE,
+  KIND_FLOOR,
+  KIND_STRING,
+  RecordError,
+  RecordReader,
+} from '../../protocol/change-record.ts';
 import { StoreError } from '../backends/backend.ts';
 import { type KeyName, packKeyNames } from '../backends/key-names.ts';
 import { OBJECT, STORE } from '../arena/block.ts';
@@ -12,6 +19,7 @@ import type { Database } from '../database.ts';
 import { endOfPiece, inPieces, type TurnTime } from '../merging/in-pieces.ts';
 import type { Keyspace } from '../keyspace.ts';
 import { applyRecords } from '../merging/merge.ts';
+import { DoubtedKeys, nameOf } from './doubted-keys.ts';
 import { EvictedSearch, type SearchedStore } from './evicted-search.ts';
 import { PartReader } from './part-reader.ts';
 
@@ -24,6 +32,8 @@ const KEYS_A_READ = 64;
 const READS_AT_ONCE = 4;
 /** Keys on their way, with those that wait for a read to begin. */
 const PENDING_MOST = 100_000;
+/** Of keys that are read because a peer's state was taken: so many at once. */
+const DOUBTED_A_READ = 256;
 /** Elements of a collection that was evicted at the start which are freed with each key: more than most have. */
 const ELEMENTS_FREED = 1000;
 
@@ -35,11 +45,8 @@ interface Pending extends KeyName {
   reject: (error: unknown) => void;
   /** Whether memory had nothing of the key when the first records came; null before. */
   wasAbsent: boolean | null;
-}
-
-/** A key's name in sets of keys. */
-export function nameOf(database: number, key: Buffer): string {
-  return `${database}:${key.toString('latin1')}`;
+  /** What nobody may see before all of the key is here. */
+  held: Buffer[];
 }
 
 export class ReadThrough {
@@ -51,6 +58,7 @@ export class ReadThrough {
   /** Bytes of records that the stores have given. */
   bytesFetched = 0;
   readonly parts: PartReader;
+  readonly doubted: DoubtedKeys;
   /** Null where the stores cannot be searched. */
   readonly search: EvictedSearch | null;
   readonly #keyspace: Keyspace;
@@ -58,6 +66,7 @@ export class ReadThrough {
   readonly #pending = new Map<string, Pending>();
   #waiting: Pending[] = [];
   #reads = 0;
+  #isReadingDoubted = false;
   readonly #reader = new RecordReader();
 
   constructor(keyspace: Keyspace, source: KeySource) {
@@ -66,7 +75,8 @@ export class ReadThrough {
     this.parts = new PartReader(keyspace, this);
     const { search } = source;
     const store = search === undefined ? null : { search: search.bind(source) };
-    this.search = store === null ? null : new EvictedSearch(keyspace, store, this);
+    this.doubted = new DoubtedKeys(keyspace);
+    this.search = store === null ? null : new EvictedSearch(keyspace, store, this, this.doubted);
     keyspace.onPart = (key) => this.parts.read(key);
   }
 
@@ -74,6 +84,24 @@ export class ReadThrough {
   tick(nowMs: number): void {
     this.parts.tick();
     this.search?.tick(nowMs);
+    void this.#readDoubted();
+  }
+
+  /** Reads all that a peer's state was taken of without knowing what the stores have of it. */
+  async #readDoubted(): Promise<void> {
+    if (this.#isReadingDoubted) return;
+    this.#isReadingDoubted = true;
+    try {
+      for (let names = this.doubted.unread(DOUBTED_A_READ); names.length > 0;) {
+        await this.fetch(names);
+        names = this.doubted.unread(DOUBTED_A_READ);
+      }
+    } catch (error) {
+      // They are tried again at the next tick.
+      if (!(error instanceof StoreError || error instanceof RecordError)) throw error;
+    } finally {
+      this.#isReadingDoubted = false;
+    }
   }
 
   get pendingCount(): number {
@@ -106,7 +134,7 @@ export class ReadThrough {
       return Promise.reject(new StoreError('unavailable', 'too many keys wait for the durable store'));
     }
     const { promise: done, resolve, reject } = Promise.withResolvers<boolean>();
-    const pending: Pending = { database, key, name, done, resolve, reject, wasAbsent: null };
+    const pending: Pending = { database, key, name, done, resolve, reject, wasAbsent: null, held: [] };
     this.#pending.set(name, pending);
     this.#waiting.push(pending);
     // What else is asked for in this turn shares the read.
@@ -158,13 +186,23 @@ export class ReadThrough {
     }
   }
 
-  /** This is no change: peers, watchers and the stores need not be told of it. */
   #mergeKey(pending: Pending, records: Buffer, from: number, to: number): void {
     const keyspace = this.#keyspace;
-    const { storing, hydrating, observer, changes, onPart } = keyspace;
     const { key } = pending;
     const ref = keyspace.find(keyspace.databases[pending.database], key, 0, key.length);
     pending.wasAbsent ??= ref === 0;
+    this.doubted.arrived(pending);
+    if (this.doubted.has(pending)) {
+      pending.held.push(Buffer.from(records.subarray(from, to)));
+      return;
+    }
+    this.#apply(ref, records, from, to);
+  }
+
+  /** This is no change: peers, watchers and the stores need not be told of it. `ref` is the key's block, or 0. */
+  #apply(ref: number, records: Buffer, from: number, to: number): void {
+    const keyspace = this.#keyspace;
+    const { storing, hydrating, observer, changes, onPart } = keyspace;
     // What is still to be stored must stay so, and goes by the blocks' marks.
     keyspace.storing = ref !== 0 && (keyspace.flagsOf(ref) & STORE) !== 0;
     keyspace.hydrating = true;
@@ -188,12 +226,15 @@ export class ReadThrough {
     this.#pending.delete(pending.name);
     this.keysFetched++;
     if (pending.wasAbsent === null) this.keysMissed++;
+    for (const records of pending.held)
+      this.#apply(keyspace.find(database, key, 0, key.length), records, 0, records.length);
     const ref = keyspace.find(database, key, 0, key.length);
     if (ref !== 0) {
       // A key of which a part was in memory may owe that to another key of the same hash, which still is evicted.
       if (pending.wasAbsent === true) database.evicted.remove(keyspace.hash);
       keyspace.setWhole(ref);
     }
+    this.doubted.judge(pending);
     pending.resolve(pending.wasAbsent !== null);
   }
 }

@@ -135,6 +135,36 @@ export function takeKey(
   reader.read(theirs, 0);
   const database = keyspace.databases[reader.database];
   const ref = keyspace.find(database, theirs, reader.keyStart, reader.keyLength);
+  const held = buryLacking(keyspace, database, ref, theirs, boundOf);
+  eachRecord(theirs, theirs.length, (record, at) => {
+    const isDropped =
+      ownBoundOf !== null && isLive(record) && !held.has(registerName(record)) && isUpTo(record, ownBoundOf);
+    if (!isDropped || isKeyKind(record.kind)) output.raw(theirs, at, record.end - at);
+  });
+  apply(keyspace);
+}
+
+/**
+ * Deletes by the rule what another node lacked of one key when it sent all that it had. That has been merged, and may have been deleted
+ * since.
+ */
+export function forsakeLacking(keyspace: Keyspace, theirs: Buffer, boundOf: OriginBound): void {
+  reader.read(theirs, 0);
+  const database = keyspace.databases[reader.database];
+  const ref = keyspace.find(database, theirs, reader.keyStart, reader.keyLength);
+  if (ref === 0) return;
+  buryLacking(keyspace, database, ref, theirs, boundOf);
+  apply(keyspace);
+}
+
+/** Begins the output with what buries registers that are here and not there. @returns the names of those that are here */
+function buryLacking(
+  keyspace: Keyspace,
+  database: Database,
+  ref: number,
+  theirs: Buffer,
+  boundOf: OriginBound,
+): ReadonlySet<string> {
   own.reset();
   if (ref !== 0) encodeKey(keyspace, database, ref, own);
   output.reset();
@@ -157,12 +187,7 @@ export function takeKey(
     if (!isSum(record)) bury(record, boundOf);
     else burySum(record, boundOf, bases, firstBegins);
   });
-  eachRecord(theirs, theirs.length, (record, at) => {
-    const isDropped =
-      ownBoundOf !== null && isLive(record) && !held.has(registerName(record)) && isUpTo(record, ownBoundOf);
-    if (!isDropped || isKeyKind(record.kind)) output.raw(theirs, at, record.end - at);
-  });
-  apply(keyspace);
+  return held;
 }
 
 /**

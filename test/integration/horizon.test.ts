@@ -9,9 +9,14 @@ const running = new Set<ClusterNode>();
 
 afterAll(() => Promise.all([...running].map((node) => node.close())));
 
-async function start(seed: ClusterNode | null, dataDir?: string, port?: number): Promise<ClusterNode> {
+async function start(
+  seed: ClusterNode | null,
+  dataDir?: string,
+  port?: number,
+  more: readonly string[] = [],
+): Promise<ClusterNode> {
   const where = { ...(dataDir === undefined ? {} : { dataDir }), ...(port === undefined ? {} : { peerPort: port }) };
-  const node = await startNode(seed, { args, ...where });
+  const node = await startNode(seed, { args: [...args, ...more], ...where });
   running.add(node);
   return node;
 }
@@ -93,5 +98,71 @@ describe('processes', () => {
     for (const node of running) {
       await waitFor('the node to be forgotten', async () => !(await peerFields(node, 'id')).includes(id));
     }
+  });
+});
+
+describe('a process with more keys than memory', () => {
+  const small = ['--maxmemory', '2mb', '--maxmemory-policy', 'allkeys-lru', '--read-through', 'yes'];
+  const keyCount = 5000;
+  const names = Array.from({ length: keyCount }, (_, index) => `key:${index}`);
+
+  /** What the small node shows of the keys, read back where need be. */
+  async function shown(node: ClusterNode): Promise<number[]> {
+    const found: number[] = [];
+    for (let at = 0; at < keyCount; at += 100) {
+      const reply = await node.ask('MGET', ...names.slice(at, at + 100));
+      if (!Array.isArray(reply)) throw new Error(`MGET: ${String(reply)}`);
+      const values = reply as (string | null)[];
+      for (const [index, value] of values.entries()) if (value !== null) found.push(at + index);
+    }
+    return found;
+  }
+
+  it.each([
+    ['stays', false],
+    ['is killed as soon as it has taken the state of another one', true],
+  ])('brings back nothing from its store that was deleted while it was away, and %s', async (_what, isKilled) => {
+    const first = await start(null);
+    let second = await start(first, undefined, undefined, small);
+    await untilMeshed([first, second]);
+    for (const name of names) void first.ask('SET', name, 'x'.repeat(1000));
+    await first.ask('HSET', 'hash', 'deleted', 'old', 'kept', 'old');
+    await untilAgreed([first, second]);
+    await waitFor('keys to be evicted', async () => Number(await second.ask('DBSIZE')) < keyCount / 2);
+    await second.ask('MANTIS', 'LINKS', 'DOWN');
+    await first.ask('MANTIS', 'LINKS', 'DOWN');
+    for (let at = 0; at < keyCount; at += 2) void first.ask('DEL', names[at]);
+    await first.ask('HDEL', 'hash', 'deleted');
+    await second.ask('SET', 'mine', 'away');
+    const deletedAtMs = Number((await statusField(first, 'clock')).split('-')[0]);
+    await untilReaped([first], deletedAtMs);
+    await second.ask('MANTIS', 'LINKS', 'UP');
+    await first.ask('MANTIS', 'LINKS', 'UP');
+    if (isKilled) {
+      await waitFor('the state to be taken', async () => (await peerFields(second, 'state')).includes('streaming'));
+      const { dataDir, peerPort } = second.process;
+      await second.kill();
+      running.delete(second);
+      second = await start(first, dataDir, peerPort, small);
+    }
+    await untilMeshed([first, second]);
+    await waitFor('the stores to be gone through', async () => {
+      const [held, reaped] = await Promise.all([statusField(second, 'held'), reapedMs(first)]);
+      return Number(held.split('-')[0]) >= deletedAtMs && reaped >= deletedAtMs;
+    });
+    await untilAgreed([first, second]);
+    const kept = names.flatMap((_name, index) => (index % 2 === 1 ? [index] : []));
+    expect(await shown(second)).toEqual(kept);
+    expect(await second.ask('HGETALL', 'hash')).toEqual(['kept', 'old']);
+    expect(await first.ask('GET', 'mine')).toBe('away');
+    // It was read back on the way; a restart reads the store anew.
+    const { dataDir, peerPort } = second.process;
+    await second.kill();
+    running.delete(second);
+    second = await start(first, dataDir, peerPort, small);
+    await untilMeshed([first, second]);
+    expect(await shown(second)).toEqual(kept);
+    await untilAgreed([first, second]);
+    expect(Number(await first.ask('DBSIZE'))).toBe(keyCount / 2 + 2);
   });
 });

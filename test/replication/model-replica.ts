@@ -152,6 +152,7 @@ class ModelTaking implements Taking {
 export class ModelReplica implements Replica {
   readonly digests = new Uint32Array(REPAIR_BUCKET_COUNT * 2);
   isDigested = true;
+  isSettled = true;
   readonly node: Stamp;
   keys = new Map<string, ModelKey>();
   /** Keys looked at in one slice. */

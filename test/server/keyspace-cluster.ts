@@ -5,6 +5,7 @@ import { Replicator } from '../../replication/replicator.ts';
 import type { ReplicatorOptions } from '../../replication/settings.ts';
 import { ReplicaAdapter } from '../../server/peers/replica-adapter.ts';
 import { drainDirty } from '../../storage/changes/outflow.ts';
+import { type KeySource, ReadThrough } from '../../storage/eviction/read-through.ts';
 import { RelayedTurns } from '../../storage/flush/relayed-turns.ts';
 import { LogKeeper, SeededRandom, VirtualWorld } from '../replication/virtual-world.ts';
 import { Replica } from '../storage/collections/replicas.ts';
@@ -24,13 +25,27 @@ export class KeyspaceNode {
   readonly replicator: Replicator;
   readonly log = new LogKeeper();
   readonly random: SeededRandom;
+  /** Null on a node whose evicted keys are gone from it. */
+  readonly readThrough: ReadThrough | null;
   readonly #store = new RecordWriter();
 
-  /** @param number from 1 on; the first is the seed address of the others */
-  constructor(world: VirtualWorld, number: number, options: Partial<ReplicatorOptions>) {
+  /**
+   * @param number from 1 on; the first is the seed address of the others
+   * @param source where evicted keys are read back from
+   */
+  constructor(
+    world: VirtualWorld,
+    number: number,
+    options: Partial<ReplicatorOptions>,
+    source: KeySource | null = null,
+  ) {
     this.random = new SeededRandom(number);
     this.replica = new Replica(number, () => wallMs(world));
-    const adapter = new ReplicaAdapter(this.replica.keyspace, new RelayedTurns(), () => world.time.monotonicMs());
+    const { keyspace } = this.replica;
+    keyspace.readsThrough = source !== null;
+    this.readThrough = source === null ? null : new ReadThrough(keyspace, source);
+    const monotonicMs = (): number => world.time.monotonicMs();
+    const adapter = new ReplicaAdapter(keyspace, new RelayedTurns(), monotonicMs, null, this.readThrough);
     const host = `n${number}`;
     this.replicator = new Replicator(
       {
@@ -39,6 +54,7 @@ export class KeyspaceNode {
         secrets: ['a secret'],
         advertiseHost: host,
         peers: number === 1 ? [] : [{ host: 'n1', port: peerPort }],
+        hasEvicted: () => keyspace.evictedKeys > 0,
         ...options,
       },
       adapter,

@@ -40,11 +40,12 @@ it.each([
 
 it('a node that has taken the state of another one may have forgotten what that one has', async () => {
   const keeper = await HorizonKeeper.load(null, identity);
-  const replicator = { reapedStamp: { hi: 0, lo: 0 }, reapableStamp: () => ({ hi: 1, lo: 0 }), noteReaped: () => {} };
+  const stamps = { reapedStamp: { hi: 0, lo: 0 }, takenStamp: { hi: 0, lo: 0 } };
+  const replicator = { ...stamps, reapableStamp: () => ({ hi: 1, lo: 0 }), noteReaped: () => {} };
   const replica = attached(keeper, replicator);
   await keeper.tick(0x3000);
   expect(forgottenUpTo(replica)).toBe(0);
-  replicator.reapedStamp = { hi: 0x1000, lo: 0 };
+  replicator.reapedStamp = replicator.takenStamp = { hi: 0x1000, lo: 0 };
   await keeper.tick(0x3000);
   expect(forgottenUpTo(replica)).toBe(0x1000);
 });

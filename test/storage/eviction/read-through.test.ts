@@ -5,17 +5,12 @@ import { keyNamesOf } from '../../../storage/backends/key-names.ts';
 import { LevelStore } from '../../../storage/backends/level.ts';
 import { MemoryStore } from '../memory-store.ts';
 import { TYPE_HASH, TYPE_SET } from '../../../storage/arena/block.ts';
+import { nameOf } from '../../../storage/eviction/doubted-keys.ts';
 import { EvictedKeys } from '../../../storage/eviction/evicted-keys.ts';
 import { Eviction } from '../../../storage/eviction/eviction.ts';
 import { startDigesting } from '../../../storage/digests/digest-start.ts';
 import { drainDirty } from '../../../storage/changes/outflow.ts';
-import {
-  hydrateRows,
-  hydrateWithin,
-  type KeySource,
-  nameOf,
-  ReadThrough,
-} from '../../../storage/eviction/read-through.ts';
+import { hydrateRows, hydrateWithin, type KeySource, ReadThrough } from '../../../storage/eviction/read-through.ts';
 import { type SeededRandom, withSeed } from '../../support/seed.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { Replica } from '../collections/replicas.ts';
