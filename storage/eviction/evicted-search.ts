@@ -102,7 +102,9 @@ export class EvictedSearch {
     if (doubted !== null && outcome !== 'failed') this.#doubted.endFinding(doubted, outcome === 'whole');
     await this.#end(hashes, outcome !== 'failed');
     this.passes++;
-    this.#nextAtMs = this.#nowMs + Math.max(PAUSE_MS_LEAST, PAUSE_SHARE * this.#workedMs);
+    // A node that resynchronises is not done before it has found them all.
+    const leastMs = outcome === 'whole' && this.#doubted.hasToFind ? 0 : PAUSE_MS_LEAST;
+    this.#nextAtMs = this.#nowMs + Math.max(leastMs, PAUSE_SHARE * this.#workedMs);
     this.#isRunning = false;
   }
 

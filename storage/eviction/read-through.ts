@@ -55,7 +55,7 @@ export class ReadThrough {
   keysFetched = 0;
   /** Of those, keys that the stores do not have. */
   keysMissed = 0;
-  /** Bytes of records that the stores have given. */
+  /** Bytes of records that the stores have given, but for those of keys that were found to be deleted elsewhere. */
   bytesFetched = 0;
   readonly parts: PartReader;
   readonly doubted: DoubtedKeys;
@@ -226,8 +226,11 @@ export class ReadThrough {
     this.#pending.delete(pending.name);
     this.keysFetched++;
     if (pending.wasAbsent === null) this.keysMissed++;
-    for (const records of pending.held)
+    let heldBytes = 0;
+    for (const records of pending.held) {
+      heldBytes += records.length;
       this.#apply(keyspace.find(database, key, 0, key.length), records, 0, records.length);
+    }
     const ref = keyspace.find(database, key, 0, key.length);
     if (ref !== 0) {
       // A key of which a part was in memory may owe that to another key of the same hash, which still is evicted.
@@ -235,6 +238,7 @@ export class ReadThrough {
       keyspace.setWhole(ref);
     }
     this.doubted.judge(pending);
+    if (keyspace.lookup(database, key, 0, key.length) === 0) this.bytesFetched -= heldBytes;
     pending.resolve(pending.wasAbsent !== null);
   }
 }
