@@ -3,8 +3,10 @@ import { KIND_STRING, RecordWriter } from '../../../protocol/change-record.ts';
 import { FRAME_REPAIR_BUCKETS, REFUSE_HORIZON } from '../../../protocol/peer-frame.ts';
 import { encodeRecords, encodeResume, encodeStream } from '../../../protocol/peer-message.ts';
 import { encodeBuckets, encodeRepairRecords } from '../../../protocol/peer-repair.ts';
-import { compareStamp, stampHiOf, stampLoOf } from '../../../protocol/stamp.ts';
+import { compareStamp, parseNodeId, stampHiOf, stampLoOf } from '../../../protocol/stamp.ts';
 import type { Stamp } from '../../../replication/replica.ts';
+import { Horizon } from '../../../replication/membership/horizon.ts';
+import { Membership } from '../../../replication/membership/membership.ts';
 import { RawPeer } from '../raw-peer.ts';
 import { PEER_VERSION_HIGHEST } from '../../../protocol/peer-frame.ts';
 import { VirtualCluster, peerPort, type NodeOptions, type VirtualNode } from '../virtual-cluster.ts';
@@ -54,6 +56,60 @@ function isPastReaped(node: VirtualNode, stamp: Stamp): boolean {
   const { hi, lo } = node.replicator.reapedStamp;
   return compareStamp(hi, lo, stamp.hi, stamp.lo) >= 0;
 }
+
+/** Up to where a node says that it has all that members have written, as it would keep it over a crash. */
+function hasHeld(node: VirtualNode, stamp: Stamp): boolean {
+  const { hi, lo } = parseNodeId(node.replicator.horizonFacts().held)!;
+  return compareStamp(hi, lo, stamp.hi, stamp.lo) >= 0;
+}
+
+describe('a node that has to resynchronise', () => {
+  it('counts as one that has when the state was taken and its stores were gone through, whatever streams bring before', async () => {
+    const cluster = await clusterOf(2);
+    const [first, second] = cluster.nodes;
+    first.write(['key', 'value']);
+    expect(cluster.settle()).toBe(true);
+    second.replicator.pauseLinks();
+    cluster.run(100);
+    const removed = first.write(['key', null]);
+    pass(cluster, [first], horizonMs * 2.5);
+    expect(isPastReaped(first, removed)).toBe(true);
+    // It resumes the stream, and cannot begin to compare.
+    second.replica.isDigested = false;
+    second.replica.isSettled = false;
+    second.replicator.resumeLinks();
+    cluster.run(10_000);
+    expect([second.replica.get('key'), hasHeld(second, removed)]).toEqual([null, false]);
+    second.replica.isDigested = true;
+    expect(cluster.settle()).toBe(true);
+    cluster.run(10_000);
+    expect([isPastReaped(second, removed), hasHeld(second, removed)]).toEqual([true, false]);
+    second.replica.isSettled = true;
+    expect(hasHeld(second, removed)).toBe(true);
+  });
+
+  it('does not wait for a member that has left, or has lost what it had forgotten, and no longer than it must', () => {
+    const settings = { nodeId: { hi: 0, lo: 9 }, membersMax: 9, memberReapMs: 0, forgetBanMs: 0 };
+    const membership = new Membership({ ...settings, tombstoneHorizonMs: horizonMs });
+    const replica = { isSettled: true };
+    const horizon = new Horizon(membership, { horizon: null, writers: [], hasEvicted: () => false }, replica);
+    const [early, late] = [
+      { hi: 1, lo: 0 },
+      { hi: 2, lo: 0 },
+    ];
+    const members = [1, 2, 3].map((lo) => membership.meet({ hi: 0, lo }, { hi: 0, lo: 1 }, '', 0, 0)!);
+    for (const { id } of members) horizon.met(id, late);
+    horizon.taken(early);
+    expect(horizon.isBehind).toBe(true);
+    horizon.left(members[0]);
+    horizon.met(members[1].id, { hi: 0, lo: 0 });
+    expect(horizon.isBehind).toBe(true);
+    horizon.taken(late);
+    expect(horizon.isBehind).toBe(false);
+    replica.isSettled = false;
+    expect(horizon.isBehind).toBe(true);
+  });
+});
 
 describe('tombstones', () => {
   it('are dropped as soon as every member has them', async () => {
