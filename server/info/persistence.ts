@@ -24,6 +24,7 @@ function readThroughFields({ readThrough = null, keyspace }: Node): Field[] {
     ['read_through_keys', readThrough.keysFetched],
     ['read_through_misses', readThrough.keysMissed],
     ['read_through_pending', readThrough.pendingCount],
+    ['evicted_keys_doubted', readThrough.doubted.count],
   ];
 }
 

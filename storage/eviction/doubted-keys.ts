@@ -56,6 +56,11 @@ export class DoubtedKeys {
     return this.#lacked.length + this.#taken.size + this.#passes.size === 0;
   }
 
+  /** Keys that are to be found yet; one that two peers had deleted counts twice. */
+  get count(): number {
+    return this.#lacked.reduce((total, { hashes }) => total + hashes.count, this.#taken.size);
+  }
+
   /** The stores, or what is on its way there, have nothing any more that was deleted elsewhere, as far as they can be gone through. */
   get isSettled(): boolean {
     return this.isEmpty || (!this.#isSearchable && this.#taken.size + this.#passes.size === 0);

@@ -159,10 +159,12 @@ describe('a process with more keys than memory', () => {
       second = await startAgain(second, first);
     }
     await untilMeshed([first, second]);
-    await waitFor('the stores to be gone through', async () => {
+    const isFound = async (): Promise<boolean> => {
       const [held, reaped] = await Promise.all([statusField(second, 'held'), reapedMs(first)]);
       return Number(held.split('-')[0]) >= deletedAtMs && reaped >= deletedAtMs;
-    });
+    };
+    await waitFor('the stores to be gone through', isFound, { deadlineMs: 30_000 });
+    expect(await infoField(second, 'evicted_keys_doubted')).toBe('0');
     await untilAgreed([first, second]);
     const kept = names.flatMap((_name, index) => (index % 2 === 1 ? [index] : []));
     expect(await shown(second)).toEqual(kept);
