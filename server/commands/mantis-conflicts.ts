@@ -22,6 +22,8 @@ import type { Node } from '../node.ts';
 import { typeName } from '../values/type-name.ts';
 
 const CONFLICTS_SHOWN = 10;
+/** The latest time that a Date can be (ECMA-262, Time Values). */
+const DATE_MS_MAX = 8.64e15;
 
 /** One field of a reply: a text, bytes, a number, a map, or a list of maps. */
 type Value = string | number | Buffer | { readonly map: Fields } | { readonly list: readonly Fields[] };
@@ -94,6 +96,11 @@ function versionFields(call: Call, hi: number, lo: number, origin: number): Fiel
   return hi === 0 ? [] : writeFields(call.node, hi, lo, nodes.hi[origin], nodes.lo[origin]);
 }
 
+/** A deadline may be later than any date that JavaScript can name; it is told in milliseconds since 1970 then. */
+function instantOf(ms: number): string {
+  return ms > DATE_MS_MAX ? String(ms) : new Date(ms).toISOString();
+}
+
 function keyState(call: Call, ref: number): string {
   const flags = call.keyspace.flagsOf(ref);
   if ((flags & HIDDEN) === 0) return typeName(call.keyspace.typeOf(ref));
@@ -114,7 +121,7 @@ function keyFields(call: Call, ref: number): Fields {
   fields.push(...sumFields(call, entries));
   if (deadlineMs > 0) {
     const set = versionFields(call, deadlineStampHi, deadlineStampLo, deadlineOrigin);
-    fields.push(['deadline', { map: [['until', new Date(deadlineMs).toISOString()], ...set] }]);
+    fields.push(['deadline', { map: [['until', instantOf(deadlineMs)], ...set] }]);
   }
   return fields;
 }

@@ -215,6 +215,9 @@ describe('MANTIS WHY', () => {
   it('tells of deadlines, of keys that never were, and of what it cannot tell', async () => {
     await write(nodes[0], 'SET', 'short', 'lived', 'PX', '100000');
     expect(await why(nodes[0], 'short')).toMatchObject({ state: 'string', deadline: { node: ids[0] } });
+    // Later than any date that has a name.
+    await write(nodes[0], 'SET', 'for ever', 'kept', 'PXAT', '9000000000000000');
+    expect(await why(nodes[0], 'for ever')).toMatchObject({ deadline: { until: '9000000000000000', node: ids[0] } });
     expect(await why(nodes[0], 'never', 'was')).toEqual({ state: 'none', conflicts: [] });
     await write(nodes[0], 'SADD', 'set', 'member');
     expect(await why(nodes[0], 'set', 'absent')).toEqual({ state: 'none', conflicts: [] });

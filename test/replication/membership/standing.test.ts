@@ -13,7 +13,7 @@ describe('a peer that has to resynchronise', () => {
     const settings = fillSettings({ nodeId: { hi: 1, lo: 1 }, port: 7000 }, { hi: 1, lo: 1 });
     const membership = new Membership(settings);
     const log = new LogKeeper();
-    const horizon = new Horizon(membership, null, [], () => true);
+    const horizon = new Horizon(membership, settings, { isSettled: true });
     const standing = new Standing(settings, membership, horizon, log, () => false);
     const member = membership.meet({ hi: 2, lo: 2 }, { hi: 1, lo: 1 }, 'n2', 7000, 0)!;
     member.held = held;
