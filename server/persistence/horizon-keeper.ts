@@ -29,6 +29,22 @@ interface StoredHorizon extends HorizonFacts {
   readonly writers: readonly string[];
 }
 
+/** Who and where a member is, and the origins that its writes have carried. */
+type MemberName = Pick<KnownMember, 'id' | 'host' | 'port'> & { readonly writers?: Iterable<string> };
+
+function copyOf({ id, host, port, writers = [] }: MemberName): MemberName {
+  return { id, host, port, writers: [...writers] };
+}
+
+/** @param kept a copy */
+function isSameMember(member: MemberName, kept: MemberName): boolean {
+  if (member.id !== kept.id || member.host !== kept.host || member.port !== kept.port) return false;
+  const known = kept.writers as readonly string[];
+  let count = 0;
+  for (const writer of member.writers ?? []) if (known[count++] !== writer) return false;
+  return count === known.length;
+}
+
 function parse(text: string): Stamp {
   return parseNodeId(text) ?? none;
 }
@@ -49,7 +65,7 @@ export class HorizonKeeper {
   #isWriting = false;
   #isBringing = false;
   #writtenAtMs = 0;
-  #membersKept = '';
+  #membersKept: readonly MemberName[] = [];
   #changes = 0;
   #changedAt = none;
   /** What had been merged at some moment, and how many flushes were complete then. */
@@ -222,15 +238,18 @@ export class HorizonKeeper {
   }
 
   /** The members without what changes all the time. */
-  #memberList(): string {
-    let list = '';
-    for (const { id, host, port, writers = [] } of this.#runtime?.replicator?.memberNames ?? this.members)
-      list += `${id} ${host} ${port} ${[...writers].join()}\n`;
-    return list;
+  get #memberNames(): Iterable<MemberName> {
+    return this.#runtime?.replicator?.memberNames ?? this.members;
   }
 
+  /** Asked a few times a second: nothing is put together for it. */
   #hasNewMembers(): boolean {
-    return this.#memberList() !== this.#membersKept;
+    let count = 0;
+    for (const member of this.#memberNames) {
+      const kept = this.#membersKept[count++];
+      if (kept === undefined || !isSameMember(member, kept)) return true;
+    }
+    return count !== this.#membersKept.length;
   }
 
   async #write(facts: HorizonFacts): Promise<void> {
@@ -240,9 +259,9 @@ export class HorizonKeeper {
       const { meta } = this.#flusher;
       const stored: StoredHorizon = { ...facts, writers: this.writers.map(stampText) };
       const replicator = this.#runtime?.replicator ?? null;
-      const list = this.#memberList();
+      const names = Array.from(this.#memberNames, copyOf);
       if (replicator !== null) await meta.set(MEMBERS, Buffer.from(JSON.stringify(replicator.knownMembers()), 'utf8'));
-      this.#membersKept = list;
+      this.#membersKept = names;
       await meta.set(HORIZON, Buffer.from(JSON.stringify(stored), 'utf8'));
     } finally {
       this.#isWriting = false;
