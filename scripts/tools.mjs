@@ -70,6 +70,11 @@ export function run(program, args, options = {}) {
   return result.status ?? 1;
 }
 
+/** The environment in which Node.js keeps what it has compiled for the next process of the same name; outside of the repository's files. */
+export function compileCacheFor(name) {
+  return { ...process.env, NODE_COMPILE_CACHE: join(nodeModules, '.cache', name) };
+}
+
 /** Installs the npm packages when there are none, or when the lock file is not the one they were installed from. */
 export function ensureInstalled() {
   const lockPath = join(rootDirectory, 'package-lock.json');
