@@ -155,8 +155,11 @@ export function decodeBuckets(
 
 /** `plan` has one byte (a PLAN_ number) for each bucket. */
 export function encodePlan(plan: Uint8Array): Buffer {
-  const frame = allocateFrame(FRAME_REPAIR_PLAN, 0, PLAN_BYTES);
+  const frame = allocateFrame(FRAME_REPAIR_PLAN, 0, PLAN_BYTES).fill(0, FRAME_HEADER_BYTES);
+  const fours = new Uint32Array(plan.buffer, plan.byteOffset, PLAN_BYTES);
   for (let byte = 0; byte < PLAN_BYTES; byte++) {
+    // In most buckets there is nothing to do.
+    if (fours[byte] === 0) continue;
     const first = byte * 4;
     frame[FRAME_HEADER_BYTES + byte] =
       plan[first] | (plan[first + 1] << 2) | (plan[first + 2] << 4) | (plan[first + 3] << 6);

@@ -49,6 +49,8 @@ export class RepairResponder implements RepairSide {
   #queue: Buffer[] = [];
   #peerCover: Stamp = { hi: 0, lo: 0 };
   #plan: Uint8Array = new Uint8Array(0);
+  /** The buckets in which it has something to do, gone through a few times in a round. */
+  #planned: readonly number[] = [];
   /** Groups of buckets in which the leader shows nothing. */
   #bareGroups = new Uint8Array(REPAIR_GROUP_COUNT);
   /** What the leader told of, and in which buckets. */
@@ -144,6 +146,7 @@ export class RepairResponder implements RepairSide {
 
   #receivePlan(buffer: Buffer, start: number, end: number): void {
     this.#plan = decodePlan(buffer, start, end);
+    this.#planned = plannedBuckets(this.#plan);
     this.#told = new KeyTable(this.#context.seed, true, this.#expectedKeys());
     this.#toldBuckets = new Uint8Array(REPAIR_BUCKET_COUNT);
     this.#phase = 'summaries';
@@ -152,9 +155,8 @@ export class RepairResponder implements RepairSide {
   /** The leader will tell of about as many keys as are here in the buckets that it compares. */
   #expectedKeys(): number {
     let compared = 0;
-    eachBucket(this.#plan, (bucket, mode) => {
-      if (mode === PLAN_COMPARE && this.#bareGroups[bucket >>> 8] === 0) compared++;
-    });
+    for (const bucket of this.#planned)
+      if (this.#plan[bucket] === PLAN_COMPARE && this.#bareGroups[bucket >>> 8] === 0) compared++;
     const keys = (this.#context.replica.keyCount() * compared) / REPAIR_BUCKET_COUNT;
     return Math.min(keys, REPAIR_SUMMARIES_LIMIT);
   }
@@ -179,17 +181,25 @@ export class RepairResponder implements RepairSide {
   #startCompare(): void {
     this.#sending = new KeyTable(this.#context.seed, false);
     if (this.#context.take === null) this.#giveUntoldBuckets();
-    this.#compareBuckets = bucketsOf(this.#plan, 0, 1, 0);
+    this.#compareBuckets = this.#bucketsBy(0, 1, 0);
     this.#phase = 'compare';
-    if (this.#plan.includes(PLAN_COMPARE)) this.#scan = this.#context.replica.startScan();
+    if (this.#planned.some((bucket) => this.#plan[bucket] === PLAN_COMPARE))
+      this.#scan = this.#context.replica.startScan();
     else this.#startRecords();
   }
 
   /** Where the leader has no key at all, all that is here goes, and needs no list. */
   #giveUntoldBuckets(): void {
-    eachBucket(this.#plan, (bucket, mode) => {
-      if (mode === PLAN_COMPARE && this.#toldBuckets[bucket] === 0) this.#plan[bucket] = PLAN_EXCHANGE;
-    });
+    for (const bucket of this.#planned)
+      if (this.#plan[bucket] === PLAN_COMPARE && this.#toldBuckets[bucket] === 0) this.#plan[bucket] = PLAN_EXCHANGE;
+  }
+
+  /** What is to be done with each bucket, by its mode in the plan. */
+  #bucketsBy(nothing: number, compare: number, exchange: number): Uint8Array {
+    const buckets = new Uint8Array(REPAIR_BUCKET_COUNT);
+    if (nothing !== 0) buckets.fill(nothing);
+    for (const bucket of this.#planned) buckets[bucket] = this.#plan[bucket] === PLAN_COMPARE ? compare : exchange;
+    return buckets;
   }
 
   /** One slice of going through the own keys of the buckets in question. */
@@ -220,17 +230,15 @@ export class RepairResponder implements RepairSide {
 
   /** Far more keys here than there: sending those buckets whole costs less memory than a list. */
   #sendWholeBuckets(): void {
-    for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
-      if (this.#plan[bucket] === PLAN_COMPARE) this.#plan[bucket] = PLAN_EXCHANGE;
-    }
+    for (const bucket of this.#planned) this.#plan[bucket] = PLAN_EXCHANGE;
     this.#sending = new KeyTable(this.#context.seed, false);
   }
 
   #startRecords(): void {
     this.#shardsWanted = 0;
-    const buckets = bucketsOf(this.#plan, skipBucket, listedKeys, wholeBucket);
+    const buckets = this.#bucketsBy(skipBucket, listedKeys, wholeBucket);
     const sending = this.#sending;
-    const isNeeded = sending.size > 0 || buckets.includes(wholeBucket);
+    const isNeeded = sending.size > 0 || this.#planned.some((bucket) => buckets[bucket] === wholeBucket);
     this.#phase = 'records';
     const { replica, frames, take } = this.#context;
     if (take === null) {
@@ -240,9 +248,10 @@ export class RepairResponder implements RepairSide {
     }
     // What the leader sends of whole buckets is still to come.
     this.#exchanged ??= new Uint8Array(REPAIR_BUCKET_COUNT);
-    for (let bucket = 0; bucket < REPAIR_BUCKET_COUNT; bucket++) {
-      if (this.#plan[bucket] === PLAN_EXCHANGE) this.#exchanged[bucket] = 1;
-      if (this.#plan[bucket] !== PLAN_COMPARE) buckets[bucket] = skipBucket;
+    for (const bucket of this.#planned) {
+      if (this.#plan[bucket] !== PLAN_EXCHANGE) continue;
+      this.#exchanged[bucket] = 1;
+      buckets[bucket] = skipBucket;
     }
     const told = this.#told;
     this.#forsaking = new Forsaking(replica, { buckets, has: (hi, lo) => !told.has(hi, lo) }, take.rule);
@@ -318,23 +327,14 @@ export class RepairResponder implements RepairSide {
   }
 }
 
-/** Visits the buckets in which there is something to do. There are 65,536, and mostly few of those: four at a time are passed over. */
-function eachBucket(plan: Uint8Array, visit: (bucket: number, mode: number) => void): void {
+/** The buckets in which there is something to do. There are 65,536, and mostly few of those: four at a time are passed over. */
+function plannedBuckets(plan: Uint8Array): number[] {
   const fours = new Uint32Array(plan.buffer, plan.byteOffset, plan.length / 4);
+  const planned: number[] = [];
   for (let four = 0; four < fours.length; four++) {
     if (fours[four] === 0) continue;
-    for (let bucket = four * 4; bucket < four * 4 + 4; bucket++) {
-      const mode = plan[bucket];
-      if (mode !== PLAN_NOTHING) visit(bucket, mode);
-    }
+    for (let bucket = four * 4; bucket < four * 4 + 4; bucket++)
+      if (plan[bucket] !== PLAN_NOTHING) planned.push(bucket);
   }
-}
-
-/** What is to be done with each bucket, by its mode in the plan. */
-function bucketsOf(plan: Uint8Array, nothing: number, compare: number, exchange: number): Uint8Array {
-  const buckets = new Uint8Array(plan.length).fill(nothing);
-  eachBucket(plan, (bucket, mode) => {
-    buckets[bucket] = mode === PLAN_COMPARE ? compare : exchange;
-  });
-  return buckets;
+  return planned;
 }
