@@ -12,9 +12,11 @@ const ROUND_MS = 100;
 const EXPIRE_SLICE_KEYS = 5_000;
 /** Collections that are looked at in one go for packing, which takes up to 10 µs each. */
 const PACK_SLICE = 500;
-/** In a round a share of all is looked at, so that one is packed after 5 to 10 seconds without use, and no more than this. */
-const PACK_SHARE = 50;
+/** In so many rounds all are looked at once, so that one is packed after 5 to 10 seconds without use; and in one no more than this. */
+const PACK_ROUNDS = 50;
 const PACK_MOST = 5_000;
+/** All keys are looked at for tombstones no more often than this, while there are none to drop. */
+const REAP_LAP_MS = 1000;
 /** Elements of collections that are gone, freed in one go. */
 const FREE_SLICE_ELEMENTS = 5_000;
 /** Elements of collections that a floor has reached in part, looked at in one go. */
@@ -32,11 +34,15 @@ export class Housekeeping {
   readonly #time: Time;
   #timer: Timer | null = null;
   readonly #reaper: Reaper;
+  /** When the reaper began with the first key last, and what it has dropped since. */
+  readonly #reapLap = { startedMs: -Infinity, dropped: 0 };
   #stopped = false;
   #lastSample = { atMs: 0, commands: 0, bytesIn: 0, bytesOut: 0 };
   #lastRoundMs = 0;
   #freeing = false;
   #packing = false;
+  /** The rounds that are left, and the collections that are to be looked at for packing in them. */
+  readonly #packLap = { rounds: 0, collections: 0 };
   #isMysqlAway = false;
 
   constructor(runtime: Runtime, dispatcher: Dispatcher, listener: Listener, time: Time) {
@@ -80,12 +86,12 @@ export class Housekeeping {
       if (runtime.loading === null) this.#dispatcher.memory?.relieveSoon();
       if (runtime.loading === null && !this.#stopped) runtime.readThrough?.tick(monotonicMs);
       this.#expire();
-      this.#pack(Math.min(PACK_MOST, Math.max(PACK_SLICE, runtime.keyspace.objects.unpackedCount / PACK_SHARE)));
+      this.#packShare();
       this.#listener.closeIdle(nowMs);
       this.#listener.checkBuffers();
       this.#sample(monotonicMs);
       this.watchWrites();
-      this.#reap(nowMs);
+      this.#reap(nowMs, monotonicMs);
       this.#keepHorizon(nowMs).catch((error: unknown) =>
         runtime.log.error({ err: error }, 'cannot keep the list of members'),
       );
@@ -96,10 +102,22 @@ export class Housekeeping {
     this.#schedule();
   }
 
-  /** Packs small collections that were not used for a while, a few at a time. */
+  /** Packs small collections that were not used since they were looked at a lap ago. */
+  #packShare(): void {
+    const lap = this.#packLap;
+    if (lap.rounds === 0) {
+      lap.rounds = PACK_ROUNDS;
+      lap.collections = this.#runtime.keyspace.objects.unpackedCount;
+    }
+    const share = Math.min(PACK_MOST, Math.ceil(lap.collections / lap.rounds--));
+    lap.collections -= share;
+    if (share > 0) this.#pack(share);
+  }
+
+  /** Looks at so many collections, a few at a time. */
   #pack(left: number): void {
     if (this.#stopped) return;
-    this.#runtime.keyspace.objects.packSome(PACK_SLICE);
+    this.#runtime.keyspace.objects.packSome(Math.min(left, PACK_SLICE));
     if (left > PACK_SLICE) this.#time.defer(() => this.#pack(left - PACK_SLICE));
   }
 
@@ -140,12 +158,18 @@ export class Housekeeping {
     if (this.#runtime.loading === null && !this.#stopped) await this.#runtime.keepHorizon(nowMs);
   }
 
-  /** Drops tombstones that nobody needs any more. */
-  #reap(nowMs: number): void {
+  /** Drops tombstones that nobody needs any more. Few keys, of which none went in the last lap, are not looked at in every round. */
+  #reap(nowMs: number, monotonicMs: number): void {
     const { loading, reapedStamp, replicator, config } = this.#runtime;
     if (loading !== null) return;
+    const lap = this.#reapLap;
+    if (this.#reaper.isAtStart) {
+      if (lap.dropped === 0 && monotonicMs - lap.startedMs < REAP_LAP_MS) return;
+      lap.startedMs = monotonicMs;
+      lap.dropped = 0;
+    }
     const driftMs = (replicator?.stableStamp() ?? null) === null ? 0 : config.values['max-clock-drift'];
-    this.#reaper.step(reapedStamp, reapedStamp, nowMs - driftMs);
+    lap.dropped += this.#reaper.step(reapedStamp, reapedStamp, nowMs - driftMs);
   }
 
   /** Writes are refused while the embedded store cannot take them, or the peers would not: nothing acknowledged may be lost. */

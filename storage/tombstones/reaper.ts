@@ -42,6 +42,11 @@ export class Reaper {
     this.#removals = sink === null ? null : new Removals(keyspace, sink, isReapable, onNewer);
   }
 
+  /** Whether the next step begins with the first key of the first database. */
+  get isAtStart(): boolean {
+    return this.#at === 0 && this.#database === 0;
+  }
+
   /**
    * Looks at the next 4,000 keys and drops the deletions stamped up to `deleted`, and the expired keys stamped up to
    * `expired`, that the stores have; with stores, once they are gone from there. Returns how many were dropped since the last

@@ -166,7 +166,7 @@ function storeProblem(
 ): string | null {
   const stored = new Reference(true);
   stored.lapse(trueMs);
-  for (const some of records) stored.apply(some);
+  stored.apply(Buffer.concat([...records]));
   stored.lapse(trueMs);
   const storedLines = new Content((command) => stored.askRaw(command)).lines();
   const names = unlike(keyspace, lines, stored.keyspace, keyedLines(storedLines));

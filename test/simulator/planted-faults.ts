@@ -290,7 +290,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   ),
   fault(
     'expired-keys-dropped-early',
-    374,
+    174,
     'server/runtime/housekeeping.ts',
     "const driftMs = (replicator?.stableStamp() ?? null) === null ? 0 : config.values['max-clock-drift'];",
     'const driftMs = 0;',
@@ -300,7 +300,7 @@ export const plantedFaults: readonly PlantedFault[] = [
     9,
     'server/runtime/housekeeping.ts',
     'this.#reaper.step(reapedStamp, reapedStamp, nowMs - driftMs);',
-    'const { hi, lo } = this.#runtime.keyspace.clock;\n    this.#reaper.step(reapedStamp, { hi, lo }, nowMs - driftMs);',
+    'this.#reaper.step(reapedStamp, this.#runtime.keyspace.clock, nowMs - driftMs);',
   ),
   fault(
     'comparisons-not-asked-for',

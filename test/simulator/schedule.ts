@@ -65,6 +65,8 @@ export interface Schedule {
   /** Turns of peers with more new elements of a key than this are merged in steps, so far apart. */
   readonly longTurnElementsMin: number;
   readonly longTurnRestMs: number;
+  /** Collections are packed wherever they are not used for a moment, as where memory is short, and not after seconds. */
+  readonly packsSoon: boolean;
   /** The number of a node whose release compares whole keys only; 0 = none. */
   readonly oldNode: number;
   /** Wall clocks minus true time at the beginning. */
@@ -136,10 +138,12 @@ export function drawSchedule(seed: number, given: ScheduleOptions = {}): Schedul
   // Drawn last: what was drawn before them stays what it was.
   const repairs = { repairElementsMin: draw.pick([1, 2, 8]), oldNode: draw.chance(0.15) ? 1 + draw.below(nodes) : 0 };
   const longTurns = { longTurnElementsMin: draw.pick([1, 2, 4]), longTurnRestMs: draw.pick([0, 3, 40]) };
+  const packsSoon = draw.chance(0.25);
   return {
     ...settings,
     ...repairs,
     ...longTurns,
+    packsSoon,
     maxDelayMs,
     durationMs,
     lapsedByMs: lapsedBy(events),

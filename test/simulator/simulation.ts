@@ -188,8 +188,14 @@ export class Simulation {
       if (time.monotonicMs() < this.#nextCheckMs) continue;
       this.#nextCheckMs += CHECK_MS;
       this.#watch();
+      if (this.schedule.packsSoon) this.#pack();
       this.#checks.check();
     }
+  }
+
+  /** What was not used since the last time is packed. */
+  #pack(): void {
+    for (const { serving } of this.nodes) serving?.keyspace.objects.packSome(Infinity);
   }
 
   #runSchedule(): void {
